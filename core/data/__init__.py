@@ -1,0 +1,1 @@
+"""Splits, cache, patch sampling and the input pipeline. Host room."""

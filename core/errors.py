@@ -1,0 +1,18 @@
+"""The one error that a user's input can cause: printed as a single line, never as a traceback."""
+
+from pathlib import Path
+
+
+class InputError(Exception):
+    """Input that cannot be used: says what is wrong, which file, and what to do.
+
+    Args:
+      message: what was found and what was expected.
+      path: the file or folder it is about; stands at the front of the line.
+      hint: what to do about it.
+    """
+
+    def __init__(self, message: str, *, path: str | Path | None = None, hint: str = "") -> None:
+        self.message, self.path, self.hint = message, path, hint
+        where = f"{path}: " if path is not None else ""
+        super().__init__(f"{where}{message}" + (f"; {hint}" if hint else ""))

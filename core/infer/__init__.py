@@ -1,0 +1,1 @@
+"""Sliding-window prediction with a memory bound known beforehand. Device room."""

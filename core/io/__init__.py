@@ -1,0 +1,1 @@
+"""Files in and out: NIfTI, DICOM series, DICOM-SEG. Host room."""

@@ -1,0 +1,1 @@
+"""Losses as pure functions of probabilities or logits and truth. Device room."""

@@ -1,0 +1,1 @@
+"""Metrics: a row per case first, aggregates after."""

@@ -1,0 +1,1 @@
+"""Kernels lowered per platform, and the layers built on them. Device room."""

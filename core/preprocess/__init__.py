@@ -1,0 +1,1 @@
+"""Geometry and intensity steps, each beside its inverse. Host room."""

@@ -1,0 +1,1 @@
+"""Tables, figures, self-contained HTML and the run manifest. Host room."""

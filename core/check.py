@@ -21,7 +21,7 @@ def same_shape(**arrays: Any) -> None:
 
 
 def divisible(name: str, shape: Sequence[int], factor: int, reason: str) -> None:
-    """Refuse a shape with an axis that `factor` does not divide, and offer the next one that fits."""
+    """Refuse a shape with an axis that `factor` does not divide; offer the next that fits."""
     if any(size % factor for size in shape):
         fit = tuple(-(-size // factor) * factor for size in shape)
         raise ValueError(

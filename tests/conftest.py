@@ -1,4 +1,4 @@
-"""Strict JAX for every test, eight host devices, one shared compilation cache, real data if present."""
+"""Strict JAX for every test, eight host devices, one compilation cache, real data if present."""
 
 import os
 from pathlib import Path

@@ -1,0 +1,40 @@
+from pathlib import Path
+
+import pytest
+
+from core import atomic
+
+
+def test_write_replaces_the_whole_file_and_leaves_nothing_beside_it(tmp_path: Path):
+    path = tmp_path / "new" / "a.txt"
+    atomic.write_text(path, "old, and longer")
+    atomic.write_text(path, "größe")
+    assert path.read_bytes() == "größe".encode()
+    assert [p.name for p in path.parent.iterdir()] == ["a.txt"]
+
+
+def test_failure_while_writing_keeps_the_old_file(tmp_path: Path):
+    path = tmp_path / "a.nii.gz"
+    atomic.write_bytes(path, b"old")
+    with pytest.raises(RuntimeError, match="disk"), atomic.aside(path) as temporary:
+        assert temporary.name.endswith("a.nii.gz")
+        temporary.write_bytes(b"half")
+        raise RuntimeError("disk")
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_folder_appears_whole_and_is_removed_on_failure(tmp_path: Path):
+    with atomic.aside(tmp_path / "cache") as temporary:
+        temporary.mkdir()
+        (temporary / "a").touch()
+    with pytest.raises(RuntimeError, match="stop"), atomic.aside(tmp_path / "other") as temporary:
+        temporary.mkdir()
+        (temporary / "a").touch()
+        raise RuntimeError("stop")
+    assert [p.name for p in tmp_path.iterdir()] == ["cache"]
+
+
+def test_forgetting_to_write_is_an_error(tmp_path: Path):
+    with pytest.raises(FileNotFoundError, match=r"a\.txt"), atomic.aside(tmp_path / "a.txt"):
+        pass

@@ -1,0 +1,48 @@
+# Every target makes what it needs: `make demo` and `make test` are all the set-up there is.
+PYTHON ?= python3
+BIN := .venv/bin
+export JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/.cache/jax
+
+.PHONY: install demo test check peers parity bench format clean
+
+install: .venv/.installed
+
+.venv/.installed: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[test]'
+	touch $@
+
+demo: install
+	$(BIN)/s4c demo --out out/demo
+
+test: install
+	$(BIN)/python -m pytest -m "not parity" -n 2
+
+check: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/python -m pytest -q tests/test_architecture.py tests/test_config_addresses.py
+
+.venv/.peers: .venv/.installed
+	$(BIN)/python -m pip install --quiet torch==2.13.0
+	$(BIN)/python -m pip install --quiet --editable '.[peers]'
+	touch $@
+
+peers: .venv/.peers
+
+parity: peers
+	$(BIN)/python -m pytest -m parity
+
+bench: peers
+	$(BIN)/python -m benchmarks.kernels --peer torch
+	$(BIN)/python -m benchmarks.step s4c --peer torch
+	$(BIN)/python -m benchmarks.case s4c --peer monai
+
+format: install
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf .venv .cache build dist *.egg-info

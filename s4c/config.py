@@ -3,10 +3,11 @@
 Addresses name the PDAC paper (Zhu et al., MICCAI 2019) unless they say PNET.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from core import check
+from core.config import RunConfig
 
 
 @dataclass(frozen=True)
@@ -36,3 +37,125 @@ class ModelConfig:
         check.one_of("aux_at", self.aux_at, ("encoder", "decoder"))
         check.one_of("convs_step1", self.convs_step1, (1, 2))
         check.one_of("dtype", self.dtype, ("float32", "bfloat16"))
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """From a scan to the patches of one step."""
+
+    window_hu: tuple[float, float] = (-100.0, 240.0)
+    """Hounsfield units kept; the rest is clipped (Ref: OrganSegRSTN, the laboratory's own code)"""
+    patch: int = 64
+    """Side of the cubic patch in voxels (Sec. 2.2)"""
+    batch: int = 16
+    """Patches per step, over all devices: 16 at 64³, 32 at 32³, 128 at 16³ (Sec. 2.2)"""
+    sampling: Literal["scan", "roi"] = "scan"
+    """From the whole scan, or three patch types in equal numbers inside the ROI (Sec. 2.2)"""
+    foreground: float = 0.5
+    """Share of `scan` patches centred on a pancreas voxel (Not stated: the pancreas fills about
+    1 % of a scan, so uniform starts waste most steps; 0 samples uniformly)"""
+    roi_margin: int = 32
+    """Voxels around the smallest box of the pancreas (Sec. 2.2)"""
+    type_fraction: float = 0.05
+    """Share of tumor, or of pancreas, voxels that gives a patch its type (Not stated: large enough
+    to learn from, small enough that 32³ patches reach it)"""
+
+    def __post_init__(self) -> None:
+        if not self.window_hu[0] < self.window_hu[1]:
+            raise ValueError(f"window_hu must be (low, high); got {self.window_hu}")
+        check.divisible("patch", (self.patch,), 8, "three poolings")
+        check.positive("batch", self.batch)
+        check.one_of("sampling", self.sampling, ("scan", "roi"))
+        check.fraction("foreground", self.foreground)
+        check.fraction("type_fraction", self.type_fraction)
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Cross-entropy of the main output plus weighted auxiliary ones."""
+
+    aux_weights: tuple[float, ...] = (0.2, 0.4)
+    """Weights of auxiliary losses #1, #2 relative to the main loss, 1 : 2 : 5; at 32³ and 16³ one,
+    1 : 3 (Fig. 2; normalised to main weight 1, as in the base network, arXiv 1712.00201)"""
+
+
+@dataclass(frozen=True)
+class OptimConfig:
+    """Stochastic gradient descent with polynomial decay over the whole run."""
+
+    learning_rate: float = 0.01
+    """At the first step (Sec. 2.2)"""
+    power: float = 0.9
+    """Of the polynomial decay to zero at the last step (Sec. 2.2)"""
+    momentum: float = 0.9
+    """Without Nesterov (Sec. 2.2)"""
+    weight_decay: float = 5e-4
+    """Added to the gradient of every parameter (Sec. 2.2)"""
+
+    def __post_init__(self) -> None:
+        check.positive("learning_rate", self.learning_rate)
+        check.fraction("momentum", self.momentum)
+
+
+@dataclass(frozen=True)
+class InferConfig:
+    """Sliding windows over a scan (64³) or over the region found by the coarse pass (32³, 16³)."""
+
+    stride: int = 20
+    """Voxels between windows on every axis: 20 at 64³, 10 at 32³, 5 at 16³ (Sec. 2.3)"""
+    batch: int = 8
+    """Windows per device at a time (Not stated: bounds the memory, changes no result)"""
+    roi_margin: int = 32
+    """Voxels around the smallest box of the coarse pancreas and tumor (Sec. 2.3)"""
+
+    def __post_init__(self) -> None:
+        check.positive("stride", self.stride)
+        check.positive("batch", self.batch)
+
+
+@dataclass(frozen=True)
+class DecisionConfig:
+    """From a segmentation to "PDAC" or "normal"."""
+
+    component_fraction: float = 0.2
+    """Components not larger than this share of the largest become background (Sec. 2.3)"""
+    min_tumor_voxels: int = 50
+    """K: a scan with at least so many tumor voxels is PDAC (Sec. 2.3)"""
+    saturation_voxels: int = 1500
+    """Tumor size from which the score's size term is 1 (Not stated: the paper sees no change of
+    results between K = 50 and K = 1500)"""
+    size_weight: float = 0.5
+    """Weight of the size term; the mean tumor probability has the rest (Not stated: equal parts)"""
+
+    def __post_init__(self) -> None:
+        check.fraction("component_fraction", self.component_fraction)
+        check.positive("min_tumor_voxels", self.min_tumor_voxels)
+        check.positive("saturation_voxels", self.saturation_voxels)
+        check.fraction("size_weight", self.size_weight)
+
+
+@dataclass(frozen=True)
+class Config:
+    """One network of the cascade: how it is trained and how it scans."""
+
+    run: RunConfig = field(default_factory=lambda: RunConfig(steps=80_000))
+    """Steps, seed, logging and checkpoints (Sec. 2.2: 80,000 iterations)"""
+    data: DataConfig = field(default_factory=DataConfig)
+    """Patches (Sec. 2.2)"""
+    model: ModelConfig = field(default_factory=ModelConfig)
+    """Network (Fig. 2)"""
+    loss: LossConfig = field(default_factory=LossConfig)
+    """Loss (Fig. 2)"""
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    """Optimiser (Sec. 2.2)"""
+    infer: InferConfig = field(default_factory=InferConfig)
+    """Sliding windows (Sec. 2.3)"""
+    decision: DecisionConfig = field(default_factory=DecisionConfig)
+    """Screening decision; a cascade uses its coarse network's (Sec. 2.3)"""
+
+    def __post_init__(self) -> None:
+        if len(self.loss.aux_weights) != self.model.num_aux:
+            raise ValueError(
+                f"loss.aux_weights={self.loss.aux_weights} needs one weight for each of "
+                f"model.num_aux={self.model.num_aux} auxiliary outputs"
+            )

@@ -1,0 +1,35 @@
+"""Deeply supervised cross-entropy (Sec. 2.2, Fig. 2)."""
+
+import jax
+import jax.numpy as jnp
+
+from core.augment.spatial import cube_symmetry
+from core.losses.entropy import cross_entropy
+from core.random import stream
+from core.types import Batch, Key, Metrics, ModelState, Params, Scalar
+from s4c import model
+from s4c.config import Config
+
+
+def loss(
+    cfg: Config, params: Params, model_state: ModelState, batch: Batch, key: Key
+) -> tuple[Scalar, tuple[ModelState, Metrics]]:
+    """Main cross-entropy plus weighted auxiliary ones, on patches turned by a random symmetry.
+
+    Args:
+      cfg: network and loss weights.
+      params: trainable arrays.
+      model_state: batch-norm statistics.
+      batch: `image` (n, d, h, w, 1) normalised, `label` (n, d, h, w) ids.
+      key: of this step.
+    Returns:
+      Scalar loss, and (new model_state, metrics `loss`, `loss_main`).
+    """
+    keys = jax.random.split(stream(key, "augment"), batch["label"].shape[0])
+    # Sec. 2.2: flips and rotations by 90°, 180°, 270° over three axes, that is, the 48 symmetries.
+    image, label = jax.vmap(cube_symmetry)(keys, batch["image"], batch["label"])
+    outputs, model_state = model.apply(cfg.model, params, model_state, image, train=True)
+    main = jnp.mean(cross_entropy(outputs.main, label))
+    aux = [jnp.mean(cross_entropy(logits, label)) for logits in outputs.aux]
+    total = main + sum(w * a for w, a in zip(cfg.loss.aux_weights, aux, strict=True))
+    return total, (model_state, {"loss": total, "loss_main": main})

@@ -3,11 +3,11 @@
 Addresses name the PDAC paper (Zhu et al., MICCAI 2019) unless they say PNET.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from core import check
-from core.config import RunConfig
+from core.train.config import RunConfig
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,23 @@ class ModelConfig:
         check.one_of("aux_at", self.aux_at, ("encoder", "decoder"))
         check.one_of("convs_step1", self.convs_step1, (1, 2))
         check.one_of("dtype", self.dtype, ("float32", "bfloat16"))
+
+
+@dataclass(frozen=True)
+class SplitConfig:
+    """Abnormal patients in folds; normal patients in one hard split, the same in every fold."""
+
+    num_folds: int = 4
+    """Folds of the abnormal patients (Sec. 3.1)"""
+    normal_train: float = 103 / 303
+    """Share of the normal patients that every fold trains on (Sec. 3.1: 103 of 303)"""
+    seed: int = 0
+    """Of the shuffles (Not stated: any)"""
+
+    def __post_init__(self) -> None:
+        if self.num_folds < 2:
+            raise ValueError(f"num_folds must be at least 2; got {self.num_folds}")
+        check.fraction("normal_train", self.normal_train)
 
 
 @dataclass(frozen=True)
@@ -140,6 +157,8 @@ class Config:
 
     run: RunConfig = field(default_factory=lambda: RunConfig(steps=80_000))
     """Steps, seed, logging and checkpoints (Sec. 2.2: 80,000 iterations)"""
+    split: SplitConfig = field(default_factory=SplitConfig)
+    """Cross-validation (Sec. 3.1)"""
     data: DataConfig = field(default_factory=DataConfig)
     """Patches (Sec. 2.2)"""
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -159,3 +178,43 @@ class Config:
                 f"loss.aux_weights={self.loss.aux_weights} needs one weight for each of "
                 f"model.num_aux={self.model.num_aux} auxiliary outputs"
             )
+
+
+_PDAC_64 = Config()
+_PDAC_32 = Config(
+    data=DataConfig(patch=32, batch=32, sampling="roi"),
+    model=ModelConfig(num_aux=1),
+    loss=LossConfig(aux_weights=(1 / 3,)),
+    infer=InferConfig(stride=10, batch=64),
+)
+_PDAC_16 = replace(
+    _PDAC_32,
+    data=DataConfig(patch=16, batch=128, sampling="roi"),
+    infer=InferConfig(stride=5, batch=512),
+)
+
+
+def _tiny(paper: Config, *, steps: int, batch: int, stride: int, windows: int) -> Config:
+    """A paper recipe cut down to minutes on two cores, for scans of about 3 mm voxels."""
+    margin = 8  # 24 mm at 3 mm; the paper's 32 voxels would take in the whole phantom
+    return replace(
+        paper,
+        run=RunConfig(steps=steps, log_every=10, checkpoint_every=100),
+        data=replace(paper.data, batch=batch, roi_margin=margin),
+        model=replace(paper.model, width=8),
+        optim=replace(paper.optim, learning_rate=0.05),
+        infer=InferConfig(stride=stride, batch=windows, roi_margin=margin),
+        # 50 voxels of 3 mm are 1.35 ml, a tumor of 14 mm; 8 are 0.2 ml, one of 7.5 mm.
+        decision=replace(paper.decision, min_tumor_voxels=8, saturation_voxels=150),
+    )
+
+
+RECIPES = {
+    "pdac-64": _PDAC_64,
+    "pdac-32": _PDAC_32,
+    "pdac-16": _PDAC_16,
+    "tiny-64": _tiny(_PDAC_64, steps=150, batch=2, stride=20, windows=2),
+    "tiny-32": _tiny(_PDAC_32, steps=200, batch=6, stride=10, windows=16),
+    "tiny-16": _tiny(_PDAC_16, steps=200, batch=24, stride=5, windows=128),
+}
+"""Named as in the paper, one per network (Sec. 2.2); `tiny-*` for two CPU cores."""

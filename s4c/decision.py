@@ -28,6 +28,7 @@ def remove_outliers(label: UInt8[np.ndarray, "d h w"], cfg: DecisionConfig) -> n
     Args:
       label: ids 0 background, 1 pancreas, 2 tumor.
       cfg: holds the share.
+
     Returns:
       Label of the same shape.
     """
@@ -49,6 +50,7 @@ def decide(
       label: ids after `remove_outliers`.
       tumor_prob: probability of tumor, averaged over the networks.
       cfg: K, the weights.
+
     Returns:
       Decision with a score in [0, 1].
     """

@@ -22,6 +22,7 @@ def loss(
       model_state: batch-norm statistics.
       batch: `image` (n, d, h, w, 1) normalised, `label` (n, d, h, w) ids.
       key: of this step.
+
     Returns:
       Scalar loss, and (new model_state, metrics `loss`, `loss_main`).
     """

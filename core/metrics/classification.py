@@ -1,0 +1,108 @@
+"""How well a decision or a score separates positive from negative cases."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from core import check
+from core.metrics.overlap import Counts, ratio
+
+
+def sensitivity(counts: Counts) -> float:
+    """Positive cases that are found, TP / (TP + FN); nan without positive cases."""
+    return ratio(counts.true_positive, counts.true_positive + counts.false_negative)
+
+
+def specificity(counts: Counts) -> float:
+    """Negative cases that are left alone, TN / (TN + FP); nan without negative cases."""
+    return ratio(counts.true_negative, counts.true_negative + counts.false_positive)
+
+
+def accuracy(counts: Counts) -> float:
+    """Cases called rightly, (TP + TN) / all; nan without cases."""
+    return ratio(counts.true_positive + counts.true_negative, sum(counts))
+
+
+class OperatingPoint(NamedTuple):
+    """Cases with `score >= threshold` are called positive."""
+
+    threshold: float
+    sensitivity: float
+    specificity: float
+
+
+def roc_curve(scores: NDArray, is_positive: NDArray[np.bool_]) -> list[OperatingPoint]:
+    """Every operating point of a score, from "nobody is positive" to "everybody is".
+
+    Args:
+      scores: (n,) higher means more likely positive.
+      is_positive: (n,) truth.
+
+    Returns:
+      One point per distinct score, by falling threshold, after (inf, 0, 1).
+
+    Raises:
+      ValueError: shapes differ, a score is not finite, or there are cases of one class only.
+    """
+    _check(scores, is_positive)
+    num_positive = int(np.count_nonzero(is_positive))
+    num_negative = is_positive.size - num_positive
+    if not (num_positive and num_negative):
+        raise ValueError(
+            f"a ROC curve needs positive and negative cases; got {num_positive} and {num_negative}"
+        )
+    order = np.argsort(-scores, kind="stable")
+    falling, found = scores[order], np.cumsum(is_positive[order])
+    # Cases with equal scores turn positive together: keep the last of each run.
+    last = np.flatnonzero(np.append(np.diff(falling) != 0, True))
+    alarms = last + 1 - found[last]
+    points = zip(falling[last], found[last] / num_positive, 1 - alarms / num_negative, strict=True)
+    return [OperatingPoint(np.inf, 0.0, 1.0), *(OperatingPoint(*map(float, p)) for p in points)]
+
+
+def at_sensitivity(roc: list[OperatingPoint], target: float) -> OperatingPoint:
+    """The most specific point that finds at least this fraction of the positive cases."""
+    check.fraction("target", target)
+    return next(point for point in roc if point.sensitivity >= target)
+
+
+def at_specificity(roc: list[OperatingPoint], target: float) -> OperatingPoint:
+    """The most sensitive point that leaves at least this fraction of the negative cases alone."""
+    check.fraction("target", target)
+    return next(point for point in reversed(roc) if point.specificity >= target)
+
+
+def auc(scores: NDArray, is_positive: NDArray[np.bool_]) -> float:
+    """Area under the ROC curve: how often a positive case outranks a negative one, ties half.
+
+    (Σ_{i positive} rank_i / m − (m + 1) / 2) / n, with m positive and n negative cases
+
+    Args:
+      scores: (k,) higher means more likely positive.
+      is_positive: (k,) truth.
+
+    Returns:
+      A number in [0, 1]; nan where a class has no case.
+
+    Raises:
+      ValueError: shapes differ or a score is not finite.
+    """
+    _check(scores, is_positive)
+    num_positive = int(np.count_nonzero(is_positive))
+    num_negative = is_positive.size - num_positive
+    if not (num_positive and num_negative):
+        return float("nan")
+    rank_sum = rankdata(scores)[is_positive].sum()
+    return float((rank_sum / num_positive - (num_positive + 1) / 2) / num_negative)
+
+
+def _check(scores: NDArray, is_positive: NDArray[np.bool_]) -> None:
+    check.rank("scores", scores, 1)
+    check.same_shape(scores=scores, is_positive=is_positive)
+    if is_positive.dtype != np.bool_:
+        raise ValueError(f"is_positive must be boolean; got {is_positive.dtype}")
+    if not np.isfinite(scores).all():
+        bad = int(np.flatnonzero(~np.isfinite(scores))[0])
+        raise ValueError(f"scores must be finite; got {scores[bad]} at case {bad}")

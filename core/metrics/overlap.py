@@ -1,0 +1,68 @@
+"""How two masks overlap: counts first, coefficients from counts.
+
+On the host: volumes differ in shape from case to case, and a device would compile for each.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core import check
+
+
+class Counts(NamedTuple):
+    """Agreement of a prediction with the truth, over voxels or over cases."""
+
+    true_positive: int
+    false_positive: int
+    false_negative: int
+    true_negative: int
+
+
+def confusion_counts(pred_mask: NDArray[np.bool_], true_mask: NDArray[np.bool_]) -> Counts:
+    """Count the four outcomes of a yes-or-no prediction, over all entries.
+
+    Args:
+      pred_mask: prediction, any shape: voxels of one scan, or one entry per case.
+      true_mask: truth, same shape.
+
+    Raises:
+      ValueError: the shapes differ, or an array is not boolean.
+    """
+    check.same_shape(pred_mask=pred_mask, true_mask=true_mask)
+    for name, mask in (("pred_mask", pred_mask), ("true_mask", true_mask)):
+        if mask.dtype != np.bool_:
+            raise ValueError(f"{name} must be boolean; got {mask.dtype}: compare labels to an id")
+    num_pred, num_true = int(np.count_nonzero(pred_mask)), int(np.count_nonzero(true_mask))
+    both = int(np.count_nonzero(pred_mask & true_mask))
+    return Counts(
+        both, num_pred - both, num_true - both, pred_mask.size - num_pred - num_true + both
+    )
+
+
+def dice(pred_mask: NDArray[np.bool_], true_mask: NDArray[np.bool_]) -> float:
+    """Dice–Sørensen coefficient of two masks.
+
+    2 |P ∩ T| / (|P| + |T|)
+
+    Args:
+      pred_mask: predicted voxels.
+      true_mask: annotated voxels, same shape.
+
+    Returns:
+      A number in [0, 1]; 0 where exactly one mask is empty, nan where both are.
+
+    Raises:
+      ValueError: the shapes differ, or an array is not boolean.
+
+    Source: Zhu et al. 2019, Sec. 3.1.
+    """
+    counts = confusion_counts(pred_mask, true_mask)
+    wrong = counts.false_positive + counts.false_negative
+    return ratio(2 * counts.true_positive, 2 * counts.true_positive + wrong)
+
+
+def ratio(numerator: int, denominator: int) -> float:
+    """Quotient of two counts; nan, for undefined, where there is nothing to count."""
+    return numerator / denominator if denominator else float("nan")

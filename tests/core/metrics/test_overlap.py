@@ -1,0 +1,46 @@
+"""Counts and Dice against brute force and scikit-learn."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import confusion_matrix, f1_score
+
+from core.metrics.overlap import Counts, confusion_counts, dice
+
+
+def _masks(seed=0, shape=(5, 6, 7)):
+    rng = np.random.default_rng(seed)
+    return rng.random(shape) < 0.3, rng.random(shape) < 0.4
+
+
+def test_counts_are_those_of_scikit_learn():
+    pred, true = _masks()
+    (tn, fp), (fn, tp) = confusion_matrix(true.ravel(), pred.ravel())
+    assert confusion_counts(pred, true) == Counts(tp, fp, fn, tn)
+
+
+def test_counts_sum_to_the_number_of_entries():
+    pred, true = _masks()
+    assert sum(confusion_counts(pred, true)) == pred.size
+
+
+def test_dice_is_the_f1_score_of_voxels():
+    pred, true = _masks()
+    # Float64 quotients of the same counts.
+    assert dice(pred, true) == pytest.approx(f1_score(true.ravel(), pred.ravel()), rel=1e-12)
+
+
+def test_dice_of_half_overlapping_boxes():
+    pred, true = np.zeros((4, 4), bool), np.zeros((4, 4), bool)
+    pred[:, :2], true[:, 1:3] = True, True
+    assert dice(pred, true) == 2 * 4 / (8 + 8)
+
+
+@pytest.mark.parametrize("shape", [(3, 4), (3, 4, 5)])
+def test_refuses_masks_of_other_shapes(shape):
+    with pytest.raises(ValueError, match=r"pred_mask .* true_mask"):
+        dice(np.zeros(shape, bool), np.zeros((3, 3), bool))
+
+
+def test_refuses_labels_where_masks_belong():
+    with pytest.raises(ValueError, match="true_mask must be boolean; got uint8"):
+        dice(np.zeros((2, 2), bool), np.full((2, 2), 2, np.uint8))

@@ -1,1 +1,48 @@
 """One small file per public layout, all giving the same Case records. Host room."""
+
+from pathlib import Path
+
+from core.datasets.case import Case, Dataset, Fold, read_json
+from core.datasets.msd import read_msd
+from core.datasets.nnunet import read_nnunet
+from core.errors import InputError
+
+__all__ = ["Case", "Dataset", "Fold", "read_dataset"]
+
+
+def read_dataset(root: str | Path, *, patient_pattern: str | None = None) -> Dataset:
+    r"""Read a data set of any known layout, told apart by looking at it.
+
+    Args:
+      root: the folder that holds `dataset.json`.
+      patient_pattern: regular expression whose first group is the patient in a case id, such as
+        `(\d+)_\d+` for PANORAMA; without it every case is its own patient.
+
+    Returns:
+      At least one labelled case, and everything that was left out with its reason.
+
+    Raises:
+      InputError: the folder is missing, of no known layout, or without a usable case.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise InputError("no such folder", path=root)
+    path = root / "dataset.json"
+    if not path.is_file():
+        inside = sorted(p.parent.name for p in root.glob("*/dataset.json"))
+        hint = f"did you mean {inside[0]} in it?" if inside else "expected nnU-Net or MSD layout"
+        raise InputError("there is no dataset.json", path=root, hint=hint)
+    description = read_json(path)
+    if not isinstance(description, dict):
+        raise InputError("expected an object with labels and channels", path=path)
+    # An nnU-Net v2 data set always has one of these keys; v1 and MSD list their training files.
+    if "file_ending" in description or "dataset" in description:
+        dataset = read_nnunet(root, patient_pattern=patient_pattern)
+    elif isinstance(description.get("training"), list):
+        dataset = read_msd(root, patient_pattern=patient_pattern)
+    else:
+        raise InputError('has neither "file_ending" (nnU-Net) nor "training" (MSD)', path=path)
+    if not dataset.cases:
+        reasons = [f"{s.path.name}: {s.reason}" for s in dataset.skipped[:1]]
+        raise InputError("no usable case", path=root, hint=" ".join(reasons) or "imagesTr is empty")
+    return dataset

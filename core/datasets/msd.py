@@ -1,0 +1,95 @@
+"""The Medical Segmentation Decathlon (Task07_Pancreas, …) and its offspring, nnU-Net v1.
+
+    dataset.json {"training": [{"image": "./imagesTr/pancreas_001.nii.gz", "label": …}], …}
+
+nnU-Net v1 writes the same list while its files carry the channel: `pancreas_001_0000.nii.gz`.
+
+Source: http://medicaldecathlon.com
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from core.datasets.case import (
+    ENDINGS,
+    Case,
+    Dataset,
+    channel_names,
+    label_ids,
+    patient_of,
+    read_json,
+)
+from core.errors import InputError
+from core.io.nifti_header import is_shadow
+from core.io.skipped import Skipped
+
+
+def read_msd(root: Path, *, patient_pattern: str | None = None) -> Dataset:
+    """Training cases of a `TaskXX_Name` folder.
+
+    Args:
+      root: the folder that holds `dataset.json`.
+      patient_pattern: regular expression whose first group is the patient in a case id.
+
+    Returns:
+      Cases whose image and label are there; the others are in `skipped`.
+
+    Raises:
+      InputError: `dataset.json` is missing or damaged.
+    """
+    path = root / "dataset.json"
+    description = read_json(path)
+    channels = channel_names(description, path)
+    cases: dict[str, Case] = {}
+    skipped = []
+    for entry in description["training"]:
+        image, label = _entry(root, entry, path)
+        case_id, _ = _split_ending(image, path)
+        images = _channels(image, len(channels), path)
+        if case_id in cases:
+            skipped.append(Skipped(image, "listed twice in dataset.json"))
+        elif missing := [file for file in (*images, label) if not file.is_file()]:
+            skipped.append(Skipped(missing[0], "listed in dataset.json, but missing"))
+        else:
+            patient = patient_of(case_id, patient_pattern)
+            cases[case_id] = Case(case_id, patient, images, label)
+    used = {file for case in cases.values() for file in case.images}
+    for image in sorted((root / "imagesTr").glob("*")):
+        if image not in used:
+            reason = "macOS shadow file" if is_shadow(image) else "not listed in dataset.json"
+            skipped.append(Skipped(image, reason))
+    return Dataset(
+        name=str(description.get("name", root.name)),
+        root=root,
+        label_ids=label_ids(description.get("labels"), path),
+        channels=channels,
+        cases=tuple(cases[c] for c in sorted(cases)),
+        splits=(),
+        skipped=tuple(skipped),
+    )
+
+
+def _entry(root: Path, entry: Mapping[str, Any], path: Path) -> tuple[Path, Path]:
+    try:
+        return root / entry["image"], root / entry["label"]
+    except (KeyError, TypeError):
+        raise InputError(
+            f'"training" must list {{"image": "…", "label": "…"}}; got {entry}', path=path
+        ) from None
+
+
+def _channels(image: Path, num_channels: int, path: Path) -> tuple[Path, ...]:
+    """The listed file itself, or the files of nnU-Net v1 with the channel in their names."""
+    if image.is_file():
+        return (image,)
+    stem, ending = _split_ending(image, path)
+    numbered = tuple(image.with_name(f"{stem}_{c:04d}{ending}") for c in range(num_channels))
+    return numbered if numbered[0].is_file() else (image,)
+
+
+def _split_ending(image: Path, path: Path) -> tuple[str, str]:
+    for ending in ENDINGS:
+        if image.name.endswith(ending):
+            return image.name.removesuffix(ending), ending
+    raise InputError(f"{image.name} is not NIfTI; supported are {list(ENDINGS)}", path=path)

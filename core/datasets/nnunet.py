@@ -1,0 +1,153 @@
+r"""The raw format of nnU-Net v2.
+
+    dataset.json  imagesTr/CASE_0000.nii.gz [CASE_0001.nii.gz …]  labelsTr/CASE.nii.gz
+
+Case ids may hold underscores and may themselves end in four digits (`100000_00001_0000.nii.gz`), so
+the channel is exactly the last `_\d{4}` before the ending.
+
+Source: https://github.com/MIC-DKFZ/nnUNet, documentation/dataset_format.md
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from core.datasets.case import (
+    ENDINGS,
+    Case,
+    Dataset,
+    Fold,
+    channel_names,
+    label_ids,
+    patient_of,
+    read_json,
+)
+from core.errors import InputError
+from core.io.nifti_header import is_shadow
+from core.io.skipped import Skipped
+
+Files = tuple[dict[str, Path], Path]  # channel ("0000") to image, and the label
+
+
+def read_nnunet(root: Path, *, patient_pattern: str | None = None) -> Dataset:
+    """Training cases of a `DatasetXXX_Name` folder.
+
+    Args:
+      root: the folder that holds `dataset.json`.
+      patient_pattern: regular expression whose first group is the patient in a case id.
+
+    Returns:
+      Cases with all channels and a label; the others are in `skipped`.
+
+    Raises:
+      InputError: `dataset.json` is missing, damaged or asks for what is not supported.
+    """
+    path = root / "dataset.json"
+    description = read_json(path)
+    channels = channel_names(description, path)
+    if "dataset" in description:
+        files, skipped = _listed(root, description["dataset"], path)
+    else:
+        files, skipped = _found(root, _ending(description, path))
+    cases = []
+    for case_id, (images, label) in sorted(files.items()):
+        wanted = [f"{c:04d}" for c in range(len(channels))]
+        if problem := _problem(images, label, wanted):
+            skipped.append(Skipped(images.get("0000", label), problem))
+            continue
+        patient = patient_of(case_id, patient_pattern)
+        cases.append(Case(case_id, patient, tuple(images[c] for c in wanted), label))
+    return Dataset(
+        name=str(description.get("name", root.name)),
+        root=root,
+        label_ids=label_ids(description.get("labels"), path),
+        channels=channels,
+        cases=tuple(cases),
+        splits=_read_splits(root, {c.id for c in cases}, set(files)),
+        skipped=tuple(skipped),
+    )
+
+
+def _ending(description: Mapping[str, Any], path: Path) -> str:
+    ending = description.get("file_ending")
+    if ending not in ENDINGS:
+        raise InputError(
+            f'"file_ending" is {ending!r}; supported are {list(ENDINGS)}',
+            path=path,
+            hint="convert the images to NIfTI",
+        )
+    return ending
+
+
+def _problem(images: Mapping[str, Path], label: Path, wanted: list[str]) -> str:
+    missing = [c for c in wanted if c not in images or not images[c].is_file()]
+    if missing:
+        return f"image channel {', '.join(missing)} is missing"
+    return "" if label.is_file() else f"label {label.name} is missing"
+
+
+def _found(root: Path, ending: str) -> tuple[dict[str, Files], list[Skipped]]:
+    """Group the files of imagesTr by case."""
+    files: dict[str, Files] = {}
+    skipped = []
+    for image in sorted((root / "imagesTr").glob("*")):
+        match = re.fullmatch(rf"(.+)_(\d{{4}}){re.escape(ending)}", image.name)
+        if is_shadow(image) or image.name.startswith("."):
+            skipped.append(Skipped(image, "hidden or macOS shadow file"))
+        elif match is None:
+            skipped.append(Skipped(image, f"not named CASE_0000{ending}"))
+        else:
+            case_id, channel = match.groups()
+            label = root / "labelsTr" / f"{case_id}{ending}"
+            files.setdefault(case_id, ({}, label))[0][channel] = image
+    labels = {label for _, label in files.values()}
+    for label in sorted((root / "labelsTr").glob(f"*{ending}")):
+        if label not in labels and not is_shadow(label):
+            skipped.append(Skipped(label, "label without an image"))
+    return files, skipped
+
+
+def _listed(root: Path, listed: object, path: Path) -> tuple[dict[str, Files], list[Skipped]]:
+    """Cases of the key "dataset", which stands in for the folders."""
+    files: dict[str, Files] = {}
+    try:
+        for case_id, entry in listed.items():  # type: ignore[attr-defined]
+            images = {f"{c:04d}": _resolve(root, name) for c, name in enumerate(entry["images"])}
+            files[case_id] = (images, _resolve(root, entry["label"]))
+    except (AttributeError, KeyError, TypeError):
+        raise InputError(
+            '"dataset" must be like {"CASE": {"images": ["…"], "label": "…"}}', path=path
+        ) from None
+    return files, []
+
+
+def _resolve(root: Path, name: str) -> Path:
+    return root / os.path.expandvars(name)
+
+
+def _read_splits(root: Path, usable: set[str], known: set[str]) -> tuple[Fold, ...]:
+    """Folds of `splits_final.json`, beside the data or where nnU-Net keeps it."""
+    places = [root]
+    if preprocessed := os.environ.get("nnUNet_preprocessed"):
+        places.append(Path(preprocessed) / root.name)
+    for path in (place / "splits_final.json" for place in places):
+        if path.is_file():
+            return tuple(
+                _fold(fold, k, usable, known, path) for k, fold in enumerate(read_json(path))
+            )
+    return ()
+
+
+def _fold(fold: Any, k: int, usable: set[str], known: set[str], path: Path) -> Fold:
+    try:
+        train, val = (list(fold[side]) for side in ("train", "val"))
+    except (KeyError, TypeError):
+        raise InputError(f'fold {k} must have "train" and "val"', path=path) from None
+    if strangers := sorted({*train, *val} - known):
+        raise InputError(f"fold {k} names unknown cases {strangers[:5]}", path=path)
+    if both := sorted({*train} & {*val}):
+        raise InputError(f"fold {k} has {both[:5]} on both sides", path=path)
+    # A case that was skipped is out of every fold; `Dataset.skipped` says why.
+    return Fold(*(tuple(c for c in side if c in usable) for side in (train, val)))

@@ -1,0 +1,199 @@
+"""NIfTI files in and out: slice by slice, so that no copy in a wider type ever exists.
+
+A file stores (x, y, z) with x fastest, which is (D, H, W) in C order: nothing is transposed.
+"""
+
+import gzip
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import nibabel as nib
+import numpy as np
+from numpy.typing import NDArray
+
+from core.atomic import aside
+from core.errors import InputError
+from core.io.nifti_header import (
+    Header,
+    affine_ras,
+    opened,
+    read_header,
+    scaling,
+    volume_shape,
+    voxel_type,
+)
+from core.volume import RAS_FROM_LPS, Volume, from_affine_lps
+
+LOG = logging.getLogger(__name__)
+
+AIR_HU = -1024
+INT16 = np.iinfo(np.int16)
+
+
+def read(path: str | Path) -> Volume:
+    """CT of a NIfTI file, in the orientation it is stored in.
+
+    Voxels that are no number become air, with a warning in the log.
+
+    Args:
+      path: a `.nii` or `.nii.gz` file under any name.
+
+    Returns:
+      HU (D, H, W): int16 where every value is an integer by type and fits, else float32.
+
+    Raises:
+      InputError: the file is not one readable volume; the line says why.
+    """
+    path = Path(path)
+    with opened(path) as stream:
+        header = read_header(stream, path)
+        shape, (slope, inter) = volume_shape(header, path), scaling(header)
+        slices = _slices(stream, voxel_type(header, shape, path), shape, path)
+        whole = slope.is_integer() and inter.is_integer()
+        array = np.empty(shape, np.int16)
+        low, high, num_bad = np.inf, -np.inf, 0
+        for d, stored in enumerate(slices):
+            scaled = stored if (slope, inter) == (1, 0) else stored * np.float64(slope) + inter
+            if stored.dtype.kind == "f":
+                bad = ~np.isfinite(scaled)
+                num_bad += np.count_nonzero(bad)
+                scaled = np.where(bad, AIR_HU, scaled)
+            low, high = min(low, float(scaled.min())), max(high, float(scaled.max()))
+            exact = whole and stored.dtype.kind != "f" and low >= INT16.min and high <= INT16.max
+            if not exact and array.dtype == np.int16:
+                array = array.astype(np.float32)
+            array[d] = scaled
+    if num_bad:
+        LOG.warning("%s: %d voxels were no number and are now air", path, num_bad)
+    if low >= 0 and high < 5000:
+        LOG.warning("%s: values %g to %g hold no air: is an offset missing?", path, low, high)
+    return _place(array, header, path)
+
+
+def read_label(path: str | Path) -> Volume:
+    """Integer labels of a NIfTI file, in the orientation it is stored in.
+
+    Returns:
+      Ids (D, H, W): uint8 where all are in 0..255, else int16. Floats that are whole are accepted.
+
+    Raises:
+      InputError: the file is not one readable volume, or a value is not a whole number.
+    """
+    path = Path(path)
+    with opened(path) as stream:
+        header = read_header(stream, path)
+        shape, (slope, inter) = volume_shape(header, path), scaling(header)
+        slices = _slices(stream, voxel_type(header, shape, path), shape, path)
+        array = np.empty(shape, np.int16)
+        for d, stored in enumerate(slices):
+            ids = stored if (slope, inter) == (1, 0) else stored * np.float64(slope) + inter
+            _check_whole(ids, path)
+            array[d] = ids
+    small = array.min() >= 0 and array.max() <= np.iinfo(np.uint8).max
+    return _place(array.astype(np.uint8) if small else array, header, path)
+
+
+def write(path: str | Path, volume: Volume) -> Path:
+    """Write a volume; the file appears whole or not at all.
+
+    Args:
+      path: gzip is used where it ends in `.gz`.
+      volume: any real dtype that NIfTI has; bool is stored as uint8.
+
+    Returns:
+      The path written.
+    """
+    header = nib.Nifti1Header()
+    header.set_data_shape(volume.shape[::-1])
+    header.set_xyzt_units("mm")
+    affine = RAS_FROM_LPS @ volume.affine_lps[:, [2, 1, 0, 3]]
+    header.set_sform(affine, 1)
+    # A qform holds no shear: a grid that has one is described by the sform alone.
+    cosines = volume.direction.T @ volume.direction
+    header.set_qform(affine, 1 if np.allclose(cosines, np.eye(3), atol=1e-4) else 0)
+    return _save(path, header, volume.array)
+
+
+def write_like(path: str | Path, array: NDArray, source_path: str | Path) -> Path:
+    """Write an array with the very header geometry of another NIfTI file.
+
+    Dimensions, sform, qform, their codes and the voxel sizes are the source's bytes. Free text and
+    extensions are not carried over: they may name the patient.
+
+    Args:
+      path: gzip is used where it ends in `.gz`.
+      array: voxels (D, H, W), as `read(source_path)` orders them.
+      source_path: the file whose grid it is.
+
+    Returns:
+      The path written.
+    """
+    source_path = Path(source_path)
+    with opened(source_path) as stream:
+        header = read_header(stream, source_path)
+    shape = volume_shape(header, source_path)
+    if array.shape != shape:
+        raise ValueError(f"array {array.shape} does not fit {source_path} with shape {shape}")
+    for field in ("descrip", "aux_file", "intent_name", "db_name"):
+        if field in header.keys():
+            header[field] = b""
+    header["cal_min"] = header["cal_max"] = 0
+    header["intent_code"] = 0
+    header.extensions.clear()
+    return _save(path, header, array)
+
+
+def _slices(
+    stream: BinaryIO, dtype: np.dtype, shape: tuple[int, int, int], path: Path
+) -> Iterator[NDArray]:
+    """Stored values (H, W), one slice after the other."""
+    num_bytes = shape[1] * shape[2] * dtype.itemsize
+    for d in range(shape[0]):
+        data = stream.read(num_bytes)
+        if len(data) < num_bytes:
+            raise InputError(
+                f"the file is truncated: voxels end in slice {d} of {shape[0]}",
+                path=path,
+                hint="fetch it again",
+            )
+        yield np.frombuffer(data, dtype).reshape(shape[1:])
+
+
+def _check_whole(ids: NDArray, path: Path) -> None:
+    with np.errstate(invalid="ignore"):
+        wrong = ids[(ids != np.rint(ids)) | (ids < INT16.min) | (ids > INT16.max)]
+    if wrong.size:
+        raise InputError(
+            f"a label must be a whole number; found {wrong.flat[0]:g}",
+            path=path,
+            hint="was it resampled with interpolation, or is it the image?",
+        )
+
+
+def _place(array: NDArray, header: Header, path: Path) -> Volume:
+    affine = RAS_FROM_LPS @ affine_ras(header, path)
+    try:
+        return from_affine_lps(array, affine[:, [2, 1, 0, 3]])
+    except ValueError as error:
+        raise InputError(f"the geometry is damaged ({error})", path=path) from None
+
+
+def _save(path: str | Path, header: Header, array: NDArray) -> Path:
+    path = Path(path)
+    stored = array.view(np.uint8) if array.dtype == np.bool_ else array
+    header.set_data_dtype(stored.dtype)
+    header["scl_slope"], header["scl_inter"] = 1, 0
+    header["vox_offset"] = 0  # nibabel puts the smallest that its header needs
+    voxels = np.ascontiguousarray(stored, header.get_data_dtype())
+    with aside(path) as temporary, temporary.open("wb") as raw:
+        if path.suffix == ".gz":
+            # No name and no time inside: equal voxels give equal bytes.
+            with gzip.GzipFile("", "wb", compresslevel=1, fileobj=raw, mtime=0) as packed:
+                header.write_to(packed)
+                packed.write(voxels.data)
+        else:
+            header.write_to(raw)
+            raw.write(voxels.data)
+    return path

@@ -1,0 +1,170 @@
+"""What a NIfTI file says before its voxels: is it one, how large, of what kind, and where.
+
+The content decides, never the suffix: `.nii` files turn out to be gzip and `.nii.gz` files to be
+plain, a pointer of Git LFS, or the shadow that a Mac leaves beside the real file.
+"""
+
+import gzip
+import logging
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import nibabel as nib
+import numpy as np
+from nibabel.spatialimages import HeaderDataError
+from nibabel.wrapstruct import WrapStructError
+from numpy.typing import NDArray
+
+from core.errors import InputError
+
+LOG = logging.getLogger(__name__)
+
+Header = nib.Nifti1Header  # NIfTI-2 is a subclass of it in nibabel
+
+_GZIP = b"\x1f\x8b"
+_APPLE_DOUBLE = b"\x00\x05\x16\x07"
+_SIZES = {348: nib.Nifti1Header, 540: nib.Nifti2Header}
+_DEFLATE_LIMIT = 1032  # no gzip stream grows by more than this factor
+
+
+def is_shadow(path: Path) -> bool:
+    """Whether a file is metadata that macOS writes beside real files."""
+    return path.name.startswith("._") or path.name == ".DS_Store" or "__MACOSX" in path.parts
+
+
+def is_nifti(path: Path) -> bool:
+    """Whether the first bytes, unpacked if need be, are a NIfTI header."""
+    try:
+        with opened(path) as stream:
+            return _header_class(stream.read(4)) is not None
+    except InputError:
+        return False
+
+
+@contextmanager
+def opened(path: str | Path) -> Iterator[BinaryIO]:
+    """Unpacked bytes of a file; what goes wrong while they are read becomes an `InputError`."""
+    path = Path(path)
+    try:
+        with path.open("rb") as raw:
+            start = raw.read(len(_APPLE_DOUBLE))
+            raw.seek(0)
+            if not start:
+                raise InputError("the file is empty", path=path, hint="fetch or copy it again")
+            if start == _APPLE_DOUBLE:
+                raise InputError("this is a macOS shadow file, not an image", path=path)
+            yield cast(BinaryIO, gzip.GzipFile(fileobj=raw)) if start[:2] == _GZIP else raw
+    except FileNotFoundError:
+        raise InputError("no such file", path=path) from None
+    except EOFError:
+        raise InputError("the file is truncated", path=path, hint="fetch it again") from None
+    except (gzip.BadGzipFile, zlib.error) as error:
+        raise InputError(f"the gzip data is damaged ({error})", path=path) from None
+    except OSError as error:
+        raise InputError(f"cannot be read ({error.strerror})", path=path) from None
+
+
+def read_header(stream: BinaryIO, path: Path) -> Header:
+    """Header at the start of an unpacked stream; the stream is left at the first voxel."""
+    start = stream.read(4)
+    kind = _header_class(start)
+    if kind is None:
+        raise InputError(*_what_else(start + stream.read(60)), path=path)
+    stream.seek(0)
+    try:
+        header = kind.from_fileobj(stream)
+    except (HeaderDataError, WrapStructError, ValueError) as error:
+        raise InputError(f"the NIfTI header is damaged ({error})", path=path) from None
+    if bytes(header["magic"])[:2] == b"ni":
+        raise InputError("voxels lie in a separate .img file; convert it to .nii.gz", path=path)
+    stream.seek(int(header["vox_offset"]))
+    return header
+
+
+def volume_shape(header: Header, path: Path) -> tuple[int, int, int]:
+    """(D, H, W) of the one volume in a file, without trailing axes of size 1."""
+    shape = tuple(int(n) for n in header.get_data_shape())
+    if len(shape) < 3 or min(shape) < 1:
+        raise InputError(f"a volume has 3 axes; this image has shape {shape}", path=path)
+    if any(n > 1 for n in shape[3:]):
+        raise InputError(
+            f"the image has {len(shape)} axes {shape}, several volumes in one file",
+            path=path,
+            hint="split it into one file per time point or channel",
+        )
+    return shape[2], shape[1], shape[0]
+
+
+def voxel_type(header: Header, shape: tuple[int, ...], path: Path) -> np.dtype:
+    """Stored type of a voxel, refused where a voxel is not one real number."""
+    try:
+        dtype = header.get_data_dtype()
+    except (HeaderDataError, KeyError):
+        raise InputError(f"unknown voxel type {int(header['datatype'])}", path=path) from None
+    if dtype.kind not in "iuf":
+        kind = "colors (RGB)" if dtype.fields else f"{dtype.name} numbers"
+        raise InputError(f"voxels are {kind}; a CT has one real number each", path=path)
+    # A damaged header can claim any size: ask whether the file can hold it before allocating.
+    if dtype.itemsize * int(np.prod(shape, dtype=object)) > path.stat().st_size * _DEFLATE_LIMIT:
+        raise InputError(f"the file is too small for the shape {shape} it claims", path=path)
+    return dtype
+
+
+def scaling(header: Header) -> tuple[float, float]:
+    """(slope, intercept) with (1, 0) where the header says that there is none."""
+    slope, inter = float(header["scl_slope"]), float(header["scl_inter"])
+    if slope == 0 or not np.isfinite(slope):
+        return 1.0, 0.0
+    return slope, inter if np.isfinite(inter) else 0.0
+
+
+def affine_ras(header: Header, path: Path) -> NDArray[np.float64]:
+    """(4, 4) matrix from (i, j, k, 1) to RAS millimetres, by the rule of the NIfTI standard.
+
+    The sform where its code is positive, else the qform; where both are and they disagree in
+    orientation nothing tells which one is right, and readers differ in their choice.
+    """
+    if int(header["xyzt_units"]) & 7 in (1, 3):
+        raise InputError("lengths are in meters or microns; convert them to mm", path=path)
+    has_sform, has_qform = int(header["sform_code"]) > 0, int(header["qform_code"]) > 0
+    try:
+        qform = header.get_qform() if has_qform else None
+    except (HeaderDataError, ValueError) as error:
+        raise InputError(f"the qform is damaged ({error})", path=path) from None
+    sform = header.get_sform() if has_sform else None
+    if sform is not None and qform is not None:
+        _refuse_conflict(sform, qform, path)
+    chosen = sform if sform is not None else qform
+    if chosen is None:
+        LOG.warning("%s: the header has no orientation; axes are taken as R, A, S", path)
+        return np.diag([*header["pixdim"][1:4].astype(np.float64), 1.0])
+    return np.asarray(chosen, np.float64)
+
+
+def _refuse_conflict(sform: NDArray, qform: NDArray, path: Path) -> None:
+    axes = ["".join(c or "?" for c in nib.aff2axcodes(a)) for a in (sform, qform)]
+    if axes[0] != axes[1]:
+        raise InputError(
+            f"sform says {axes[0]} and qform says {axes[1]}",
+            path=path,
+            hint="set the code of the wrong one to 0",
+        )
+    difference = float(np.abs(sform - qform).max())
+    if difference > 1e-3:
+        LOG.warning("%s: sform and qform differ by %.3g; the sform is used", path, difference)
+
+
+def _header_class(start: bytes) -> type[Header] | None:
+    for order in ("little", "big"):
+        if kind := _SIZES.get(int.from_bytes(start, order)):
+            return kind
+    return None
+
+
+def _what_else(start: bytes) -> tuple[str]:
+    if start.startswith(b"version https://git-lfs"):
+        return ("this is a Git LFS pointer, not the image; run `git lfs pull`",)
+    return ("not a NIfTI image",)

@@ -7,8 +7,7 @@ from jaxtyping import Float, UInt8
 
 from core.postprocess.components import keep_large
 from s4c.config import DecisionConfig
-
-BACKGROUND, PANCREAS, TUMOR = 0, 1, 2
+from s4c.labels import BACKGROUND, PANCREAS, TUMOR
 
 
 class Decision(NamedTuple):

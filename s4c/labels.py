@@ -1,0 +1,67 @@
+"""Label names of public data sets, mapped by name to background, pancreas and tumor (Sec. 2.1)."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import InputError
+
+BACKGROUND, PANCREAS, TUMOR = 0, 1, 2
+NAMES = {PANCREAS: "pancreas", TUMOR: "tumor"}
+
+# Vessels and the bile duct of PANORAMA lie beside the pancreas; its duct lies within.
+_ID_OF_NAME = {
+    "background": BACKGROUND,
+    "veins": BACKGROUND,
+    "arteries": BACKGROUND,
+    "common bile duct": BACKGROUND,
+    "pancreas": PANCREAS,
+    "pancreas parenchyma": PANCREAS,
+    "duct": PANCREAS,
+    "pancreatic duct": PANCREAS,
+    "tumor": TUMOR,
+    "tumour": TUMOR,
+    "cancer": TUMOR,
+    "lesion": TUMOR,
+    "pdac": TUMOR,
+    "pdac lesion": TUMOR,
+    "pancreatic lesion": TUMOR,
+}
+
+
+def lookup(label_ids: Mapping[str, int], root: Path) -> NDArray[np.uint8]:
+    """Table from a data set's ids to ours: `table[label]`.
+
+    Args:
+      label_ids: the data set's names and ids.
+      root: its folder, named in errors.
+
+    Returns:
+      (largest id + 1,) table; ids that the data set does not declare map to background, and are
+      refused earlier by `core.io.labels.check_ids`.
+
+    Raises:
+      InputError: a name that is not known here, or no name for pancreas and tumor.
+    """
+    ours = {name: _ID_OF_NAME.get(_plain(name)) for name in label_ids}
+    if unknown := [name for name, id_ in ours.items() if id_ is None]:
+        raise InputError(
+            f"label names {unknown} are not known to s4c",
+            path=root / "dataset.json",
+            hint=f"rename them to some of {sorted(_ID_OF_NAME)}",
+        )
+    if not {PANCREAS, TUMOR} <= set(ours.values()):
+        raise InputError(
+            f"s4c needs labels for pancreas and tumor; found {list(label_ids)}",
+            path=root / "dataset.json",
+        )
+    table = np.zeros(max(label_ids.values()) + 1, np.uint8)
+    for name, id_ in label_ids.items():
+        table[id_] = ours[name]
+    return table
+
+
+def _plain(name: str) -> str:
+    return " ".join(name.lower().replace("_", " ").replace("-", " ").split())

@@ -1,0 +1,70 @@
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.stats import chisquare
+
+from core.augment.spatial import NUM_SYMMETRIES, cube_symmetry, turn_cube
+
+CUBE = jnp.arange(27).reshape(3, 3, 3)
+INDICES = range(NUM_SYMMETRIES)
+ALL = [turn_cube(CUBE, jnp.int32(i)) for i in INDICES]
+
+
+def test_the_symmetries_are_the_axis_orders_times_the_mirrors():
+    expected = {
+        np.flip(np.transpose(CUBE, order), mirrored).tobytes()
+        for order in itertools.permutations(range(3))
+        for count in range(4)
+        for mirrored in itertools.combinations(range(3), count)
+    }
+    assert {np.asarray(turned).tobytes() for turned in ALL} == expected
+    assert len(expected) == NUM_SYMMETRIES
+
+
+def test_the_worked_example():
+    index = 4 + 6 * 1  # order (2, 0, 1), axis 0 mirrored
+    cube = np.arange(64).reshape(4, 4, 4)
+    expected = cube.transpose(2, 0, 1)[::-1]
+    assert expected[1, 2, 3] == cube[2, 3, 3 - 1]
+    np.testing.assert_array_equal(turn_cube(jnp.asarray(cube), jnp.int32(index)), expected)
+
+
+def test_every_symmetry_has_an_inverse():
+    for turned in ALL:
+        back = [np.array_equal(turn_cube(turned, jnp.int32(i)), CUBE) for i in INDICES]
+        assert sum(back) == 1
+
+
+def test_draws_are_uniform():
+    keys = jax.random.split(jax.random.key(0), 4800)
+    label = CUBE.astype(jnp.int32)
+    image = CUBE[..., None].astype(jnp.float32)
+    _, turned = jax.jit(jax.vmap(lambda key: cube_symmetry(key, image, label)))(keys)
+    seen, counts = np.unique(np.asarray(turned).reshape(4800, 27), axis=0, return_counts=True)
+    assert len(seen) == NUM_SYMMETRIES
+    assert chisquare(counts).pvalue > 0.01
+
+
+def test_image_and_label_move_together_and_channels_stay():
+    rng = np.random.default_rng(0)
+    image = jnp.asarray(rng.random((5, 5, 5, 2), np.float32))
+    label = jnp.asarray(np.argsort(image[..., 0].ravel()).argsort().reshape(5, 5, 5))
+    for seed in range(8):
+        moved, ids = cube_symmetry(jax.random.key(seed), image, label)
+        np.testing.assert_array_equal(np.sort(image[..., 0], axis=None)[ids], moved[..., 0])
+        pairs = {tuple(p) for p in np.asarray(image).reshape(-1, 2)}
+        assert {tuple(p) for p in np.asarray(moved).reshape(-1, 2)} == pairs
+
+
+@pytest.mark.parametrize("shape", [(3, 3, 4, 1), (3, 4, 4, 1)])
+def test_a_patch_that_is_no_cube_is_refused(shape):
+    with pytest.raises(ValueError, match="needs a cubic patch; got shape"):
+        cube_symmetry(jax.random.key(0), jnp.zeros(shape), jnp.zeros(shape[:3], jnp.int32))
+
+
+def test_a_label_of_another_shape_is_refused():
+    with pytest.raises(ValueError, match="expected equal shapes; got image"):
+        cube_symmetry(jax.random.key(0), jnp.zeros((4, 4, 4, 1)), jnp.zeros((3, 3, 3), jnp.int32))

@@ -1,0 +1,80 @@
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from core.data.pipeline import batches
+
+
+def make(step):
+    return {"image": np.random.default_rng(step).random((2, 3)), "step": step}
+
+
+def run(start, num_threads, make=make, buffer_size=4):
+    return list(
+        batches(make, start=start, num_steps=12, num_threads=num_threads, buffer_size=buffer_size)
+    )
+
+
+def assert_equal(left, right):
+    assert [b["step"] for b in left] == [b["step"] for b in right]
+    for a, b in zip(left, right, strict=True):
+        np.testing.assert_array_equal(a["image"], b["image"])
+
+
+@pytest.mark.parametrize("num_threads", [0, 1, 5])
+def test_batches_are_equal_and_in_order_whatever_the_number_of_threads(num_threads):
+    def slow_first(step):
+        time.sleep(0.02 * (step % 3 == 0))
+        return make(step)
+
+    assert_equal(run(0, num_threads, slow_first), [make(step) for step in range(12)])
+
+
+@pytest.mark.parametrize("start", [0, 5, 12])
+def test_resuming_gives_the_batches_that_were_to_come(start):
+    assert_equal(run(start, 2), run(0, 2)[start:])
+
+
+def test_no_more_batches_are_made_ahead_than_the_buffer_holds():
+    made = []
+
+    def count(step):
+        made.append(step)
+        return {"step": step}
+
+    ahead = batches(count, start=0, num_steps=100, num_threads=2, buffer_size=3)
+    next(ahead)
+    time.sleep(0.2)
+    # The first, three that lie ready, and one in the hand of each of the two threads.
+    assert len(made) <= 1 + 3 + 2
+
+
+def test_an_error_while_making_a_batch_reaches_the_caller():
+    def broken(step):
+        raise OSError(f"cannot read the case of step {step}")
+
+    with pytest.raises(OSError, match="cannot read the case of step 7"):
+        next(batches(broken, start=7, num_steps=9, num_threads=2, buffer_size=1))
+
+
+def test_leaving_early_ends_the_threads():
+    before = threading.active_count()
+    ahead = batches(make, start=0, num_steps=10_000, num_threads=3, buffer_size=2)
+    next(ahead)
+    del ahead
+    deadline = time.monotonic() + 5
+    while threading.active_count() > before and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert threading.active_count() <= before
+
+
+def test_a_start_outside_the_run_is_refused():
+    with pytest.raises(ValueError, match=r"start must lie in \[0, num_steps=4\]; got 5"):
+        batches(make, start=5, num_steps=4, num_threads=0, buffer_size=1)
+
+
+def test_a_buffer_without_room_is_refused():
+    with pytest.raises(ValueError, match="buffer_size=0"):
+        batches(make, start=0, num_steps=4, num_threads=0, buffer_size=0)

@@ -72,15 +72,16 @@ def read_header(stream: BinaryIO, path: Path) -> Header:
     start = stream.read(4)
     kind = _header_class(start)
     if kind is None:
-        raise InputError(*_what_else(start + stream.read(60)), path=path)
+        raise InputError(_what_else(start + stream.read(60)), path=path)
     stream.seek(0)
     try:
-        header = kind.from_fileobj(stream)
-    except (HeaderDataError, WrapStructError, ValueError) as error:
+        # Unchecked: nibabel's checks print lines of their own. What matters is checked here.
+        header = kind.from_fileobj(stream, check=False)
+    except WrapStructError as error:
         raise InputError(f"the NIfTI header is damaged ({error})", path=path) from None
-    if bytes(header["magic"])[:2] == b"ni":
-        raise InputError("voxels lie in a separate .img file; convert it to .nii.gz", path=path)
-    stream.seek(int(header["vox_offset"]))
+    if bytes(header["magic"])[:2] != b"n+":
+        raise InputError("voxels lie in a separate .img file", path=path, hint="make it one .nii")
+    stream.seek(max(int(header["vox_offset"]), header.sizeof_hdr))
     return header
 
 
@@ -102,7 +103,7 @@ def voxel_type(header: Header, shape: tuple[int, ...], path: Path) -> np.dtype:
     """Stored type of a voxel, refused where a voxel is not one real number."""
     try:
         dtype = header.get_data_dtype()
-    except (HeaderDataError, KeyError):
+    except KeyError:
         raise InputError(f"unknown voxel type {int(header['datatype'])}", path=path) from None
     if dtype.kind not in "iuf":
         kind = "colors (RGB)" if dtype.fields else f"{dtype.name} numbers"
@@ -130,18 +131,20 @@ def affine_ras(header: Header, path: Path) -> NDArray[np.float64]:
     if int(header["xyzt_units"]) & 7 in (1, 3):
         raise InputError("lengths are in meters or microns; convert them to mm", path=path)
     has_sform, has_qform = int(header["sform_code"]) > 0, int(header["qform_code"]) > 0
+    if header["pixdim"][0] not in (-1, 1):  # the standard: take other values as 1
+        header["pixdim"][0] = 1
     try:
-        qform = header.get_qform() if has_qform else None
+        qform = np.asarray(header.get_qform()) if has_qform else None
     except (HeaderDataError, ValueError) as error:
         raise InputError(f"the qform is damaged ({error})", path=path) from None
-    sform = header.get_sform() if has_sform else None
+    sform = np.asarray(header.get_sform()) if has_sform else None
     if sform is not None and qform is not None:
         _refuse_conflict(sform, qform, path)
     chosen = sform if sform is not None else qform
     if chosen is None:
         LOG.warning("%s: the header has no orientation; axes are taken as R, A, S", path)
         return np.diag([*header["pixdim"][1:4].astype(np.float64), 1.0])
-    return np.asarray(chosen, np.float64)
+    return chosen.astype(np.float64)
 
 
 def _refuse_conflict(sform: NDArray, qform: NDArray, path: Path) -> None:
@@ -164,7 +167,7 @@ def _header_class(start: bytes) -> type[Header] | None:
     return None
 
 
-def _what_else(start: bytes) -> tuple[str]:
+def _what_else(start: bytes) -> str:
     if start.startswith(b"version https://git-lfs"):
-        return ("this is a Git LFS pointer, not the image; run `git lfs pull`",)
-    return ("not a NIfTI image",)
+        return "this is a Git LFS pointer, not the image; run `git lfs pull`"
+    return "not a NIfTI image"

@@ -1,0 +1,236 @@
+import json
+import re
+
+import pytest
+
+from core.datasets import Fold, read_dataset
+from core.errors import InputError
+
+NNUNET = {
+    "channel_names": {"0": "CT"},
+    "labels": {"background": 0, "pancreas": 1, "tumor": 2},
+    "numTraining": 2,
+    "file_ending": ".nii.gz",
+}
+MSD = {
+    "name": "Pancreas",
+    "modality": {"0": "CT"},
+    "labels": {"0": "background", "1": "pancreas", "2": "cancer"},
+    "training": [
+        {"image": f"./imagesTr/pancreas_{n}.nii.gz", "label": f"./labelsTr/pancreas_{n}.nii.gz"}
+        for n in ("004", "001")
+    ],
+    "test": ["./imagesTs/pancreas_002.nii.gz"],
+}
+
+
+def make(root, description, files):
+    for name in files:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    (root / "dataset.json").write_text(json.dumps(description))
+    return root
+
+
+def nnunet(root, *case_ids, **changes):
+    files = [f"imagesTr/{c}_0000.nii.gz" for c in case_ids]
+    files += [f"labelsTr/{c}.nii.gz" for c in case_ids]
+    return make(root, {**NNUNET, **changes}, files)
+
+
+def reasons(dataset):
+    return {s.path.name: s.reason for s in dataset.skipped}
+
+
+def test_nnunet_cases_are_found_by_their_names(tmp_path):
+    dataset = read_dataset(nnunet(tmp_path / "Dataset007_Pancreas", "b_1", "a"))
+    assert [c.id for c in dataset.cases] == ["a", "b_1"]
+    assert dataset.cases[1].images == (dataset.root / "imagesTr" / "b_1_0000.nii.gz",)
+    assert dataset.cases[1].label == dataset.root / "labelsTr" / "b_1.nii.gz"
+    assert dataset.label_ids == {"background": 0, "pancreas": 1, "tumor": 2}
+    assert (dataset.name, dataset.channels) == ("Dataset007_Pancreas", ("CT",))
+    assert (dataset.splits, dataset.skipped) == ((), ())
+
+
+def test_ids_that_end_in_four_digits_keep_them(tmp_path):
+    dataset = read_dataset(nnunet(tmp_path, "100000_0001", "100000_00002"))
+    assert [c.id for c in dataset.cases] == ["100000_00002", "100000_0001"]
+
+
+def test_patients_are_the_cases_unless_a_pattern_says_otherwise(tmp_path):
+    root = nnunet(tmp_path, "100000_00001", "100000_00002")
+    assert [c.patient for c in read_dataset(root).cases] == ["100000_00001", "100000_00002"]
+    named = read_dataset(root, patient_pattern=r"(\d+)_\d+")
+    assert [c.patient for c in named.cases] == ["100000", "100000"]
+    for pattern in (r"(x+)_\d+", r"\d+_\d+"):
+        with pytest.raises(InputError, match="finds no group in the case id '100000_00001'"):
+            read_dataset(root, patient_pattern=pattern)
+
+
+def test_two_channels_are_ordered_and_an_incomplete_case_is_skipped(tmp_path):
+    root = nnunet(tmp_path, "a", "b", channel_names={"1": "venous", "0": "arterial"})
+    (root / "imagesTr" / "a_0001.nii.gz").touch()
+    dataset = read_dataset(root)
+    assert dataset.channels == ("arterial", "venous")
+    assert [p.name for p in dataset.cases[0].images] == ["a_0000.nii.gz", "a_0001.nii.gz"]
+    assert reasons(dataset) == {"b_0000.nii.gz": "image channel 0001 is missing"}
+
+
+def test_everything_left_out_has_its_reason(tmp_path):
+    root = nnunet(tmp_path, "a", "b")
+    (root / "labelsTr" / "b.nii.gz").unlink()
+    for name in ("imagesTr/._a_0000.nii.gz", "imagesTr/readme.txt", "labelsTr/c.nii.gz"):
+        (root / name).touch()
+    assert reasons(read_dataset(root)) == {
+        "._a_0000.nii.gz": "hidden or macOS shadow file",
+        "readme.txt": "not named CASE_0000.nii.gz",
+        "b_0000.nii.gz": "label b.nii.gz is missing",
+        "c.nii.gz": "label without an image",
+    }
+
+
+def test_the_dataset_key_replaces_the_folders(tmp_path, monkeypatch):
+    monkeypatch.setenv("CT_FOLDER", str(tmp_path / "elsewhere"))
+    listed = {"a": {"images": ["$CT_FOLDER/ct.nii.gz"], "label": "truth/a.nii.gz"}}
+    description = {**NNUNET, "dataset": listed}
+    root = make(tmp_path / "root", description, ["truth/a.nii.gz", "imagesTr/z_0000.nii.gz"])
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "ct.nii.gz").touch()
+    (case,) = read_dataset(root).cases
+    assert case.images == (tmp_path / "elsewhere" / "ct.nii.gz",)
+    assert case.label == root / "truth" / "a.nii.gz"
+
+
+def test_splits_lose_only_the_cases_that_were_skipped(tmp_path, monkeypatch):
+    root = nnunet(tmp_path / "raw" / "Dataset007_P", "a", "b", "c")
+    (root / "labelsTr" / "c.nii.gz").unlink()
+    folds = json.dumps([{"train": ["b", "c"], "val": ["a"]}, {"train": ["a"], "val": ["b"]}])
+    (root / "splits_final.json").write_text(folds)
+    expected = (Fold(("b",), ("a",)), Fold(("a",), ("b",)))
+    assert read_dataset(root).splits == expected
+    beside = tmp_path / "preprocessed" / "Dataset007_P" / "splits_final.json"
+    beside.parent.mkdir(parents=True)
+    (root / "splits_final.json").rename(beside)
+    assert read_dataset(root).splits == ()
+    monkeypatch.setenv("nnUNet_preprocessed", str(tmp_path / "preprocessed"))
+    assert read_dataset(root).splits == expected
+
+
+@pytest.mark.parametrize(
+    ("fold", "message"),
+    [
+        ({"train": ["a"], "val": ["z"]}, r"fold 0 names unknown cases \['z'\]"),
+        ({"train": ["a", "b"], "val": ["a"]}, r"fold 0 has \['a'\] on both sides"),
+        ({"train": ["a"]}, 'must have "train" and "val"'),
+    ],
+)
+def test_splits_that_cannot_be_meant_are_refused(tmp_path, fold, message):
+    root = nnunet(tmp_path, "a", "b")
+    (root / "splits_final.json").write_text(json.dumps([fold]))
+    with pytest.raises(InputError, match=message):
+        read_dataset(root)
+
+
+def test_msd_lists_its_cases_and_names_labels_the_other_way_round(tmp_path):
+    files = [f"{f}/pancreas_{n}.nii.gz" for n in ("001", "004") for f in ("imagesTr", "labelsTr")]
+    shadows = ["imagesTr/._pancreas_001.nii.gz", "imagesTr/pancreas_009.nii.gz"]
+    dataset = read_dataset(make(tmp_path, MSD, files + shadows))
+    assert [c.id for c in dataset.cases] == ["pancreas_001", "pancreas_004"]
+    assert dataset.label_ids == {"background": 0, "pancreas": 1, "cancer": 2}
+    assert dataset.cases[0].images[0].is_file()
+    assert reasons(dataset) == {
+        "._pancreas_001.nii.gz": "macOS shadow file",
+        "pancreas_009.nii.gz": "not listed in dataset.json",
+    }
+
+
+def test_msd_entries_without_files_or_listed_twice_are_skipped(tmp_path):
+    description = {**MSD, "training": [MSD["training"][1], *MSD["training"]]}
+    files = ["imagesTr/pancreas_001.nii.gz", "labelsTr/pancreas_001.nii.gz"]
+    dataset = read_dataset(make(tmp_path, description, files))
+    assert [c.id for c in dataset.cases] == ["pancreas_001"]
+    assert sorted(reasons(dataset).values()) == [
+        "listed in dataset.json, but missing",
+        "listed twice in dataset.json",
+    ]
+
+
+def test_nnunet_v1_adds_the_channel_to_the_listed_names(tmp_path):
+    description = {**MSD, "modality": {"0": "arterial", "1": "venous"}}
+    description["training"] = MSD["training"][:1]
+    files = [f"imagesTr/pancreas_004_{c}.nii.gz" for c in ("0000", "0001")]
+    (case,) = read_dataset(
+        make(tmp_path, description, [*files, "labelsTr/pancreas_004.nii.gz"])
+    ).cases
+    assert case.id == "pancreas_004"
+    assert case.images == tuple(tmp_path / f for f in files)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"labels": {"background": 0, "organ": [1, 2]}}, r"labels \['organ'\] are regions"),
+        ({"labels": {"background": 0, "a": 1, "b": 1}}, "two labels share an id"),
+        ({"labels": {"background": "zero"}}, "must map names to ids; got"),
+        ({"labels": []}, '"labels" must map names to ids'),
+        ({"channel_names": {"0": "CT", "2": "CT"}}, "channel_names"),
+        ({"channel_names": "CT"}, "channel_names"),
+        ({"file_ending": ".nrrd"}, "'.nrrd'; supported are"),
+        ({"dataset": {"a": {"images": ["x.nii.gz"]}}}, '"dataset" must be like'),
+        ({"dataset": ["a"]}, '"dataset" must be like'),
+    ],
+)
+def test_descriptions_that_cannot_be_used_are_refused(tmp_path, changes, message):
+    with pytest.raises(InputError, match=message):
+        read_dataset(nnunet(tmp_path, "a", **changes))
+
+
+@pytest.mark.parametrize(
+    ("training", "message"),
+    [
+        ([{"image": "imagesTr/a.nii.gz"}], '"training" must list'),
+        ([{"image": "imagesTr/a.mha", "label": "labelsTr/a.mha"}], "a.mha is not NIfTI"),
+    ],
+)
+def test_msd_entries_that_cannot_be_used_are_refused(tmp_path, training, message):
+    with pytest.raises(InputError, match=message):
+        read_dataset(make(tmp_path, {**MSD, "training": training}, []))
+
+
+def test_a_folder_that_is_no_data_set_says_what_to_do(tmp_path):
+    with pytest.raises(InputError, match="no such folder"):
+        read_dataset(tmp_path / "absent")
+    with pytest.raises(InputError, match="expected nnU-Net or MSD layout"):
+        read_dataset(tmp_path)
+    nnunet(tmp_path / "Dataset007_P", "a")
+    with pytest.raises(InputError, match="did you mean Dataset007_P in it"):
+        read_dataset(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "not valid JSON"),
+        ("[]", "expected an object"),
+        ('{"labels": {}}', re.escape('neither "file_ending" (nnU-Net) nor "training" (MSD)')),
+    ],
+)
+def test_a_damaged_dataset_json_is_named(tmp_path, text, message):
+    (tmp_path / "dataset.json").write_text(text)
+    with pytest.raises(InputError, match=message):
+        read_dataset(tmp_path)
+
+
+def test_a_data_set_without_a_usable_case_says_why(tmp_path):
+    with pytest.raises(InputError, match="no usable case; imagesTr is empty"):
+        read_dataset(make(tmp_path, NNUNET, []))
+    with pytest.raises(InputError, match=r"a_0000\.nii\.gz: label a\.nii\.gz is missing"):
+        read_dataset(make(tmp_path, NNUNET, ["imagesTr/a_0000.nii.gz"]))
+
+
+def test_a_missing_json_is_named(tmp_path):
+    from core.datasets.case import read_json
+
+    with pytest.raises(InputError, match="no such file"):
+        read_json(tmp_path / "dataset.json")

@@ -1,4 +1,4 @@
-"""The one error that a user's input can cause: printed as a single line, never as a traceback."""
+"""The errors that a user meets: printed as a single line, never as a traceback."""
 
 from pathlib import Path
 
@@ -16,3 +16,7 @@ class InputError(Exception):
         self.message, self.path, self.hint = message, path, hint
         where = f"{path}: " if path is not None else ""
         super().__init__(f"{where}{message}" + (f"; {hint}" if hint else ""))
+
+
+class RunError(Exception):
+    """A run that began well and cannot go on, such as a loss that is no longer finite."""

@@ -1,0 +1,35 @@
+"""Results as JSON: plain numbers, and null where a number is undefined."""
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from core import atomic
+
+
+def plain(value: Any) -> Any:
+    """What JSON can hold of nested mappings, sequences, NumPy values and paths; nan is None."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, np.ndarray | np.generic):
+        return plain(value.tolist())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return str(value) if isinstance(value, Path) else value
+
+
+def write_json(path: str | Path, value: Any) -> None:
+    """Write a value as indented JSON, the whole file or nothing."""
+    text = json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False)
+    atomic.write_text(path, text + "\n")
+
+
+def line(value: Any) -> str:
+    """A value as one line of JSON, newline included."""
+    return json.dumps(plain(value), ensure_ascii=False, allow_nan=False) + "\n"

@@ -1,0 +1,112 @@
+"""Where arrays live: a mesh of devices, and rules that place a state or a batch on it.
+
+A rule takes a tree of arrays (or shapes) and a mesh and returns a tree of shardings; a model never
+knows. Batch statistics under these rules are those of the global batch, not of each device's part.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from core.types import Batch
+
+Rule = Callable[[Any, Mesh], Any]
+"""(tree of arrays or shapes, mesh) → the same tree of `NamedSharding`."""
+
+MIN_SHARDED_SIZE = 2**16
+"""Arrays of fewer elements stay whole under `fsdp`: gathering them costs more than they weigh."""
+
+
+def distributed() -> None:
+    """Join the processes of a multi-host run; call it once, before anything asks for devices.
+
+    Clusters that JAX knows (TPU pods, Slurm, Open MPI, Kubernetes) need no settings. Elsewhere set
+    JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID.
+    """
+    jax.distributed.initialize()
+
+
+def mesh(devices: Sequence[jax.Device] | None = None, *, space: int = 1) -> Mesh:
+    """Mesh of all devices along `data`, or along `data` × `space`.
+
+    Args:
+      devices: the devices to use; all of them, on every host, by default.
+      space: how many devices share one image, for `spatial`; must divide their number.
+    """
+    devices = jax.devices() if devices is None else devices
+    if len(devices) % space:
+        raise ValueError(f"{len(devices)} devices cannot be split into groups of space={space}")
+    if space == 1:
+        return Mesh(np.array(devices), ("data",), axis_types=(AxisType.Auto,))
+    grid = np.array(devices).reshape(-1, space)
+    return Mesh(grid, ("data", "space"), axis_types=(AxisType.Auto, AxisType.Auto))
+
+
+def replicated(tree: Any, mesh: Mesh) -> Any:
+    """Rule for a state: every device holds all of it."""
+    return jax.tree.map(lambda _: NamedSharding(mesh, PartitionSpec()), tree)
+
+
+def fsdp(tree: Any, mesh: Mesh) -> Any:
+    """Rule for a state: each large array is cut over `data` along its largest axis that fits."""
+    parts = mesh.shape["data"]
+
+    def place(array: Any) -> NamedSharding:
+        fitting = [size if size % parts == 0 else 0 for size in array.shape]
+        if math.prod(array.shape) < MIN_SHARDED_SIZE or not any(fitting):
+            return NamedSharding(mesh, PartitionSpec())
+        axis = fitting.index(max(fitting))
+        return NamedSharding(mesh, PartitionSpec(*[None] * axis, "data"))
+
+    return jax.tree.map(place, tree)
+
+
+def split_batch(batch: Any, mesh: Mesh) -> Any:
+    """Rule for a batch: the leading axis is cut over `data`."""
+    return jax.tree.map(lambda _: NamedSharding(mesh, PartitionSpec("data")), batch)
+
+
+def spatial(batch: Any, mesh: Mesh) -> Any:
+    """Rule for a batch of large images: also cut axis 1 of images and labels over `space`.
+
+    Images and labels are the arrays of three or more axes, (n, h, w) the smallest.
+    """
+    cut, whole = PartitionSpec("data", "space"), PartitionSpec("data")
+    return jax.tree.map(lambda a: NamedSharding(mesh, cut if a.ndim >= 3 else whole), batch)
+
+
+def shard_batch(batch: Batch, mesh: Mesh, rule: Rule = split_batch) -> Batch:
+    """Put a batch on the mesh.
+
+    Args:
+      batch: host arrays with a leading axis n: the part of the global batch that this process
+        loads, which is all of it on a single host.
+      mesh: the devices.
+      rule: how to cut it.
+
+    Returns:
+      Global arrays, n times the number of processes long.
+
+    Raises:
+      ValueError: a global batch that the devices cannot share equally.
+    """
+    for name, array in batch.items():
+        _check_divisible(name, len(array), mesh.shape["data"])
+    place = jax.make_array_from_process_local_data
+    return jax.tree.map(place, rule(batch, mesh), dict(batch))
+
+
+def _check_divisible(name: str, num_local: int, num_devices: int) -> None:
+    total, hosts = num_local * jax.process_count(), jax.process_count()
+    if total % num_devices:
+        lower = total // num_devices * num_devices
+        tries = f"{lower} or {lower + num_devices}" if lower else f"{num_devices}"
+        raise ValueError(
+            f"a global batch of {total} ({name!r}: {num_local} on each of {hosts} hosts) must be "
+            f"divisible by {num_devices} devices; {total} = {total // num_devices} · {num_devices}"
+            f" + {total % num_devices}; try {tries}"
+        )

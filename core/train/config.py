@@ -1,0 +1,30 @@
+"""What a training run needs besides the task: how long, and how often to look and to save."""
+
+from dataclasses import dataclass
+
+from core import check
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Length and rhythm of a training run."""
+
+    steps: int
+    """Updates of the parameters (Not stated: each recipe sets its paper's number)."""
+    seed: int = 0
+    """Seed of initialisation, sampling and augmentation (Not stated: any; it makes runs repeat)."""
+    log_every: int = 100
+    """Steps between lines of metrics (Not stated: reading habit, changes no result)."""
+    checkpoint_every: int = 1000
+    """Steps between checkpoints (Not stated: minutes of work lost at most when killed)."""
+    keep_checkpoints: int = 2
+    """Newest checkpoints kept (Not stated: one, and one before it should a disk fail)."""
+    evaluate_every: int = 0
+    """Steps between evaluations; 0 is at the end only (Not stated: costs time, alters nothing)."""
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "log_every", "checkpoint_every", "keep_checkpoints"):
+            check.positive(f"run.{name}", getattr(self, name))
+        for name in ("seed", "evaluate_every"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"run.{name} must not be negative; got {getattr(self, name)}")

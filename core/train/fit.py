@@ -1,0 +1,108 @@
+"""The training loop: a plain function over a task, without models, papers or config files."""
+
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+from jax.sharding import Mesh
+
+from core import sharding
+from core.errors import InputError
+from core.train import state as states
+from core.train.checkpoint import Checkpoints
+from core.train.config import RunConfig
+from core.train.log import Log
+from core.train.state import State
+from core.train.step import make_step
+from core.train.task import Task
+from core.types import Batch
+
+
+def fit(
+    task: Task,
+    run: RunConfig,
+    *,
+    mesh: Mesh,
+    workdir: Path,
+    resume: bool = False,
+    state_rule: sharding.Rule = sharding.replicated,
+    batch_rule: sharding.Rule = sharding.split_batch,
+) -> State:
+    """Train a task; killed at any moment and resumed, it ends with the very same state.
+
+    Args:
+      task: what to train.
+      run: length and rhythm.
+      mesh: the devices.
+      workdir: RUN; gets metrics.jsonl and checkpoints/<step>/.
+      resume: go on from the newest checkpoint, or from the beginning when there is none.
+      state_rule: how the state lies on the mesh.
+      batch_rule: how a batch does.
+
+    Raises:
+      InputError: checkpoints are there and `resume` is off.
+      RunError: the loss or its gradient is no longer finite.
+    """
+    with Checkpoints(workdir / "checkpoints", keep=run.keep_checkpoints) as checkpoints:
+        if not resume and checkpoints.latest() is not None:
+            raise InputError("already holds checkpoints", path=workdir, hint="resume the run")
+        state = _first_state(task, run.seed, mesh, state_rule, checkpoints)
+        start, compiled = int(state.step), None
+        with Log(workdir / "metrics.jsonl", start=start, steps=run.steps) as log:
+            for i, local in zip(range(start + 1, run.steps + 1), task.batches(start), strict=False):
+                batch = sharding.shard_batch(local, mesh, batch_rule)
+                compiled = compiled or _compile(task, run.seed, state, batch, log)
+                with jax.transfer_guard("disallow"):
+                    state, metrics = compiled(state, batch)
+                log.add(i, metrics, num_examples=_num_examples(batch))
+                evaluates = task.evaluate and _is_due(i, run.evaluate_every, run.steps)
+                saves = _is_due(i, run.checkpoint_every, run.steps)
+                if evaluates or saves or _is_due(i, run.log_every, run.steps):
+                    log.line(i)
+                if task.evaluate and evaluates:
+                    log.evaluation(i, task.evaluate(state.params, state.model_state))
+                if saves:
+                    checkpoints.save(i, state)
+    if int(state.step) != run.steps:
+        raise ValueError(f"task.batches ended after step {int(state.step)} of {run.steps}")
+    return state
+
+
+def _is_due(step: int, every: int, last: int) -> bool:
+    """Whether something happens at this step: every so often (0 is never), and at the end."""
+    return step == last or bool(every and step % every == 0)
+
+
+def _first_state(
+    task: Task, seed: int, mesh: Mesh, rule: sharding.Rule, checkpoints: Checkpoints
+) -> State:
+    """The newest checkpoint, or a fresh state; born on the mesh either way."""
+    create = partial(states.create, task, seed)
+    shapes = jax.eval_shape(create)
+    places = rule(shapes, mesh)
+    if checkpoints.latest() is None:
+        return jax.jit(create, out_shardings=places)()
+    return checkpoints.restore(
+        jax.tree.map(
+            lambda a, place: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=place), shapes, places
+        )
+    )
+
+
+def _compile(task: Task, seed: int, state: State, batch: Batch, log: Log) -> Any:
+    """The step, compiled once for these shapes; it refuses any other instead of recompiling."""
+    began = time.perf_counter()
+    places = jax.tree.map(lambda a: a.sharding, state)
+    step = jax.jit(make_step(task, seed), donate_argnums=0, out_shardings=(places, None))
+    compiled = step.lower(state, batch).compile()
+    memory = compiled.memory_analysis()
+    used = memory.argument_size_in_bytes + memory.temp_size_in_bytes
+    used += memory.output_size_in_bytes - memory.alias_size_in_bytes
+    log.compiled(compile_seconds=time.perf_counter() - began, peak_bytes=used)
+    return compiled
+
+
+def _num_examples(batch: Batch) -> int:
+    return len(next(iter(batch.values())))

@@ -1,0 +1,82 @@
+"""A small convolutional task on random images; run as a script, it trains in a folder."""
+
+import argparse
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from core import sharding
+from core.random import rng
+from core.train.config import RunConfig
+from core.train.fit import fit
+from core.train.optim import polynomial_decay, sgd
+from core.train.task import Task
+from core.types import Batch
+
+STEPS = 24
+
+
+def init(key: jax.Array) -> dict:
+    first, second = jax.random.split(key)
+    params = {
+        "conv": jax.random.normal(first, (3, 3, 1, 8)) / 3,
+        "head": jax.random.normal(second, (8, 2)) / 3,
+    }
+    return {"params": params, "batch_stats": {"mean": jnp.zeros(8)}}
+
+
+def loss(params: dict, model_state: dict, batch: Batch, key: jax.Array) -> tuple:
+    image = batch["image"] + 0.1 * jax.random.normal(key, batch["image"].shape)
+    numbers = ("NHWC", "HWIO", "NHWC")
+    features = jax.lax.conv_general_dilated(
+        image, params["conv"], (1, 1), ((1, 1), (1, 1)), dimension_numbers=numbers
+    )
+    mean = features.mean((0, 1, 2))
+    model_state = {"batch_stats": {"mean": 0.9 * model_state["batch_stats"]["mean"] + 0.1 * mean}}
+    logits = jax.nn.relu(features - mean[None, None, None]).mean((1, 2)) @ params["head"]
+    losses = optax.softmax_cross_entropy_with_integer_labels(logits, batch["label"])
+    correct = (logits.argmax(-1) == batch["label"]).mean()
+    return losses.mean(), (model_state, {"accuracy": correct})
+
+
+def batches(start: int) -> Iterator[Batch]:
+    for step in range(start, 10**9):
+        numbers = rng(7, step)
+        label = numbers.integers(0, 2, 8)
+        image = numbers.standard_normal((8, 8, 8, 1)) * (1 + label)[:, None, None, None]
+        yield {"image": image.astype(np.float32), "label": label.astype(np.int32)}
+
+
+def evaluate(params: dict, model_state: dict) -> list:
+    return [{"id": name, "norm": jnp.linalg.norm(params[name]).item()} for name in params]
+
+
+def build(steps: int = STEPS) -> Task:
+    tx = sgd(polynomial_decay(0.1, steps, power=0.9), momentum=0.9, weight_decay=5e-4)
+    return Task(init, loss, tx, batches, evaluate)
+
+
+def config(steps: int = STEPS) -> RunConfig:
+    return RunConfig(
+        steps=steps, seed=3, log_every=4, checkpoint_every=3, keep_checkpoints=2, evaluate_every=9
+    )
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("workdir", type=Path)
+    parser.add_argument("--steps", type=int, default=STEPS)
+    args = parser.parse_args()
+    logging.basicConfig(level="INFO", format="%(message)s", force=True)
+    fit(
+        build(args.steps),
+        config(args.steps),
+        mesh=sharding.mesh(),
+        workdir=args.workdir,
+        resume=True,
+    )

@@ -196,14 +196,14 @@ _PDAC_16 = replace(
 
 def _tiny(paper: Config, *, steps: int, batch: int, stride: int, windows: int) -> Config:
     """A paper recipe cut down to minutes on two cores, for scans of about 3 mm voxels."""
-    margin = 8  # 24 mm at 3 mm; the paper's 32 voxels would take in the whole phantom
     return replace(
         paper,
         run=RunConfig(steps=steps, log_every=10, checkpoint_every=100),
-        data=replace(paper.data, batch=batch, roi_margin=margin),
+        data=replace(paper.data, batch=batch),
         model=replace(paper.model, width=8),
         optim=replace(paper.optim, learning_rate=0.05),
-        infer=InferConfig(stride=stride, batch=windows, roi_margin=margin),
+        # 8 voxels of 3 mm are 24 mm; the paper's 32 voxels would take in the whole phantom.
+        infer=InferConfig(stride=stride, batch=windows, roi_margin=8),
         # 50 voxels of 3 mm are 1.35 ml, a tumor of 14 mm; 8 are 0.2 ml, one of 7.5 mm.
         decision=replace(paper.decision, min_tumor_voxels=8, saturation_voxels=150),
     )

@@ -1,0 +1,62 @@
+"""Coarse to fine: 64³ windows over the scan, then 32³ and 16³ windows where it saw a pancreas.
+
+Sec. 2.3. The small networks never see the rest of the scan, where they would imagine tumors.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from core.preprocess.crop import Box, bounding_box, crop, grow
+from s4c.labels import BACKGROUND, TUMOR
+
+Predict = Callable[[Float[np.ndarray, "d h w"]], Float[np.ndarray, "d h w c"]]
+"""Class probabilities of a normalised image of any size, averaged over sliding windows."""
+
+
+class Segmentation(NamedTuple):
+    """What the cascade sees in one scan, before outliers are removed."""
+
+    label: UInt8[np.ndarray, "d h w"]
+    tumor_prob: Float[np.ndarray, "d h w"]
+    roi: Box | None
+    """Where the fine networks looked; None if the coarse one found neither pancreas nor tumor."""
+
+
+def segment(
+    image: Float[np.ndarray, "d h w"], coarse: Predict, fine: Sequence[Predict], *, roi_margin: int
+) -> Segmentation:
+    """Segment one scan.
+
+    Inside the region of interest the probabilities of all networks are averaged; outside, the
+    coarse network's stand alone. A coarse pass that finds nothing ends the matter: the scan is
+    background throughout, hence normal.
+
+    Args:
+      image: normalised, canonical orientation.
+      coarse: the 64³ network.
+      fine: the 32³ and 16³ networks; none leaves the coarse result.
+      roi_margin: voxels around the smallest box of predicted pancreas and tumor.
+
+    Returns:
+      Segmentation on the grid of `image`.
+    """
+    probs = coarse(image)
+    label = most_probable(probs)
+    found = bounding_box(label != BACKGROUND)
+    if found is None:
+        return Segmentation(label, probs[..., TUMOR], None)
+    roi = grow(found, roi_margin, image.shape)
+    inside = crop(probs, roi)
+    for predict in fine:
+        inside += predict(crop(image, roi))
+    inside /= 1 + len(fine)
+    crop(label, roi)[...] = most_probable(inside)
+    return Segmentation(label, probs[..., TUMOR], roi)
+
+
+def most_probable(probs: Float[np.ndarray, "d h w c"]) -> UInt8[np.ndarray, "d h w"]:
+    """Most probable class; the lower id where two are equal."""
+    return np.argmax(probs, axis=-1).astype(np.uint8)

@@ -1,0 +1,35 @@
+"""Label names are mapped by name, whatever their numbers."""
+
+import numpy as np
+import pytest
+
+from core.errors import InputError
+from s4c.labels import lookup
+
+
+def test_medical_segmentation_decathlon(tmp_path):
+    table = lookup({"background": 0, "pancreas": 1, "cancer": 2}, tmp_path)
+    np.testing.assert_array_equal(table, [0, 1, 2])
+
+
+def test_panorama_numbers_its_lesion_first_and_its_vessels_are_background(tmp_path):
+    ids = {
+        "background": 0,
+        "PDAC_lesion": 1,
+        "veins": 2,
+        "arteries": 3,
+        "pancreas parenchyma": 4,
+        "pancreatic duct": 5,
+        "common bile duct": 6,
+    }
+    np.testing.assert_array_equal(lookup(ids, tmp_path), [0, 2, 0, 0, 1, 1, 0])
+
+
+def test_an_unknown_name_is_refused_with_the_known_ones(tmp_path):
+    with pytest.raises(InputError, match=r"\['gizzard'\] are not known.*pancreas"):
+        lookup({"background": 0, "pancreas": 1, "tumor": 2, "gizzard": 3}, tmp_path)
+
+
+def test_a_data_set_without_tumors_is_refused(tmp_path):
+    with pytest.raises(InputError, match="needs labels for pancreas and tumor"):
+        lookup({"background": 0, "pancreas": 1}, tmp_path)

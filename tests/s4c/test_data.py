@@ -12,7 +12,7 @@ from s4c.config import RECIPES, DataConfig
 from s4c.data import PATCH_TYPES, Prepared, batch_maker, cut, patch_type
 from s4c.labels import BACKGROUND, PANCREAS, TUMOR
 
-ROI = DataConfig(patch=16, batch=6, sampling="roi", roi_margin=12)
+ROI = DataConfig(patch=16, batch=6, sampling="roi", roi_margin=16)
 SCAN = DataConfig(patch=16, batch=6, sampling="scan")
 
 
@@ -75,8 +75,8 @@ def test_roi_patches_stay_inside_the_pancreas_box_and_its_margin(cases):
         assert label.shape == (ROI.patch,) * 3
     margin = ROI.roi_margin
     low = [max(0, a - margin) for a in box.start]
-    assert low == [0, 2, 8]
-    values = normalize(case.image[0:40, 2:42, 8:56], case.mean, case.std)
+    assert low == [0, 0, 4]
+    values = normalize(case.image[0:40, 0:46, 4:60], case.mean, case.std)
     images = batch_maker([case], ROI, 0)(1)["image"]
     assert np.isin(images, values).all()
 

@@ -3,9 +3,12 @@
 A config is a frozen dataclass of bool, int, float, str, None, Literal, tuples and such dataclasses.
 """
 
+import ast
 import dataclasses
 import hashlib
+import inspect
 import json
+import textwrap
 import types
 from collections.abc import Iterator
 from pathlib import Path
@@ -133,3 +136,29 @@ def _build_tuple(args: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ..
 def _name(hint: type) -> str:
     names = {bool: "true or false", int: "an integer", float: "a number", str: "a text"}
     return names.get(hint, "null")
+
+
+def documentation(cls: type) -> dict[str, str]:
+    """Docstring below each field of a dataclass, on one line; "" for a field without one."""
+    tree: Any = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0]
+    found = {}
+    for node, after in zip(tree.body, [*tree.body[1:], None], strict=True):
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            match after:
+                case ast.Expr(value=ast.Constant(value=str(text))):
+                    found[node.target.id] = " ".join(text.split())
+                case _:
+                    found[node.target.id] = ""
+    return found
+
+
+def describe(cfg: Any, prefix: str = "") -> list[str]:
+    """One line "model.width = 32    what it is (its address)" for each field of a config."""
+    texts, lines = documentation(type(cfg)), []
+    for field in dataclasses.fields(cfg):
+        name, value = f"{prefix}{field.name}", getattr(cfg, field.name)
+        if dataclasses.is_dataclass(value):
+            lines += describe(value, f"{name}.")
+        else:
+            lines.append(f"{f'{name} = {value!r}':40}  {texts[field.name]}")
+    return lines

@@ -10,17 +10,17 @@ class RunConfig:
     """Length and rhythm of a training run."""
 
     steps: int
-    """Updates of the parameters (Not stated: each recipe sets its paper's number)."""
+    """Updates of the parameters (Not stated: each recipe sets its paper's number)"""
     seed: int = 0
-    """Seed of initialisation, sampling and augmentation (Not stated: any; it makes runs repeat)."""
+    """Seed of initialisation, sampling and augmentation (Not stated: any; it makes runs repeat)"""
     log_every: int = 100
-    """Steps between lines of metrics (Not stated: reading habit, changes no result)."""
+    """Steps between lines of metrics (Not stated: reading habit, changes no result)"""
     checkpoint_every: int = 1000
-    """Steps between checkpoints (Not stated: minutes of work lost at most when killed)."""
+    """Steps between checkpoints (Not stated: minutes of work lost at most when killed)"""
     keep_checkpoints: int = 2
-    """Newest checkpoints kept (Not stated: one, and one before it should a disk fail)."""
+    """Newest checkpoints kept (Not stated: one, and one before it should a disk fail)"""
     evaluate_every: int = 0
-    """Steps between evaluations; 0 is at the end only (Not stated: costs time, alters nothing)."""
+    """Steps between evaluations; 0 is at the end only (Not stated: costs time, alters nothing)"""
 
     def __post_init__(self) -> None:
         for name in ("steps", "log_every", "checkpoint_every", "keep_checkpoints"):

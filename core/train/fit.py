@@ -1,5 +1,6 @@
 """The training loop: a plain function over a task, without models, papers or config files."""
 
+import math
 import time
 from functools import partial
 from pathlib import Path
@@ -97,11 +98,17 @@ def _compile(task: Task, seed: int, state: State, batch: Batch, log: Log) -> Any
     places = jax.tree.map(lambda a: a.sharding, state)
     step = jax.jit(make_step(task, seed), donate_argnums=0, out_shardings=(places, None))
     compiled = step.lower(state, batch).compile()
-    memory = compiled.memory_analysis()
-    used = memory.argument_size_in_bytes + memory.temp_size_in_bytes
-    used += memory.output_size_in_bytes - memory.alias_size_in_bytes
-    log.compiled(compile_seconds=time.perf_counter() - began, peak_bytes=used)
+    log.compiled(compile_seconds=time.perf_counter() - began, peak_bytes=_peak_bytes(compiled))
     return compiled
+
+
+def _peak_bytes(compiled: Any) -> float:
+    """What the step needs on each device, as its compiler counts; nan where it does not."""
+    memory = compiled.memory_analysis()
+    if memory is None:
+        return math.nan
+    arguments, temporary = memory.argument_size_in_bytes, memory.temp_size_in_bytes
+    return arguments + temporary + memory.output_size_in_bytes - memory.alias_size_in_bytes
 
 
 def _num_examples(batch: Batch) -> int:

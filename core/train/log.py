@@ -58,7 +58,7 @@ class Log:
     def __exit__(self, *error: object) -> None:
         self._bar.close()
 
-    def compiled(self, *, compile_seconds: float, peak_bytes: int) -> None:
+    def compiled(self, *, compile_seconds: float, peak_bytes: float) -> None:
         """Note the cost of the compiled step for the next line, and start the clock."""
         self._once = {"compile_seconds": compile_seconds, "peak_bytes": peak_bytes}
         self._clock = time.perf_counter()

@@ -1,6 +1,7 @@
 """One update of the parameters, as a pure function."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import optax
@@ -24,7 +25,7 @@ def make_step(task: Task, seed: int) -> Callable[[State, Batch], tuple[State, Me
             state.params, state.model_state, batch, key
         )
         updates, opt_state = task.tx.update(grads, state.opt_state, state.params)
-        params = optax.apply_updates(state.params, updates)
+        params: Any = optax.apply_updates(state.params, updates)
         metrics = {"loss": loss, "grad_norm": optax.tree.norm(grads), **metrics}
         return State(state.step + 1, params, model_state, opt_state), metrics
 

@@ -72,7 +72,8 @@ if __name__ == "__main__":
     parser.add_argument("workdir", type=Path)
     parser.add_argument("--steps", type=int, default=STEPS)
     args = parser.parse_args()
-    logging.basicConfig(level="INFO", format="%(message)s", force=True)
+    logging.basicConfig(format="%(message)s", force=True)
+    logging.getLogger("core").setLevel("INFO")
     fit(
         build(args.steps),
         config(args.steps),

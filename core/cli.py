@@ -1,0 +1,200 @@
+"""From typed functions to a command line: the only file that knows the command-line library.
+
+A command is a function whose keyword parameters become flags; types, defaults and docstring become
+its help. It imports what it needs inside, so that help answers at once. It returns an exit status:
+0 or None all done, 1 some cases failed. `InputError` is 2, an interrupt 130, each with one line.
+"""
+
+import contextlib
+import inspect
+import io
+import logging
+import os
+import re
+import sys
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import tyro
+
+from core import config
+from core.errors import InputError, RunError
+
+Command = Callable[..., int | None]
+Recipes = Mapping[str, Any]
+
+Paths = Annotated[
+    tyro.conf.Positional[tuple[Path, ...]],
+    tyro.conf.arg(metavar="PATH…", help_behavior_hint="(one or more)"),
+]
+"""One or more paths without a flag: `INPUT…`."""
+
+Runs = Annotated[
+    tuple[Path, ...],
+    tyro.conf.UseAppendAction,
+    tyro.conf.arg(name="run", metavar="RUN", help_behavior_hint="(one or more)"),
+]
+"""One or more run folders, each behind its own flag: `--run RUN [--run RUN …]`."""
+
+GLOBAL_FLAGS = "With every command: -q prints errors only, --debug shows tracebacks."
+
+
+def run(
+    commands: Mapping[str, Command],
+    *,
+    prog: str,
+    description: str,
+    recipes: Recipes | None = None,
+    args: Sequence[str] | None = None,
+) -> int:
+    """Run one of several commands and return the exit status of the process.
+
+    A command with a parameter `cfg` takes the name of a recipe as its first word, and a flag for
+    each field of it: `train pdac-64 --model.width 16`. `recipes [NAME]` prints them.
+
+    Args:
+      commands: functions by name.
+      prog: name of the program.
+      description: first lines of its help.
+      recipes: configs by name.
+      args: the words after the program's name; by default those of this process.
+    """
+    words = list(sys.argv[1:] if args is None else args)
+    debug, quiet = "--debug" in words, bool({"-q", "--quiet"} & set(words))
+    words = [word for word in words if word not in ("--debug", "-q", "--quiet")]
+    _set_up(prog, quiet=quiet)
+    if recipes is not None:
+        commands = {**commands, "recipes": _recipes_command(recipes)}
+    try:
+        return _dispatch(commands, words, prog, description, recipes or {})
+    except (Exception, KeyboardInterrupt) as error:
+        if debug:
+            traceback.print_exc()
+        status, line = _explain(error)
+        if line:
+            print(f"{prog}: {line}", file=sys.stderr)
+        return status
+
+
+def _dispatch(
+    commands: Mapping[str, Command],
+    words: list[str],
+    prog: str,
+    description: str,
+    recipes: Recipes,
+) -> int:
+    if not words or words[0] in ("-h", "--help"):
+        print(_overview(commands, prog, description))
+        return 0 if words else 2
+    name, *words = words
+    if name not in commands:
+        raise InputError(f"unknown command {name!r}; known are {', '.join(commands)}")
+    command, prog = commands[name], f"{prog} {name}"
+    if "cfg" not in inspect.signature(command).parameters:
+        return _call(command, words, prog)
+    recipe = words.pop(0) if words and not words[0].startswith("-") else None
+    if recipe is None and {"-h", "--help"} & set(words):
+        return _call(command, words, f"{prog} RECIPE", recipe=next(iter(recipes.values())))
+    if recipe is None or recipe not in recipes:
+        found = f"unknown recipe {recipe!r}" if recipe else "a recipe is missing"
+        raise InputError(f"{found}; known are {', '.join(recipes)}")
+    return _call(command, words, f"{prog} {recipe}", recipe=recipes[recipe])
+
+
+def _call(command: Command, words: list[str], prog: str, *, recipe: Any = None) -> int:
+    """Parse the words as the command's parameters and call it; a wrong word is an InputError."""
+    said, bind = io.StringIO(), _binder(command, recipe)
+    try:
+        with contextlib.redirect_stderr(said):
+            values = tyro.cli(bind, args=words, prog=prog, config=(tyro.conf.FlagCreatePairsOff,))
+    except SystemExit as error:
+        if error.code in (0, None):
+            return 0
+        raise InputError(_one_line(said.getvalue()), hint=f"see {prog} --help") from None
+    for name, parameter in inspect.signature(command).parameters.items():
+        if values[name] == () and parameter.default is parameter.empty:
+            raise InputError(f"{name.upper()} is missing", hint="give at least one")
+    return command(**values) or 0
+
+
+def _binder(command: Command, recipe: Any) -> Callable[..., dict[str, Any]]:
+    """A function that looks like the command and returns its arguments.
+
+    With a recipe, `cfg` is optional and its fields are flags without a prefix.
+    """
+
+    def bind(**values: Any) -> dict[str, Any]:
+        return values
+
+    signature, hints = inspect.signature(command), get_type_hints(command, include_extras=True)
+    parameters = {name: p.replace(kind=p.KEYWORD_ONLY) for name, p in signature.parameters.items()}
+    if recipe is not None:
+        hints["cfg"] = Annotated[type(recipe), tyro.conf.arg(name="")]
+        # Last, so that the command's own flags stand first in the help.
+        parameters["cfg"] = parameters.pop("cfg").replace(default=recipe)
+    listed = list(parameters.values())
+    bind.__signature__ = signature.replace(parameters=listed)  # type: ignore[attr-defined]
+    bind.__annotations__, bind.__doc__ = hints, inspect.getdoc(command)
+    return bind
+
+
+def _one_line(box: str) -> str:
+    """The library's boxed message on one line, without title and footer."""
+    lines = [line.strip("│ ") for line in box.splitlines() if not re.match("[╭╰│] ?─", line)]
+    text = re.split("(?:For full|Argument) helptext", " ".join(lines))[0]
+    return " ".join(text.split())
+
+
+def _explain(error: BaseException) -> tuple[int, str]:
+    """Exit status and line for what went wrong."""
+    match error:
+        case InputError():
+            return 2, str(error)
+        case RunError():
+            return 1, str(error)
+        case KeyboardInterrupt():
+            return 130, "interrupted"
+        case BrokenPipeError():
+            # Whoever read our output has left; nothing else may try to write to it.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1, ""
+        case OSError(filename=str() | Path() as path):
+            return 2, f"{path}: {error.strerror}"
+        case _:
+            text = " ".join(str(error).split())
+            return 1, f"{type(error).__name__}: {text}; --debug shows where"
+
+
+def _overview(commands: Mapping[str, Command], prog: str, description: str) -> str:
+    width = max(map(len, commands))
+    lines = [
+        f"  {name:{width}}  {(inspect.getdoc(command) or '').partition(chr(10))[0]}"
+        for name, command in commands.items()
+    ]
+    usage = f"usage: {prog} COMMAND …    ({prog} COMMAND --help says more)"
+    return "\n".join([usage, "", inspect.cleandoc(description), "", *lines, "", GLOBAL_FLAGS])
+
+
+def _recipes_command(recipes: Recipes) -> Command:
+    def show(name: tyro.conf.Positional[str] = "") -> None:
+        """List the recipes, or print one with every number's address in the paper.
+
+        Args:
+          name: the recipe to print.
+        """
+        if name and name not in recipes:
+            raise InputError(f"unknown recipe {name!r}; known are {', '.join(recipes)}")
+        print("\n".join(config.describe(recipes[name]) if name else recipes))
+
+    return show
+
+
+def _set_up(prog: str, *, quiet: bool) -> None:
+    """Plain lines on stderr from our own modules; compiled programs kept between processes."""
+    logging.basicConfig(format="%(message)s", level=logging.WARNING, force=True)
+    for name in ("core", prog):
+        logging.getLogger(name).setLevel(logging.ERROR if quiet else logging.INFO)
+    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(caches / "panjax" / "jax"))

@@ -1,0 +1,219 @@
+"""Sliding windows: a network over a volume of any size, on the device, in bounded memory.
+
+The volume goes through chunk by chunk along D. The image of a chunk and the sums of its windows'
+ballots stay on the device; only finished slices come back. The network is compiled once for its
+batch of windows whatever the volume; the small moves around it, once per bucket of volume sizes.
+
+Cutting and adding a window of 64³ takes 0.3 ms on two CPU cores this way, and 2 ms in numpy on the
+host: on an accelerator the host would need longer than the network.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.sharding import NamedSharding, PartitionSpec
+from jaxtyping import Array, Float, Int
+from numpy.typing import NDArray
+
+from core import check
+from core.infer import grid
+from core.infer.grid import Plan, Shape
+from core.preprocess.crop import crop, pad_to
+from core.types import Variables
+
+Apply = Callable[[Variables, Float[Array, "n d h w c"]], Float[Array, "n d h w k"]]
+Predict = Callable[..., Float[np.ndarray, "d h w k"]]
+
+
+class Steps(NamedTuple):
+    """What is compiled, and shared by all volumes."""
+
+    put: Callable[..., Array]
+    """host array → device array"""
+    cut: Callable[..., Array]
+    """(chunk, starts) → windows"""
+    ask: Callable[..., Array]
+    """(variables, windows) → ballots"""
+    add: Callable[..., Array]
+    """(sums, ballots, starts, how many of them count) → sums"""
+    finish: Callable[..., tuple[Array, Array]]
+    """(sums, shift, covers, finished) → (finished slices, sums moved by `shift`)"""
+
+
+def predictor(
+    apply: Apply,
+    *,
+    window: Shape,
+    stride: Shape,
+    batch: int,
+    num_classes: int,
+    combine: Literal["average", "vote"],
+    sharding: NamedSharding | None = None,
+) -> Predict:
+    """Make `predict(variables, image, *, fill)`: class probabilities of whole volumes.
+
+    `image` is (d, h, w, c) float32 on the host; one smaller than a window is padded with `fill`,
+    what air is after normalisation. The result is (d, h, w, k) float32 on the host and sums to 1
+    over k. With "average" it is the mean softmax of the windows over a voxel. With "vote" it is
+    their share of labels; a tie goes to the larger summed softmax, then to the lower label.
+
+    Args:
+      apply: (variables, windows (n, d, h, w, c)) → logits (n, d, h, w, k), pure.
+      window: voxels of a window (d, h, w).
+      stride: voxels between windows (d, h, w); the last one is flush with the border.
+      batch: windows per call of the network, over all devices.
+      num_classes: k.
+      combine: how the windows over a voxel become one answer.
+      sharding: of the batch of windows, to share it among devices; None uses one.
+
+    Returns:
+      The function; keep it, it owns the compiled network.
+
+    Raises:
+      ValueError: if `combine` is unknown, or the devices do not divide the batch.
+    """
+    check.one_of("combine", combine, ("average", "vote"))
+    overlap = grid.largest_overlap(window, stride)
+    ballot = jax.nn.softmax if combine == "average" else partial(_hard_ballot, overlap=overlap)
+    steps = _compiled(apply, ballot, window, num_classes, sharding)
+    if sharding is not None:
+        check.divisible("batch", (batch,), sharding.num_devices, "devices that share it")
+
+    def predict(
+        variables: Variables, image: Float[np.ndarray, "d h w c"], *, fill: float
+    ) -> Float[np.ndarray, "d h w k"]:
+        check.rank("image", image, 4)
+        padded, box = pad_to(np.asarray(image, np.float32), window, fill)
+        d, h, w, num_channels = padded.shape
+        plan = Plan((d, h, w), window, stride, batch, num_channels, num_classes)
+        probs = np.empty((d, h, w, num_classes), np.float32)
+        for first, stop, slices in _one_behind(_run(steps, plan, variables, padded)):
+            probs[first:stop] = np.asarray(slices)[: stop - first, :h, :w]
+        return crop(probs, box)
+
+    return predict
+
+
+def _compiled(
+    apply: Apply,
+    ballot: Callable[[Array], Array],
+    window: Shape,
+    num_classes: int,
+    sharding: NamedSharding | None,
+) -> Steps:
+    """Jit the steps: windows split over the devices, everything else on each of them."""
+
+    def ask(variables: Variables, windows: Float[Array, "n d h w c"]) -> Array:
+        logits = apply(variables, windows)
+        expected = (*windows.shape[:-1], num_classes)
+        if logits.shape != expected:
+            raise ValueError(f"apply must return logits {expected}; got {logits.shape}")
+        return ballot(logits.astype(jnp.float32))
+
+    whole = sharding and NamedSharding(sharding.mesh, PartitionSpec())
+    return Steps(
+        put=partial(jax.device_put, device=whole),
+        cut=jax.jit(partial(_cut, window=window), out_shardings=sharding),
+        ask=jax.jit(ask, out_shardings=whole),
+        add=jax.jit(_add, donate_argnums=0),
+        finish=jax.jit(_finish, static_argnames="finished", donate_argnums=0),
+    )
+
+
+def _run(
+    steps: Steps, plan: Plan, variables: Variables, image: NDArray[np.float32]
+) -> Iterator[tuple[int, int, Array]]:
+    """Yield (first, stop, slices on the device): the work is queued, not waited for."""
+    sums = steps.put(np.zeros((*plan.chunk_shape, plan.num_classes), np.float32))
+    before: Array | None = None
+    for chunk in plan.chunks():
+        slab = steps.put(_pad_chunk(image[chunk.first :], plan.chunk_shape))
+        for i in range(0, len(chunk.starts), plan.batch):
+            starts = chunk.starts[i : i + plan.batch]
+            num_windows = np.int32(len(starts))
+            # A fixed batch: the missing windows are cut at 0, and not added.
+            starts = np.pad(starts, ((0, plan.batch - len(starts)), (0, 0)))
+            ballots = steps.ask(variables, steps.cut(slab, starts))
+            sums = steps.add(sums, ballots, starts, num_windows)
+            if before is not None:
+                before.block_until_ready()  # One batch waits, no more: each holds memory.
+            before = ballots
+        for first in range(chunk.first, chunk.done, plan.finished):
+            stop = min(first + plan.finished, chunk.done)
+            shift = np.int32(stop - first)
+            slices, sums = steps.finish(sums, shift, plan.covers(first), finished=plan.finished)
+            yield first, stop, slices
+
+
+def _one_behind(items: Iterator) -> Iterator:
+    """Hold each item back until the next is there: slices are fetched while a chunk computes."""
+    held = next(items)
+    for item in items:
+        yield held
+        held = item
+    yield held
+
+
+def _pad_chunk(part: NDArray[np.float32], shape: Shape) -> NDArray[np.float32]:
+    """First slices of a volume, zeros where it ends before `shape` does: no window reads those."""
+    part = part[: shape[0]]
+    missing = [(0, wanted - size) for wanted, size in zip(shape, part.shape, strict=False)]
+    return np.pad(part, (*missing, (0, 0))) if any(m for _, m in missing) else part
+
+
+def _hard_ballot(logits: Float[Array, "*s k"], *, overlap: int) -> Float[Array, "*s k"]:
+    """One vote for the best class, and softmax too small to outweigh a vote in any sum.
+
+    (onehot + p / (m + 1)) / (1 + 1 / (m + 1)) with at most m windows over a voxel: the sum of their
+    p / (m + 1) stays below one vote, so it decides ties only. It sums to 1 as softmax does.
+    """
+    share = 1 / (overlap + 1)
+    onehot = jax.nn.one_hot(jnp.argmax(logits, axis=-1), logits.shape[-1])
+    return (onehot + share * jax.nn.softmax(logits)) / (1 + share)
+
+
+def _cut(
+    chunk: Float[Array, "d h w c"], starts: Int[Array, "n 3"], *, window: Shape
+) -> Float[Array, "n e i j c"]:
+    """Windows of a chunk."""
+
+    def one(start: Int[Array, "3"]) -> Float[Array, "e i j c"]:
+        return lax.dynamic_slice(chunk, (*start, 0), (*window, chunk.shape[-1]))
+
+    return jax.vmap(one)(starts)
+
+
+def _add(
+    sums: Float[Array, "d h w k"],
+    ballots: Float[Array, "n e i j k"],
+    starts: Int[Array, "n 3"],
+    num_windows: Int[Array, ""],
+) -> Float[Array, "d h w k"]:
+    """Add the first `num_windows` ballots where they belong, one after the other: in place."""
+
+    def one(i: Int[Array, ""], sums: Float[Array, "d h w k"]) -> Float[Array, "d h w k"]:
+        at = (*starts[i], 0)
+        there = lax.dynamic_slice(sums, at, ballots.shape[1:])
+        return lax.dynamic_update_slice(sums, there + ballots[i], at)
+
+    return lax.fori_loop(0, num_windows, one, sums)
+
+
+def _finish(
+    sums: Float[Array, "d h w k"],
+    shift: Int[Array, ""],
+    covers: tuple[Float[Array, "f"], Float[Array, "h"], Float[Array, "w"]],
+    *,
+    finished: int,
+) -> tuple[Float[Array, "f h w k"], Float[Array, "d h w k"]]:
+    """Means of the first `finished` slices; sums moved forward by `shift`, zeros behind."""
+    d, h, w = covers
+    num_windows = d[:, None, None] * h[None, :, None] * w[None, None, :]
+    longer = jnp.pad(sums, ((0, finished), (0, 0), (0, 0), (0, 0)))
+    moved = lax.dynamic_slice(longer, (shift, 0, 0, 0), sums.shape)
+    return longer[:finished] / num_windows[..., None], moved

@@ -1,0 +1,127 @@
+"""Tables of plain cells, as aligned text for terminals and as HTML, and how numbers are written."""
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from core.metrics.compare import wilson_interval
+
+UNDEFINED = "–"
+
+
+@dataclass(frozen=True)
+class Badge:
+    """A word with a tone; HTML shows it on a colored pill."""
+
+    text: str
+    tone: Literal["good", "bad", "warn", "plain"] = "plain"
+
+
+@dataclass(frozen=True)
+class Link:
+    """A word that leads to a folded section of the same page, by that section's title."""
+
+    text: str
+    section: str
+
+
+Cell = str | int | float | None | Badge | Link
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns and rows; the first column names the row.
+
+    Args:
+      columns: headings.
+      rows: cells; nan and None are shown as undefined.
+    """
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+
+    def __post_init__(self) -> None:
+        for number, row in enumerate(self.rows):
+            if len(row) != len(self.columns):
+                raise ValueError(
+                    f"row {number} must have {len(self.columns)} cells; got {len(row)}"
+                )
+
+    def texts(self) -> list[list[str]]:
+        """What is written in each cell; all floats of a column have the same decimals."""
+        columns = [_texts(column) for column in self._columns()]
+        return [list(row) for row in zip(*columns, strict=True)]
+
+    def numeric(self) -> list[bool]:
+        """For each column, whether it holds numbers and so is aligned to the right."""
+        columns = [_texts(column) for column in self._columns()]
+        return [i > 0 and _is_numeric(texts) for i, texts in enumerate(columns)]
+
+    def _columns(self) -> list[list[Cell]]:
+        return [[row[i] for row in self.rows] for i in range(len(self.columns))]
+
+
+def to_text(table: Table) -> str:
+    """Aligned plain text, a line per row, ending with a newline.
+
+    >>> print(to_text(Table(("case", "DSC"), [("a", 0.5), ("long name", None)])), end="")
+    case         DSC
+    ---------  -----
+    a          0.500
+    long name      –
+    """
+    lines = [list(table.columns), *table.texts()]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(table.columns))]
+    lines.insert(1, ["-" * width for width in widths])
+    return "".join(
+        "  ".join(
+            text.rjust(width) if right else text.ljust(width)
+            for text, width, right in zip(line, widths, table.numeric(), strict=True)
+        ).rstrip()
+        + "\n"
+        for line in lines
+    )
+
+
+def percent(fraction: float) -> str:
+    """A fraction as a percentage: 0.9412 is "94.1 %"."""
+    return UNDEFINED if math.isnan(fraction) else f"{100 * fraction:.1f} %"
+
+
+def mean_sd(mean: float, sd: float) -> str:
+    """Mean and standard deviation of fractions as percentages: "56.46 ± 26.23 %"."""
+    if math.isnan(mean):
+        return UNDEFINED
+    spread = "" if math.isnan(sd) else f" ± {100 * sd:.2f}"
+    return f"{100 * mean:.2f}{spread} %"
+
+
+def proportion(num_successes: int, num: int) -> str:
+    """A share of cases with its Wilson interval: "94.1 % (128/136; 95 % CI 88.8–97.0)"."""
+    if num == 0:
+        return UNDEFINED
+    low, high = wilson_interval(num_successes, num)
+    share = percent(num_successes / num)
+    return f"{share} ({num_successes}/{num}; 95 % CI {100 * low:.1f}–{100 * high:.1f})"
+
+
+def _texts(column: Sequence[Cell]) -> list[str]:
+    floats = [abs(c) for c in column if isinstance(c, float) and math.isfinite(c)]
+    largest = max(floats, default=0.0)
+    decimals = 3 if largest <= 1 else 2 if largest < 10 else 1 if largest < 1000 else 0
+    return [_text(cell, decimals) for cell in column]
+
+
+def _text(cell: Cell, decimals: int) -> str:
+    if isinstance(cell, Badge | Link):
+        return cell.text
+    if cell is None or (isinstance(cell, float) and math.isnan(cell)):
+        return UNDEFINED
+    return f"{cell:.{decimals}f}" if isinstance(cell, float) else str(cell)
+
+
+def _is_numeric(texts: Sequence[str]) -> bool:
+    written = [text for text in texts if text not in ("", UNDEFINED)]
+    return bool(written) and all(re.match(r"[-−]?\d", text) for text in written)

@@ -5,6 +5,7 @@ knows. Batch statistics under these rules are those of the global batch, not of 
 """
 
 import math
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -25,12 +26,15 @@ def distributed() -> None:
     """Join the processes of a multi-host run; call it once, before anything asks for devices.
 
     Clusters that JAX knows (TPU pods, Slurm, Open MPI, Kubernetes) need no settings. Elsewhere set
-    JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID.
+    JAX_COORDINATOR_ADDRESS (host:port of the first process), JAX_NUM_PROCESSES, JAX_PROCESS_ID.
     """
-    jax.distributed.initialize()
+    number, index = (os.environ.get(f"JAX_{name}") for name in ("NUM_PROCESSES", "PROCESS_ID"))
+    jax.distributed.initialize(
+        num_processes=int(number) if number else None, process_id=int(index) if index else None
+    )
 
 
-def mesh(devices: Sequence[jax.Device] | None = None, *, space: int = 1) -> Mesh:
+def mesh(devices: Sequence[Any] | None = None, *, space: int = 1) -> Mesh:
     """Mesh of all devices along `data`, or along `data` × `space`.
 
     Args:

@@ -5,7 +5,6 @@ broken one under that name. The model stands apart from the rest: inference need
 """
 
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
@@ -74,22 +73,13 @@ def restore_model(folder: Path) -> tuple[Params, ModelState]:
     Raises:
       InputError: a folder without a complete checkpoint.
     """
-    model = ocp.PyTreeCheckpointHandler()
-    options = ocp.CheckpointManagerOptions(read_only=True, create=False)
-    if not folder.is_dir():
-        raise _no_checkpoint(folder)
-    with ocp.CheckpointManager(
-        folder.absolute(), item_handlers={"model": model}, options=options
-    ) as manager:
-        step = manager.latest_step()
-        if step is None:
-            raise _no_checkpoint(folder)
-        tree: Any = manager.item_metadata(step)["model"].tree
-        as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), tree)
-        args = ocp.args.Composite(model=ocp.args.PyTreeRestore(restore_args=as_numpy))
-        found = manager.restore(step, args=args)["model"]
-    return found["params"], found["model_state"]
-
-
-def _no_checkpoint(folder: Path) -> InputError:
-    return InputError("holds no complete checkpoint", path=folder, hint="train first")
+    steps = ocp.utils.checkpoint_steps(folder) if folder.is_dir() else []
+    if not steps:
+        raise InputError("holds no complete checkpoint", path=folder, hint="train first")
+    handler, item = ocp.PyTreeCheckpointHandler(), folder.absolute() / str(max(steps)) / "model"
+    as_numpy = jax.tree.map(
+        lambda _: ocp.RestoreArgs(restore_type=np.ndarray), handler.metadata(item).tree
+    )
+    model = handler.restore(item, args=ocp.args.PyTreeRestore(restore_args=as_numpy))
+    handler.close()
+    return model["params"], model["model_state"]

@@ -49,7 +49,14 @@ def batches(start: int) -> Iterator[Batch]:
         numbers = rng(7, step)
         label = numbers.integers(0, 2, 8)
         image = numbers.standard_normal((8, 8, 8, 1)) * (1 + label)[:, None, None, None]
-        yield {"image": image.astype(np.float32), "label": label.astype(np.int32)}
+        part = _part(len(label))
+        yield {"image": image[part].astype(np.float32), "label": label[part].astype(np.int32)}
+
+
+def _part(size: int) -> slice:
+    """The rows of a global batch that this process loads."""
+    local = size // jax.process_count()
+    return slice(jax.process_index() * local, (jax.process_index() + 1) * local)
 
 
 def evaluate(params: dict, model_state: dict) -> list:
@@ -71,7 +78,10 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("workdir", type=Path)
     parser.add_argument("--steps", type=int, default=STEPS)
+    parser.add_argument("--distributed", action="store_true")
     args = parser.parse_args()
+    if args.distributed:
+        sharding.distributed()
     logging.basicConfig(format="%(message)s", force=True)
     logging.getLogger("core").setLevel("INFO")
     fit(

@@ -1,0 +1,195 @@
+import dataclasses
+import itertools
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from core import sharding
+from core.errors import InputError, RunError
+from core.train import checkpoint
+from core.train.fit import fit
+from core.train.state import State
+from tests.core.train import tiny
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[State, Path]:
+    """An uninterrupted run."""
+    workdir = tmp_path_factory.mktemp("whole")
+    return fit(tiny.build(), tiny.config(), mesh=sharding.mesh(), workdir=workdir), workdir
+
+
+def assert_same_run(workdir: Path, other: Path) -> None:
+    ours, theirs = (checkpoint.restore_model(d / "checkpoints") for d in (workdir, other))
+    jax.tree.map(np.testing.assert_array_equal, ours, theirs)
+    assert records(workdir) == records(other)
+
+
+def records(workdir: Path) -> list[dict]:
+    """Lines of metrics.jsonl without their times."""
+    lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in line.items() if k != "time"} for line in lines]
+
+
+def start(workdir: Path, *words: str, **env: str) -> subprocess.Popen:
+    command = [sys.executable, "-W", "error", "-m", "tests.core.train.tiny", str(workdir), *words]
+    quiet = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command, cwd=ROOT, env={**os.environ, **env}, **quiet)
+
+
+def kill_when(process: subprocess.Popen, moment: Callable[[], bool], delay: float) -> None:
+    """SIGKILL, which no code can catch, soon after a moment."""
+    while not moment():
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.001)
+    time.sleep(delay)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+
+
+def finish(process: subprocess.Popen) -> None:
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+
+
+def test_killed_and_resumed_equals_uninterrupted_bit_for_bit(
+    whole: tuple[State, Path], tmp_path: Path
+):
+    checkpoints, metrics = tmp_path / "checkpoints", tmp_path / "metrics.jsonl"
+
+    def past(step: int) -> bool:
+        found = records(tmp_path) if metrics.exists() and metrics.read_text()[-1:] == "\n" else []
+        return any(record["step"] >= step for record in found)
+
+    moments = {
+        "before the first step": lambda: checkpoints.is_dir(),
+        "while the first checkpoint is written": lambda: any(checkpoints.glob("*tmp*")),
+        "after some steps": lambda: past(10),
+        "while a later checkpoint is written": lambda: past(12) and any(checkpoints.glob("*tmp*")),
+    }
+    delays = random.Random(0)
+    for moment in moments.values():
+        kill_when(start(tmp_path), moment, delays.uniform(0, 0.01))
+    finish(start(tmp_path))
+    assert_same_run(tmp_path, whole[1])
+
+
+def test_two_processes_equal_one(whole: tuple[State, Path], tmp_path: Path):
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        address = f"localhost:{free.getsockname()[1]}"
+    env = {
+        "JAX_COORDINATOR_ADDRESS": address,
+        "JAX_NUM_PROCESSES": "2",
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=4",
+    }
+    hosts = [start(tmp_path, "--distributed", JAX_PROCESS_ID=str(i), **env) for i in range(2)]
+    for host in hosts:
+        finish(host)
+    ours, theirs = (checkpoint.restore_model(d / "checkpoints") for d in (tmp_path, whole[1]))
+    # Sums over devices run in another order: a few float32 roundings over 24 steps.
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), ours, theirs)
+    assert [r["step"] for r in records(tmp_path)] == [r["step"] for r in records(whole[1])]
+
+
+def test_log_holds_means_at_every_line_and_rows_of_every_evaluation(whole: tuple[State, Path]):
+    found = records(whole[1])
+    lines = [r["step"] for r in found if "loss" in r]
+    assert lines == sorted({*range(3, 25, 3), *range(4, 25, 4)})
+    assert [r["step"] for r in found if "evaluation" in r] == [9, 18, 24]
+    assert [row["id"] for row in found[-1]["rows"]] == ["conv", "head"]
+
+
+def test_newest_checkpoints_are_kept(whole: tuple[State, Path]):
+    folders = [p.name for p in (whole[1] / "checkpoints").iterdir()]
+    assert sorted(folders) == ["21", "24"]
+
+
+def test_resuming_a_finished_run_changes_nothing(whole: tuple[State, Path]):
+    state, workdir = whole
+    again = fit(tiny.build(), tiny.config(), mesh=sharding.mesh(), workdir=workdir, resume=True)
+    jax.tree.map(np.testing.assert_array_equal, again, state)
+    assert len(records(workdir)) == 15
+
+
+def test_starting_over_an_existing_run_is_refused(whole: tuple[State, Path]):
+    with pytest.raises(InputError, match="already holds checkpoints; resume"):
+        fit(tiny.build(), tiny.config(), mesh=sharding.mesh(), workdir=whole[1])
+
+
+def test_step_is_traced_and_compiled_once(tmp_path: Path):
+    traces = []
+
+    def counted(*args: object) -> tuple:
+        traces.append(1)
+        return tiny.loss(*args)
+
+    task = tiny.build()._replace(loss=counted)
+    fit(task, tiny.config(), mesh=sharding.mesh(), workdir=tmp_path)
+    assert len(traces) == 1
+
+
+def test_batch_of_another_shape_is_refused_instead_of_recompiled(tmp_path: Path):
+    def growing(start: int):
+        for step, batch in enumerate(tiny.batches(start)):
+            yield jax.tree.map(lambda a: np.concatenate([a] * (1 + step)), batch)  # noqa: B023
+
+    task = tiny.build()._replace(batches=growing)
+    with pytest.raises(TypeError, match="compiled"):
+        fit(task, tiny.config(), mesh=sharding.mesh(), workdir=tmp_path)
+
+
+def test_batches_that_end_early_are_an_error(tmp_path: Path):
+    task = tiny.build()._replace(batches=lambda start: itertools.islice(tiny.batches(start), 5))
+    with pytest.raises(ValueError, match=r"ended after step 5 of 24"):
+        fit(task, tiny.config(), mesh=sharding.mesh(), workdir=tmp_path)
+
+
+@pytest.mark.parametrize("name", ["loss", "grad_norm"])
+def test_non_finite_step_stops_the_run_and_keeps_finite_checkpoints(tmp_path: Path, name: str):
+    def broken(params: dict, model_state: dict, batch: dict, key: jax.Array) -> tuple:
+        value, aux = tiny.loss(params, model_state, batch, key)
+        bad = (batch["step"][0] == 7).astype(jnp.float32)
+        if name == "loss":
+            return value / (1 - bad), aux
+        # A root at zero has a finite value and an infinite slope.
+        return value + bad * jnp.sqrt((1 - bad) + 0 * params["head"].sum()), aux
+
+    def numbered(start: int):
+        for step, batch in enumerate(tiny.batches(start), start + 1):
+            yield {**batch, "step": np.full(8, step)}
+
+    task = tiny.build()._replace(loss=broken, batches=numbered)
+    with pytest.raises(RunError, match=rf"step 7: {name} became (nan|inf)"):
+        fit(task, tiny.config(), mesh=sharding.mesh(), workdir=tmp_path)
+    params, _ = checkpoint.restore_model(tmp_path / "checkpoints")
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(params))
+
+
+@pytest.mark.parametrize("state_rule", [sharding.replicated, sharding.fsdp])
+def test_resume_on_other_devices_continues_the_run(
+    whole: tuple[State, Path], tmp_path: Path, state_rule: sharding.Rule
+):
+    """Eight devices for a while, then two; a checkpoint belongs to no mesh."""
+    short = dataclasses.replace(tiny.config(), steps=12)
+    task = tiny.build()
+    fit(task, short, mesh=sharding.mesh(), workdir=tmp_path, state_rule=state_rule)
+    two = sharding.mesh(jax.devices()[:2])
+    state = fit(task, tiny.config(), mesh=two, workdir=tmp_path, resume=True, state_rule=state_rule)
+    for ours, theirs in zip(jax.tree.leaves(state), jax.tree.leaves(whole[0]), strict=True):
+        # Sums over devices run in another order: a few float32 roundings over 24 steps.
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from core.phantom.patient import Patient
 from core.phantom.shapes import Array, Points, Solid, lattice
@@ -83,14 +82,14 @@ class Canvas:
         if stroke.thin_mm is not None:
             # The share of a soft-edged tube's cross-section that the tube itself fills.
             cover *= stroke.thin_mm**2 / (stroke.thin_mm**2 + edge**2 / 12)
-        mottle = np.float32(0)
+        mottle = np.zeros((), np.float32)
         if stroke.mottle is not None:
             mottle = TISSUES[stroke.tissue].mottle_hu * stroke.mottle(near)
         self._blend(index, cover, stroke.tissue, mottle)
         if stroke.label is not None:
             self.label[index][distance < 0] = self.ids[stroke.label]
 
-    def _blend(self, index: tuple, cover: Array, tissue: str, mottle: NDArray | np.float32) -> None:
+    def _blend(self, index: tuple, cover: Array, tissue: str, mottle: Array) -> None:
         for hu, value in zip(self.hu, self.tissue_hu[tissue], strict=True):
             view = hu[index]
             view += cover * (np.float32(value) + mottle - view)
@@ -98,5 +97,5 @@ class Canvas:
     def _clear(self, index: tuple, distance: Array) -> None:
         """Fat around what is about to be painted."""
         cover = np.clip(0.5 - distance / self.edge_mm, 0, 1)
-        self._blend(index, cover, "visceral fat", np.float32(0))
+        self._blend(index, cover, "visceral fat", np.zeros((), np.float32))
         self.label[index][distance < 0] = self.ids["body"]

@@ -10,12 +10,14 @@ from scipy.ndimage import gaussian_filter
 from core import check
 from core.phantom import viscera
 from core.phantom.canvas import Canvas, Stroke
+from core.phantom.ducts import bile_duct, pancreatic_duct
 from core.phantom.nodes import Node, draw_nodes, node_strokes
-from core.phantom.pancreas import Tumor, center_line, draw_tumor, half_thickness, pancreas
+from core.phantom.pancreas import center_line, half_thickness, parenchyma
 from core.phantom.patient import Patient, draw_patient, stream
 from core.phantom.shapes import union
 from core.phantom.tissue import PHASES, attenuation
 from core.phantom.trunk import trunk
+from core.phantom.tumor import Tumor, draw_tumor, tumor_stroke
 from core.phantom.vessels import draw_vessels, great_vessels, mesentery
 from core.volume import CANONICAL_DIRECTION, Volume
 
@@ -130,19 +132,23 @@ def anatomy(
         )
         healthy = half_thickness(patient, line, None)
         tumor = draw_tumor(patient, line, healthy, tumor_diameter_mm, blocked)
+    radii = half_thickness(patient, line, None if tumor is None else tumor.fraction)
     nodes = draw_nodes(patient, tumor is not None)
     strokes = [
         *trunk(patient),
         *mesentery(patient, vessels),
-        *viscera.kidneys(patient),
         *viscera.liver(patient),
         *viscera.spleen(patient),
+        *viscera.kidneys(patient),
         *viscera.stomach(patient),
         *viscera.colon(patient),
         *viscera.small_bowel(patient),
         *viscera.duodenum(patient),
         *node_strokes(patient, nodes),
-        *pancreas(patient, line, tumor),
+        *parenchyma(patient, line, radii),
+        bile_duct(patient, tumor),
+        pancreatic_duct(patient, line, radii, tumor),
+        *([] if tumor is None else [tumor_stroke(patient, tumor)]),
         *great_vessels(patient, vessels),
     ]
     return strokes, tumor, nodes

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy.interpolate import PchipInterpolator, make_interp_spline
 
-Array = NDArray[np.float32]
-Point = Sequence[float]
+Array = NDArray[np.floating]
+Point = Sequence[float] | NDArray[np.floating]
+Path = Sequence[Point] | NDArray[np.floating]
 REACH_MM = 7.0  # distances are exact to this far outside a tube, and infinite beyond
 
 
@@ -28,7 +29,7 @@ class Points(NamedTuple):
     axes: tuple[Array, Array, Array]
     slack_mm: float
 
-    def within(self, low: ArrayLike, high: ArrayLike) -> "tuple[tuple[slice, ...], Points]":
+    def within(self, low: Point, high: Point) -> "tuple[tuple[slice, ...], Points]":
         """Index of the points that can lie in the box from `low` to `high` (x, y, z), and them."""
         low, high = np.asarray(low) - self.slack_mm, np.asarray(high) + self.slack_mm
         spans = [
@@ -124,7 +125,7 @@ def column(
     return Solid(np.array([cx - a, cy - b, bottom]), np.array([cx + a, cy + b, top]), distance)
 
 
-def tube(curve: ArrayLike, radius: ArrayLike, *, squash: Point = (1.0, 1.0, 1.0)) -> Solid:
+def tube(curve: Path, radius: float | Point, *, squash: Point = (1.0, 1.0, 1.0)) -> Solid:
     """Union of round cones along a curve.
 
     Args:
@@ -231,15 +232,12 @@ def _negated(solid: Solid) -> Callable[[Points], Array]:
 
 def above(height_mm: Callable[[Points], Array] | float, *, axis: int = 2, sign: int = 1) -> Solid:
     """Half space beyond a height along an axis (0 = x, 1 = y, 2 = z); `sign` -1 turns it."""
-
-    def distance(p: Points) -> Array:
-        height = height_mm(p) if callable(height_mm) else np.float32(height_mm)
-        return sign * (height - p[axis])
-
-    return Solid(np.full(3, -1e4), np.full(3, 1e4), distance)
+    height = height_mm if callable(height_mm) else (lambda p: np.full((), height_mm, np.float32))
+    everywhere = np.full(3, 1e4)
+    return Solid(-everywhere, everywhere, lambda p: sign * (height(p) - (p.x, p.y, p.z)[axis]))
 
 
-def curve(points: ArrayLike, *, step_mm: float = 4.0) -> NDArray[np.float64]:
+def curve(points: Path, *, step_mm: float = 4.0) -> NDArray[np.float64]:
     """Smooth curve (n, 3) through the given points, sampled about every `step_mm`."""
     points = np.asarray(points, np.float64)
     chord = np.r_[0, np.linalg.norm(np.diff(points, axis=0), axis=1).cumsum()]

@@ -22,24 +22,20 @@ from core.phantom.shapes import (
 
 # Cross-section of the abdominal cavity, mm: centre y, half width, half depth, superellipse power.
 CAVITY_Y, CAVITY_A, CAVITY_B, CAVITY_POWER = -30.0, 121.0, 84.0, 2.3
-WALL_MM, BACK_MM = 12.0, 30.0
+WALL_MM, BACK_MM = 12.0, 18.0
 VERTEBRA_PITCH_MM, DISC_MM = 33.0, 8.0
 LEVELS = range(-7, 12)
 
 
 def trunk(patient: Patient) -> list[Stroke]:
     """Strokes from the skin to the peritoneum, in painting order."""
-    wall = column((0, CAVITY_Y), (CAVITY_A + WALL_MM, CAVITY_B + WALL_MM), power=CAVITY_POWER)
     skin = _skin(patient)
-    body = [
-        stroke(patient, skin, "skin", "body"),
-        stroke(patient, shell(skin, -2.0), "fat"),
-        stroke(patient, wall, "muscle"),
-        stroke(patient, cavity(), "visceral fat"),
-    ]
     return [
         _couch(patient),
-        *body,
+        stroke(patient, skin, "skin", "body"),
+        stroke(patient, shell(skin, -2.0), "fat"),
+        *_wall(patient),
+        stroke(patient, cavity(), "visceral fat"),
         *_back(patient),
         *_lungs(patient),
         *_spine(patient),
@@ -50,15 +46,36 @@ def trunk(patient: Patient) -> list[Stroke]:
 def cavity(inset_mm: float = 0.0) -> Solid:
     """Inside of the abdominal and lower thoracic wall."""
     half = (CAVITY_A - inset_mm, CAVITY_B - inset_mm)
-    return column((0, CAVITY_Y), half, power=CAVITY_POWER)
+    oval = column((0, CAVITY_Y), half, power=CAVITY_POWER)
+    return minus(oval, column((0, 52), (50 + inset_mm, 35 + inset_mm), power=2.4))
+
+
+def _erectors(grown_mm: float = 0.0) -> list[Solid]:
+    """The muscle columns on both sides of the spinous processes."""
+    half = (31.0 + grown_mm, 25.0 + grown_mm)
+    return [column((side * 33, 47), half, power=2.4) for side in (-1, 1)]
 
 
 def _skin(patient: Patient) -> Solid:
+    """Outline of the body: oval in front, furrowed along the spine."""
     front, side, back = patient.fat_mm
     y_front = CAVITY_Y - CAVITY_B - WALL_MM - front
-    y_back = CAVITY_Y + CAVITY_B + BACK_MM + back
+    y_back = CAVITY_Y + CAVITY_B + WALL_MM + back
     half = (CAVITY_A + WALL_MM + side, (y_back - y_front) / 2)
-    return column((0, (y_front + y_back) / 2), half, power=2.4)
+    oval = column((0, (y_front + y_back) / 2), half, power=2.35)
+    return union(oval, *_erectors(back), blend_mm=24.0)
+
+
+def _wall(patient: Patient) -> list[Stroke]:
+    """Muscles of the wall, in two layers with a film of fat between them at the flanks."""
+    oval = column((0, CAVITY_Y), (CAVITY_A, CAVITY_B), power=CAVITY_POWER)
+    whole = shell(oval, WALL_MM)
+    film = minus(shell(oval, 6.6), shell(oval, 5.4))
+    flanks = minus(film, column((0, CAVITY_Y), (62, 300)))
+    return [
+        stroke(patient, whole, "muscle"),
+        stroke(patient, flanks, "fat", thin_mm=1.2),
+    ]
 
 
 def _couch(patient: Patient) -> Stroke:
@@ -72,7 +89,7 @@ def _back(patient: Patient) -> list[Stroke]:
     """Erector spinae, quadratus lumborum, psoas and the crura of the diaphragm."""
     out = []
     for side in (-1, 1):
-        erector = column((side * 33, 47), (27, 21), power=2.6)
+        erector = _erectors()[side > 0]
         quadratus = column((side * 58, 34), (22, 10), (-400, 5))
         psoas = curve(
             [(side * 27, -2, 22), (side * 33, 2, -20), (side * 42, 2, -80), (side * 50, -4, -200)]
@@ -132,7 +149,7 @@ def _vertebra(patient: Patient, z: float) -> list[Stroke]:
     bone = union(body, pedicles, laminae, transverse, spinous)
     return [
         stroke(patient, bone, "cortical bone", "spine"),
-        stroke(patient, shell(body, -2.0), "marrow", "spine"),
+        stroke(patient, shell(body, -1.7), "marrow", "spine"),
     ]
 
 

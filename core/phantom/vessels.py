@@ -55,7 +55,7 @@ def draw_vessels(patient: Patient, body: NDArray, hilum: NDArray) -> Vessels:
     smv = curve([(-6, -70, -140), (-9, -66, -60), (-10, -61, -22), confluence])
     portal = curve([confluence, (-24, -51, 20), (-40, -50, 42), (-52, -50, 50)])
     # The splenic vein runs along the back of the pancreas, the artery along its upper border.
-    back, upper = np.array([0, 9.0, -1]), np.array([0, 5.0, 12])
+    back, upper = np.array([0, 12.0, 1]), np.array([0, 6.0, 14])
     vein = curve([confluence, *(body[3:-2:4] + back), np.add(hilum, (-6, 2, -6))])
     wave = np.sin(np.linspace(0, rng.uniform(2, 5) * np.pi, len(body[2::3])))
     artery = curve(
@@ -90,7 +90,7 @@ def draw_vessels(patient: Patient, body: NDArray, hilum: NDArray) -> Vessels:
         aorta=tube(aorta, 9.8 * width),
         vena_cava=tube(cava, 10.5 * width, squash=(1.2, rng.uniform(0.7, 1.0), 1)),
         portal_splenic_vein=union(
-            tube(smv, 5.2), tube(portal, 6.5 * width), tube(vein, 4.3 * width), blend_mm=3.0
+            tube(smv, 5.2), tube(portal, 6.5 * width), tube(vein, 3.6 * width), blend_mm=3.0
         ),
         superior_mesenteric_artery=tube(sma, np.linspace(4.0, 3.0, len(sma))),
         celiac_trunk_splenic_artery=tube(artery, np.linspace(3.7, 2.4, len(artery))),
@@ -149,7 +149,6 @@ def great_vessels(patient: Patient, vessels: Vessels) -> list[Stroke]:
             getattr(vessels, name),
             "blood arterial",
             name,
-            clearance_mm=1.0,
             thin_mm=radius,
         )
         for name, radius in arterial

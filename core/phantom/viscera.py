@@ -34,8 +34,8 @@ def _shaped(
 
 def _under_dome(solid: Solid) -> Solid:
     """The part of an organ below the diaphragm and inside the wall."""
-    roof = above(lambda p: dome_mm(p) - 3, sign=-1)
-    return intersection(solid, cavity(3.0), roof)
+    roof = above(lambda p: dome_mm(p) - 2, sign=-1)
+    return intersection(solid, cavity(1.0), roof)
 
 
 def liver(patient: Patient) -> list[Stroke]:
@@ -47,7 +47,7 @@ def liver(patient: Patient) -> list[Stroke]:
     lobes = union(right, left, blend_mm=30)
     visceral = ellipsoid((-12, -28, -12), (52, 58, 66))  # impression of duodenum, head and kidney
     organ = _under_dome(_shaped(patient, minus(lobes, visceral), "liver", 34, 4.0))
-    out = [stroke(patient, organ, "liver", "liver", clearance_mm=patient.clearance_mm)]
+    out = [stroke(patient, organ, "liver", "liver")]
     out += _liver_vessels(patient, rng)
     bladder = ellipsoid((-52, -74, 6), (13, 24, 17))
     out += [
@@ -101,10 +101,10 @@ def spleen(patient: Patient) -> list[Stroke]:
     """A crescent under the left diaphragm."""
     rng = patient.stream("spleen")
     size = rng.normal(1, 0.09)
-    whole = ellipsoid((103, 20, 50), (30 * size, 50 * size, 50 * size))
-    hollow = ellipsoid((66, -10, 55), (30, 44, 60))
+    whole = ellipsoid((96, 20, 52), (36 * size, 52 * size, 60 * size))
+    hollow = ellipsoid((54, -20, 52), (33, 44, 90))
     organ = _under_dome(_shaped(patient, minus(whole, hollow), "spleen", 26, 3.0))
-    return [stroke(patient, organ, "spleen", "spleen", clearance_mm=patient.clearance_mm)]
+    return [stroke(patient, organ, "spleen", "spleen")]
 
 
 def kidneys(patient: Patient) -> list[Stroke]:
@@ -119,8 +119,9 @@ def kidneys(patient: Patient) -> list[Stroke]:
             step_mm=8,
         )
         bean = tube(axis, along(axis, [(0, 23), (0.5, 26.5), (1, 23)]), squash=(1.0, 1.0, 1))
-        sinus = tube(np.add(axis[1:-1], (-side * 14, -7, 0)), 10.0, squash=(1.15, 0.8, 1))
-        cortex = _shaped(patient, minus(bean, sinus), name, 16, 1.3)
+        sinus = tube(np.add(axis[1:-1], (-side * 14, -7, 0)), 10.0, squash=(1.1, 0.7, 1))
+        hollow = _shaped(patient, sinus, f"{name} sinus", 8, 2.5)
+        cortex = _shaped(patient, minus(bean, hollow), name, 16, 1.3)
         medulla = _shaped(patient, shell(cortex, -7.5), f"{name} medulla", 9, 3.0)
         fat = 3.0 + 2.2 * patient.clearance_mm
         out += [
@@ -170,7 +171,7 @@ def stomach(patient: Patient) -> list[Stroke]:
 def colon(patient: Patient) -> list[Stroke]:
     """Ascending, transverse and descending colon with stool and gas."""
     rng = patient.stream("colon")
-    sag = rng.uniform(-45, -8)
+    sag, gas_y = rng.uniform(-45, -8), rng.uniform(-110, -55)
     path = curve(
         [
             (-100, -18, -160),
@@ -179,9 +180,10 @@ def colon(patient: Patient) -> list[Stroke]:
             (-52, -96, -36 + sag / 3),
             (0, -103, -34 + sag),
             (48, -97, -22 + sag / 2),
-            (84, -62, 8),
-            (100, -18, 22),
-            (105, 8, -20),
+            (82, -68, 4),
+            (100, -42, 10),
+            (107, -14, -16),
+            (105, 2, -45),
             (103, 4, -80),
             (100, -6, -170),
         ],
@@ -194,7 +196,7 @@ def colon(patient: Patient) -> list[Stroke]:
     organ = intersection(tube(path, width * haustra), cavity(2.0))
     wall = _shaped(patient, organ, "colon", 15, 2.0)
     lumen = shell(wall, -2.6)
-    gas = intersection(lumen, above(lambda p: -62 + 0.25 * p.z, axis=1, sign=-1))
+    gas = intersection(lumen, above(lambda p: gas_y + 0.25 * p.z, axis=1, sign=-1))
     return [
         stroke(patient, wall, "gut wall", "colon", clearance_mm=patient.clearance_mm),
         stroke(patient, lumen, "stool", "colon"),
@@ -206,10 +208,10 @@ def small_bowel(patient: Patient) -> list[Stroke]:
     """Jejunal loops: in the lower abdomen, and some beside the pancreas where they mimic a mass."""
     rng = patient.stream("small bowel")
     out = []
-    for number in range(rng.integers(9, 14)):
-        near = number < 2
+    for number in range(rng.integers(14, 20)):
+        near = number < 5
         start = (
-            rng.uniform((30, -62, -34), (62, -46, -12))
+            rng.uniform((18, -98, -52), (76, -42, -10))
             if near
             else rng.uniform((-75, -95, -170), (90, -35, -62))
         )

@@ -58,7 +58,7 @@ def test_the_papers_table_1_is_written_as_printed():
 
 
 def test_proportion_carries_its_counts_and_its_wilson_interval():
-    # scipy.stats.binomtest(128, 136).proportion_ci(method="wilson") is (0.8883, 0.9699).
+    # scipy.stats.binomtest(128, 136).proportion_ci(method="wilson") is (0.8882, 0.9699).
     assert table.proportion(128, 136) == "94.1 % (128/136; 95 % CI 88.8–97.0)"
 
 

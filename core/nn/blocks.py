@@ -1,0 +1,80 @@
+"""Linen layers over `core.nn.conv`: parameters and dtype here, arithmetic there."""
+
+from collections.abc import Sequence
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from flax.typing import Dtype, Initializer
+from jaxtyping import Array, Float
+
+from core.nn import conv as kernels
+from core.nn.init import he_normal_fan_in
+from core.nn.norm import BatchNorm
+
+
+class Conv(nn.Module):
+    """Convolution with symmetric zero padding.
+
+    Args:
+      features: output channels.
+      kernel_size: voxels per axis; its length is the number of spatial axes.
+      padding: zeros on both sides of each axis.
+    """
+
+    features: int
+    kernel_size: Sequence[int]
+    padding: int
+    stride: int = 1
+    groups: int = 1
+    use_bias: bool = True
+    kernel_init: Initializer = he_normal_fan_in
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "n *s i"]) -> Float[Array, "n *t o"]:
+        """Convolve in `dtype`; parameters stay float32."""
+        shape = (*self.kernel_size, x.shape[-1] // self.groups, self.features)
+        kernel = self.param("kernel", self.kernel_init, shape).astype(self.dtype)
+        x = kernels.conv(
+            x.astype(self.dtype),
+            kernel,
+            stride=self.stride,
+            padding=self.padding,
+            groups=self.groups,
+        )
+        return _add_bias(self, x) if self.use_bias else x
+
+
+class ConvTranspose(nn.Module):
+    """Transposed convolution that enlarges each axis by `stride`."""
+
+    features: int
+    kernel_size: Sequence[int]
+    stride: int = 2
+    use_bias: bool = True
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "n *s i"]) -> Float[Array, "n *t o"]:
+        """Convolve in `dtype`; parameters stay float32."""
+        shape = (*self.kernel_size, x.shape[-1], self.features)
+        kernel = self.param("kernel", he_normal_fan_in, shape).astype(self.dtype)
+        x = kernels.conv_transpose(x.astype(self.dtype), kernel, stride=self.stride)
+        return _add_bias(self, x) if self.use_bias else x
+
+
+class ConvNormRelu(nn.Module):
+    """A convolution (or a transposed one), batch norm, ReLU."""
+
+    conv: Conv | ConvTranspose
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "n *s i"], *, train: bool) -> Float[Array, "n *t o"]:
+        """Convolve, normalize, rectify."""
+        return jax.nn.relu(BatchNorm(name="norm")(self.conv(x), train=train))
+
+
+def _add_bias(module: nn.Module, x: jax.Array) -> jax.Array:
+    bias = module.param("bias", nn.initializers.zeros, (x.shape[-1],))
+    return x + bias.astype(x.dtype).reshape((1,) * (x.ndim - 1) + (-1,))

@@ -1,0 +1,125 @@
+"""ResDSN: a 3D encoder–decoder with sum skips, and auxiliary outputs in training (Fig. 2)."""
+
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from core import check
+from core.nn.blocks import Conv, ConvNormRelu, ConvTranspose
+from core.nn.conv import max_pool
+from core.nn.init import score_normal
+from core.types import Key, ModelState, Params, Variables
+from s4c.config import ModelConfig
+
+NUM_POOLINGS = 3
+
+
+class Outputs(NamedTuple):
+    """Logits at full resolution: the answer, and in training the auxiliary ones."""
+
+    main: Float[Array, "n d h w c"]
+    aux: tuple[Float[Array, "n d h w c"], ...]
+    """#1 from half resolution, #2 from a quarter; empty in evaluation."""
+
+
+def init(cfg: ModelConfig, key: Key, shape: tuple[int, ...]) -> Variables:
+    """Draw parameters and fresh batch-norm statistics.
+
+    Args:
+      cfg: the network.
+      key: used once.
+      shape: of a batch of patches, (n, d, h, w, 1); traced, not computed on.
+
+
+    Returns:
+      {"params": …, "batch_stats": …}.
+    """
+    return ResDSN(cfg).lazy_init(key, jax.ShapeDtypeStruct(shape, jnp.float32), train=True)
+
+
+def apply(
+    cfg: ModelConfig,
+    params: Params,
+    model_state: ModelState,
+    image: Float[Array, "n d h w 1"],
+    *,
+    train: bool = False,
+) -> tuple[Outputs, ModelState]:
+    """Logits of a batch of patches, and the batch-norm statistics after it.
+
+    Args:
+      cfg: the network.
+      params: as `init` gives them; auxiliary branches may be missing in evaluation.
+      model_state: {"batch_stats": …}.
+      image: normalized intensities; each spatial size divisible by 8.
+      train: use batch statistics, move the running ones, and compute the auxiliary outputs.
+
+    Returns:
+      Outputs in float32, and the model state (unchanged in evaluation).
+
+    Raises:
+      ValueError: a spatial size is not divisible by 8.
+    """
+    variables = {"params": params, **model_state}
+    if not train:
+        return ResDSN(cfg).apply(variables, image, train=False), model_state
+    return ResDSN(cfg).apply(variables, image, train=True, mutable=list(model_state))
+
+
+class ResDSN(nn.Module):
+    """The network, layer by layer; names follow the cited base network's."""
+
+    cfg: ModelConfig
+
+    @nn.compact
+    def __call__(self, image: Float[Array, "n d h w 1"], *, train: bool) -> Outputs:
+        """Compute logits; the auxiliary branches run in training only."""
+        check.rank("image", image, 5)
+        check.divisible("image spatial shape", image.shape[1:-1], 2**NUM_POOLINGS, "3 poolings")
+        cfg, width = self.cfg, self.cfg.width
+
+        def conv(name: str, x: jax.Array, features: int) -> jax.Array:
+            layer = Conv(
+                features, (3, 3, 3), padding=1, use_bias=cfg.conv_bias, dtype=cfg.dtype, parent=None
+            )
+            return ConvNormRelu(layer, name=name)(x, train=train)
+
+        def deconv(name: str, x: jax.Array, features: int) -> jax.Array:
+            layer = ConvTranspose(
+                features, (4, 4, 4), use_bias=cfg.conv_bias, dtype=cfg.dtype, parent=None
+            )
+            return ConvNormRelu(layer, name=name)(x, train=train)
+
+        def score(name: str, x: jax.Array) -> jax.Array:
+            layer = Conv(cfg.num_classes, (1, 1, 1), padding=0, kernel_init=score_normal, name=name)
+            return layer(x)
+
+        skips, x = [], image
+        for step in range(1, NUM_POOLINGS + 1):
+            x = conv(f"conv{step}a", x, width * 2 ** (step - 1))
+            if step > 1 or cfg.convs_step1 == 2:
+                x = conv(f"conv{step}b", x, width * 2 ** (step - 1))
+            skips.append(x)
+            x = max_pool(x, window=2)
+        x = conv("conv4a", x, width * 8)
+        x = conv("conv4b", x, width * 8)
+        decoded = {}
+        for step in range(NUM_POOLINGS, 0, -1):
+            features = width * 2 ** (step - 1)
+            x = deconv(f"deconv{step}", x, features) + skips[step - 1]
+            x = conv(f"res_conv{step}a", x, features)
+            decoded[step] = x = conv(f"res_conv{step}b", x, features)
+        main = score("score", x)
+        if not train:
+            return Outputs(main, ())
+        branches = {2: skips[1], 3: skips[2]} if cfg.aux_at == "encoder" else decoded
+        aux = []
+        for number in range(1, cfg.num_aux + 1):
+            x = branches[number + 1]
+            for step in range(number, 0, -1):
+                x = deconv(f"aux{number}_deconv{step}", x, width * 2 ** (step - 1))
+            aux.append(score(f"aux{number}_score", x))
+        return Outputs(main, tuple(aux))

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from core.atomic import aside
 from core.errors import InputError
+from core.io.hu import AIR_HU, INT16, rescale, stack, warn_without_air
 from core.io.nifti_header import (
     Header,
     affine_ras,
@@ -27,9 +28,6 @@ from core.io.nifti_header import (
 from core.volume import RAS_FROM_LPS, Volume, from_affine_lps
 
 LOG = logging.getLogger(__name__)
-
-AIR_HU = -1024
-INT16 = np.iinfo(np.int16)
 
 
 def read(path: str | Path) -> Volume:
@@ -47,28 +45,21 @@ def read(path: str | Path) -> Volume:
       InputError: the file is not one readable volume; the line says why.
     """
     path = Path(path)
+    num_bad = 0
+
+    def finite(values: NDArray) -> NDArray:
+        nonlocal num_bad
+        if values.dtype.kind != "f" or not (bad := ~np.isfinite(values)).any():
+            return values
+        num_bad += np.count_nonzero(bad)
+        return np.where(bad, AIR_HU, values)
+
     with opened(path) as stream:
-        header = read_header(stream, path)
-        shape, (slope, inter) = volume_shape(header, path), scaling(header)
-        slices = _slices(stream, voxel_type(header, shape, path), shape, path)
-        whole = slope.is_integer() and inter.is_integer()
-        array = np.empty(shape, np.int16)
-        low, high, num_bad = np.inf, -np.inf, 0
-        for d, stored in enumerate(slices):
-            scaled = stored if (slope, inter) == (1, 0) else stored * np.float64(slope) + inter
-            if stored.dtype.kind == "f":
-                bad = ~np.isfinite(scaled)
-                num_bad += np.count_nonzero(bad)
-                scaled = np.where(bad, AIR_HU, scaled)
-            low, high = min(low, float(scaled.min())), max(high, float(scaled.max()))
-            exact = whole and stored.dtype.kind != "f" and low >= INT16.min and high <= INT16.max
-            if not exact and array.dtype == np.int16:
-                array = array.astype(np.float32)
-            array[d] = scaled
+        header, shape, slices = _open(stream, path)
+        array = stack(map(finite, slices), shape)
     if num_bad:
         LOG.warning("%s: %d voxels were no number and are now air", path, num_bad)
-    if low >= 0 and high < 5000:
-        LOG.warning("%s: values %g to %g hold no air: is an offset missing?", path, low, high)
+    warn_without_air(array, path)
     return _place(array, header, path)
 
 
@@ -83,16 +74,23 @@ def read_label(path: str | Path) -> Volume:
     """
     path = Path(path)
     with opened(path) as stream:
-        header = read_header(stream, path)
-        shape, (slope, inter) = volume_shape(header, path), scaling(header)
-        slices = _slices(stream, voxel_type(header, shape, path), shape, path)
+        header, shape, slices = _open(stream, path)
         array = np.empty(shape, np.int16)
-        for d, stored in enumerate(slices):
-            ids = stored if (slope, inter) == (1, 0) else stored * np.float64(slope) + inter
+        for d, ids in enumerate(slices):
             _check_whole(ids, path)
             array[d] = ids
     small = array.min() >= 0 and array.max() <= np.iinfo(np.uint8).max
     return _place(array.astype(np.uint8) if small else array, header, path)
+
+
+def read_grid(path: str | Path) -> Volume:
+    """Geometry of a NIfTI file from its header alone, with voxels that take no memory."""
+    path = Path(path)
+    with opened(path) as stream:
+        header = read_header(stream, path)
+    shape = volume_shape(header, path)
+    voxel_type(header, shape, path)
+    return _place(np.broadcast_to(np.uint8(0), shape), header, path)
 
 
 def write(path: str | Path, volume: Volume) -> Path:
@@ -145,10 +143,18 @@ def write_like(path: str | Path, array: NDArray, source_path: str | Path) -> Pat
     return _save(path, header, array)
 
 
+def _open(stream: BinaryIO, path: Path) -> tuple[Header, tuple[int, int, int], Iterator[NDArray]]:
+    """Header, shape, and the scaled values (H, W) of one slice after the other."""
+    header = read_header(stream, path)
+    shape = volume_shape(header, path)
+    stored = _slices(stream, voxel_type(header, shape, path), shape, path)
+    slope, intercept = scaling(header)
+    return header, shape, (rescale(values, slope, intercept) for values in stored)
+
+
 def _slices(
     stream: BinaryIO, dtype: np.dtype, shape: tuple[int, int, int], path: Path
 ) -> Iterator[NDArray]:
-    """Stored values (H, W), one slice after the other."""
     num_bytes = shape[1] * shape[2] * dtype.itemsize
     for d in range(shape[0]):
         data = stream.read(num_bytes)

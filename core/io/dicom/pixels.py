@@ -1,0 +1,123 @@
+"""Stored pixels to HU."""
+
+import itertools
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pydicom
+from numpy.typing import NDArray
+from pydicom.pixels.decoders.base import get_decoder
+from pydicom.pixels.utils import iter_pixels
+from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+from core.errors import InputError
+from core.io.dicom.frame import Frame
+from core.io.dicom.quiet import quiet
+from core.io.hu import AIR_HU, rescale, stack, warn_without_air
+
+LOG = logging.getLogger(__name__)
+
+BATCH = 64
+
+
+def read_hu(frames: Sequence[Frame]) -> NDArray:
+    """HU (D, H, W) of frames in their order, decoded in threads.
+
+    Raises:
+      InputError: a file cannot be decoded; the line names it, and the decoder if one is missing.
+    """
+    first = frames[0]
+    if any(f.rescale is None for f in frames):
+        LOG.warning("%s: no rescale values; stored values are taken as HU", first.path.parent)
+    if any(f.lossy for f in frames):
+        LOG.warning("%s: compressed with loss, which changes HU", first.path.parent)
+    with quiet():
+        array = stack(_decoded(frames), (len(frames), *first.size))
+    warn_without_air(array, first.path.parent)
+    return array
+
+
+def equal_pixels(a: Frame, b: Frame) -> bool:
+    """Whether two images decode, and to the same HU."""
+    try:
+        with quiet():
+            return np.array_equal(_decode([a])[0], _decode([b])[0])
+    except InputError:  # told where the pixels are needed
+        return False
+
+
+def _decoded(frames: Sequence[Frame]) -> Iterator[NDArray]:
+    """HU (H, W) of each frame; threads stay at most one batch of files ahead."""
+    files = [list(f) for _, f in itertools.groupby(frames, key=lambda frame: frame.path)]
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        for start in range(0, len(files), BATCH):
+            for decoded in pool.map(_decode, files[start : start + BATCH]):
+                yield from decoded
+
+
+def _decode(frames: list[Frame]) -> list[NDArray]:
+    """HU (H, W) of frames of one file."""
+    return [_to_hu(s, f) for s, f in zip(_stored(frames), frames, strict=True)]
+
+
+def _stored(frames: list[Frame]) -> Iterator[NDArray]:
+    path, indices = frames[0].path, [f.index for f in frames]
+    _require_decoder(frames[0])
+    try:
+        data = pydicom.dcmread(path, force=True)
+        if not data.file_meta.get("TransferSyntaxUID"):
+            data.file_meta.TransferSyntaxUID = _guessed_syntax(data)
+        arrays = list(iter_pixels(data, indices=indices, raw=True))
+    except Exception as error:  # decoders raise many kinds, and their text is their own
+        raise InputError(
+            f"its pixels cannot be decoded ({type(error).__name__})",
+            path=path,
+            hint="the slice is missing; fetch the file again",
+        ) from error
+    for array, frame in zip(arrays, frames, strict=True):
+        if array.shape != frame.size:
+            raise InputError(f"its pixels have shape {array.shape}, not {frame.size}", path=path)
+        yield array
+
+
+def _require_decoder(frame: Frame) -> None:
+    syntax = UID(frame.syntax)
+    if not syntax:
+        return
+    try:
+        available = get_decoder(syntax).is_available
+    except NotImplementedError:
+        raise InputError(f"unknown compression {syntax.name}", path=frame.path) from None
+    if not available:
+        raise InputError(
+            f"compressed as {syntax.name}, and no decoder is installed",
+            path=frame.path,
+            hint="pip install 'panjax[dicom]'",
+        )
+
+
+def _guessed_syntax(data: pydicom.Dataset) -> UID:
+    implicit, little = data.original_encoding
+    if implicit:
+        return ImplicitVRLittleEndian
+    return ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+
+
+def _to_hu(stored: NDArray, frame: Frame) -> NDArray:
+    slope, intercept = frame.rescale or (1.0, 0.0)
+    values = rescale(stored, slope, intercept)
+    if frame.padding is not None:
+        low, high = _padding_range(frame.padding, stored.dtype)
+        # Padding that reads as tissue is left: some writers declare 0, which is water.
+        if high * slope + intercept < AIR_HU:
+            values = np.where((stored >= low) & (stored <= high), AIR_HU, values)
+    return values
+
+
+def _padding_range(padding: tuple[int, int], dtype: np.dtype) -> tuple[int, int]:
+    """Padding as the pixels store it: 63536 is -2000 where pixels are signed, 16 bits."""
+    wrapped = [int(np.array(p & (2 ** (8 * dtype.itemsize) - 1)).astype(dtype)) for p in padding]
+    return min(wrapped), max(wrapped)

@@ -1,0 +1,138 @@
+"""DICOM-SEG: a segmentation that a viewer shows on the series it was made from."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+import highdicom
+import numpy as np
+import pydicom
+from highdicom.seg import SegmentAlgorithmTypeValues, Segmentation, SegmentDescription
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
+from pydicom.sr.coding import Code
+from pydicom.uid import UID, generate_uid
+
+from core.atomic import aside
+from core.errors import InputError
+from core.io.dicom.frame import Frame
+from core.io.dicom.quiet import quiet
+
+REFERENCED = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID")
+
+_ORGAN = codes.SCT.AnatomicalStructure
+_LESION = codes.SCT.MorphologicallyAbnormalStructure
+# What a label name is called in SNOMED CT: (category, type).
+TERMS: Mapping[str, tuple[Code, Code]] = {
+    "pancreas": (_ORGAN, codes.SCT.Pancreas),
+    "tumor": (_LESION, codes.SCT.Neoplasm),
+    "duct": (_ORGAN, codes.SCT.PancreaticDuct),
+    "pancreatic duct": (_ORGAN, codes.SCT.PancreaticDuct),
+    "lymph node": (_ORGAN, codes.SCT.LymphNode),
+}
+
+
+def write_seg(
+    path: Path, frames: Sequence[Frame], labels: NDArray, names: Mapping[int, str]
+) -> Path:
+    """Write a binary DICOM-SEG that references its source images; equal input, equal UIDs.
+
+    Segments are numbered from 1 in the order of their ids, one per name, also where a label is
+    absent; DICOM leaves no other choice.
+
+    Args:
+      path: where to; the file appears whole or not at all.
+      frames: the source series, sorted as `labels` is.
+      labels: ids (D, H, W); ids without a name are background.
+      names: id to label name, without background.
+
+    Returns:
+      The path written.
+
+    Raises:
+      InputError: the source lacks what a reference to it needs.
+    """
+    with quiet():
+        headers = _source_headers(frames)
+        planes = _number(labels, sorted(names))
+        if "NumberOfFrames" in headers[0]:
+            planes = _spread(planes, frames, int(headers[0].NumberOfFrames))
+        try:
+            segmentation = _encode(headers, planes, [names[i] for i in sorted(names)])
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise InputError(
+                f"the series cannot be referenced by a DICOM-SEG ({type(error).__name__} in "
+                "what its headers say)",
+                path=frames[0].path.parent,
+            ) from error
+        with aside(path) as temporary:
+            segmentation.save_as(temporary)
+    return path
+
+
+def _source_headers(frames: Sequence[Frame]) -> list[Dataset]:
+    paths = list(dict.fromkeys(f.path for f in frames))
+    headers: list[Dataset] = [
+        pydicom.dcmread(p, stop_before_pixels=True, force=True) for p in paths
+    ]
+    for name in REFERENCED:
+        if not all(UID(str(h.get(name) or "")).is_valid for h in headers):
+            raise InputError(
+                f"its images have no valid {name}, so no DICOM-SEG can reference them",
+                path=frames[0].path.parent,
+            )
+    return headers
+
+
+def _number(labels: NDArray, ids: Sequence[int]) -> NDArray[np.uint8]:
+    numbered = np.zeros(labels.shape, np.uint8)
+    for number, i in enumerate(ids, start=1):
+        numbered[labels == i] = number
+    return numbered
+
+
+def _spread(planes: NDArray, frames: Sequence[Frame], num_frames: int) -> NDArray:
+    """Put each plane where the multi-frame source has it."""
+    spread = np.zeros((num_frames, *planes.shape[1:]), planes.dtype)
+    spread[[f.index for f in frames]] = planes
+    return spread
+
+
+def _encode(headers: list[Dataset], planes: NDArray, names: Sequence[str]) -> Segmentation:
+    content = hashlib.sha256(planes.tobytes()).hexdigest()
+    sources = [str(h.SOPInstanceUID) for h in headers]
+
+    def uid(purpose: str) -> str:
+        return generate_uid(entropy_srcs=[purpose, content, *sources, *names])
+
+    return Segmentation(
+        source_images=headers,
+        pixel_array=planes,
+        segmentation_type="BINARY",
+        segment_descriptions=[_describe(n, name) for n, name in enumerate(names, start=1)],
+        series_instance_uid=uid("series"),
+        series_number=1000,
+        sop_instance_uid=uid("instance"),
+        instance_number=1,
+        manufacturer="panjax",
+        manufacturer_model_name="panjax",
+        software_versions=version("panjax"),
+        device_serial_number="1",
+        content_label="SEGMENTATION",
+    )
+
+
+def _describe(number: int, name: str) -> SegmentDescription:
+    category, kind = TERMS.get(name, (_ORGAN, codes.SCT.Tissue))
+    return SegmentDescription(
+        segment_number=number,
+        segment_label=name,
+        segmented_property_category=category,
+        segmented_property_type=kind,
+        algorithm_type=SegmentAlgorithmTypeValues.AUTOMATIC,
+        algorithm_identification=highdicom.AlgorithmIdentificationSequence(
+            name="panjax", version=version("panjax"), family=codes.DCM.ArtificialIntelligence
+        ),
+    )

@@ -1,0 +1,120 @@
+"""From the loose images of a folder to volumes, by content alone."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+
+from core.io.dicom.frame import Frame
+from core.io.dicom.grid import SAME_POSITION_MM, height_mm, normal, problem
+from core.io.skipped import Skipped
+
+Frames = tuple[Frame, ...]
+
+
+def group(
+    frames: Iterable[Frame], *, min_slices: int, equal: Callable[[Frame, Frame], bool]
+) -> tuple[list[Frames], list[Skipped]]:
+    """Group images into volumes.
+
+    Args:
+      frames: images in a fixed order, the order of their paths.
+      min_slices: fewer are no volume.
+      equal: whether two images have equal pixels; asked only where positions repeat.
+
+    Returns:
+      Volumes, each sorted along its normal, and what was left out: one line per refused volume, at
+      the folder of its first file, and one per duplicate.
+    """
+    volumes: list[Frames] = []
+    skipped: list[Skipped] = []
+    for stack in _stacks(frames):
+        stack, duplicates = _without_duplicates(stack, equal)
+        skipped += duplicates
+        for part in _split_by_phase(stack, min_slices):
+            if reason := _refusal(part, min_slices):
+                skipped.append(Skipped(part[0].path.parent, f"{_title(part)}: {reason}"))
+            else:
+                volumes.append(part)
+    return volumes, skipped
+
+
+def _stacks(frames: Iterable[Frame]) -> list[Frames]:
+    """Images of one series with one orientation, size and pixel spacing, sorted by position."""
+    stacks: dict[tuple, list[list[Frame]]] = defaultdict(list)
+    for frame in frames:
+        candidates = stacks[(frame.series, frame.size)]
+        for members in candidates:
+            if _parallel(members[0], frame):
+                members.append(frame)
+                break
+        else:
+            candidates.append([frame])
+    return [_sorted(members) for candidates in stacks.values() for members in candidates]
+
+
+def _parallel(a: Frame, b: Frame) -> bool:
+    return np.allclose(a.orientation, b.orientation, rtol=0, atol=1e-3) and np.allclose(
+        a.spacing_mm, b.spacing_mm, rtol=1e-3
+    )
+
+
+def _sorted(frames: Iterable[Frame]) -> Frames:
+    frames = tuple(frames)
+    axis = normal(frames[0])
+    return tuple(sorted(frames, key=lambda f: (height_mm(f, axis), f.path, f.index)))
+
+
+def _without_duplicates(
+    stack: Frames, equal: Callable[[Frame, Frame], bool]
+) -> tuple[Frames, list[Skipped]]:
+    """Keep one of the images at one position that are the same object or have equal pixels."""
+    axis = normal(stack[0])
+    kept: list[Frame] = []
+    skipped = []
+    for frame in stack:
+        here = [
+            other
+            for other in kept
+            if height_mm(frame, axis) - height_mm(other, axis) < SAME_POSITION_MM
+        ]
+        twin = next((o for o in here if _same_object(frame, o) or equal(frame, o)), None)
+        if twin is None:
+            kept.append(frame)
+        else:
+            skipped.append(Skipped(frame.path, f"a duplicate of {twin.path.name}"))
+    return tuple(kept), skipped
+
+
+def _same_object(a: Frame, b: Frame) -> bool:
+    return bool(a.uid) and (a.uid, a.index, a.position_mm) == (b.uid, b.index, b.position_mm)
+
+
+def _split_by_phase(stack: Frames, min_slices: int) -> list[Frames]:
+    """Where positions repeat, several passes share the series: split by what tells them apart."""
+    if not _repeats(stack):
+        return [stack]
+    for key in range(len(stack[0].split_keys)):
+        parts: dict[str, list[Frame]] = defaultdict(list)
+        for frame in stack:
+            parts[frame.split_keys[key]].append(frame)
+        clean = all(len(p) >= min_slices and not _repeats(p) for p in parts.values())
+        if clean:
+            return [_sorted(parts[value]) for value in sorted(parts)]
+    return [stack]
+
+
+def _repeats(stack: Sequence[Frame]) -> bool:
+    axis = normal(stack[0])
+    return bool((np.diff([height_mm(f, axis) for f in stack]) < SAME_POSITION_MM).any())
+
+
+def _refusal(stack: Frames, min_slices: int) -> str:
+    if len(stack) < min_slices:
+        return f"too few for a volume, which needs at least {min_slices}"
+    return problem(stack)
+
+
+def _title(stack: Frames) -> str:
+    name = f"series {stack[0].description!r}" if stack[0].description else "series"
+    return f"{name} of {len(stack)} slice{'s' if len(stack) > 1 else ''}"

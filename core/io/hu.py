@@ -1,0 +1,45 @@
+"""Stored values to Hounsfield units: int16 as long as every value is an integer that fits."""
+
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+LOG = logging.getLogger(__name__)
+
+AIR_HU = -1024
+INT16 = np.iinfo(np.int16)
+
+
+def stack(slices: Iterable[NDArray], shape: tuple[int, int, int]) -> NDArray:
+    """Fill an array (D, H, W) slice by slice, widening it when the first value needs it."""
+    array = np.empty(shape, np.int16)
+    for d, values in enumerate(slices):
+        if array.dtype == np.int16 and not _fits(values):
+            array = array.astype(np.float32)
+        array[d] = values
+    return array
+
+
+def rescale(stored: NDArray, slope: float, intercept: float) -> NDArray:
+    """Slope · stored + intercept, as integers where all three are."""
+    if (slope, intercept) == (1, 0):
+        return stored
+    if stored.dtype.kind == "f" or not (slope.is_integer() and intercept.is_integer()):
+        return stored * np.float64(slope) + intercept
+    small = stored.dtype.itemsize <= 2 and max(abs(slope), abs(intercept)) < 2**14
+    return stored.astype(np.int32 if small else np.int64) * int(slope) + int(intercept)
+
+
+def warn_without_air(array: NDArray, path: Path) -> None:
+    """Tell of a CT in which nothing is air: its offset of -1024 got lost, or it is no CT."""
+    if array.min() >= 0:
+        LOG.warning("%s: no value is below 0, so nothing is air: is an offset missing?", path)
+
+
+def _fits(values: NDArray) -> bool:
+    if values.dtype == np.int16:
+        return True
+    return values.dtype.kind in "iu" and values.min() >= INT16.min and values.max() <= INT16.max

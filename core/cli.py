@@ -31,6 +31,9 @@ Paths = Annotated[
 ]
 """One or more paths without a flag: `INPUT…`."""
 
+OnePath = tyro.conf.Positional[Path]
+"""One path without a flag."""
+
 Runs = Annotated[
     tuple[Path, ...],
     tyro.conf.UseAppendAction,

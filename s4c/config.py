@@ -57,11 +57,22 @@ class SplitConfig:
 
 
 @dataclass(frozen=True)
-class DataConfig:
-    """From a scan to the patches of one step."""
+class PrepareConfig:
+    """From a file to a scan that networks can read; training and screening do the same."""
 
     window_hu: tuple[float, float] = (-100.0, 240.0)
-    """Hounsfield units kept; the rest is clipped (Ref: OrganSegRSTN, the laboratory's own code)"""
+    """Hounsfield units kept; the rest is clipped, then each scan is brought to zero mean and unit
+    variance (Ref: OrganSegRSTN, the laboratory's own code)"""
+
+    def __post_init__(self) -> None:
+        if not self.window_hu[0] < self.window_hu[1]:
+            raise ValueError(f"window_hu must be (low, high); got {self.window_hu}")
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """From prepared scans to the patches of one step."""
+
     patch: int = 64
     """Side of the cubic patch in voxels (Sec. 2.2)"""
     batch: int = 16
@@ -78,8 +89,6 @@ class DataConfig:
     to learn from, small enough that 32³ patches reach it)"""
 
     def __post_init__(self) -> None:
-        if not self.window_hu[0] < self.window_hu[1]:
-            raise ValueError(f"window_hu must be (low, high); got {self.window_hu}")
         check.divisible("patch", (self.patch,), 8, "three poolings")
         check.positive("batch", self.batch)
         check.one_of("sampling", self.sampling, ("scan", "roi"))
@@ -159,6 +168,8 @@ class Config:
     """Steps, seed, logging and checkpoints (Sec. 2.2: 80,000 iterations)"""
     split: SplitConfig = field(default_factory=SplitConfig)
     """Cross-validation (Sec. 3.1)"""
+    prepare: PrepareConfig = field(default_factory=PrepareConfig)
+    """Intensities (Not stated: see the field)"""
     data: DataConfig = field(default_factory=DataConfig)
     """Patches (Sec. 2.2)"""
     model: ModelConfig = field(default_factory=ModelConfig)

@@ -31,7 +31,7 @@ def remove_outliers(label: UInt8[np.ndarray, "d h w"], cfg: DecisionConfig) -> n
     Returns:
       Label of the same shape.
     """
-    kept = keep_large(label != BACKGROUND, fraction=cfg.component_fraction, connectivity=6)
+    kept = keep_large(label != BACKGROUND, cfg.component_fraction, neighbors=6)
     return np.where(kept, label, BACKGROUND).astype(label.dtype)
 
 

@@ -1,16 +1,26 @@
 """Training one network of the cascade (Sec. 2.2)."""
 
+import json
 import os
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 
+from core import atomic, records, sharding
+from core.config import fingerprint
 from core.data import patches
 from core.data.pipeline import batches
+from core.errors import InputError
 from core.metrics.overlap import dice
-from core.train import optim
+from core.report import figures
+from core.report.manifest import manifest
+from core.train import log, optim
+from core.train.fit import fit
+from core.train.folder import open_run
 from core.train.task import Rows, Task
 from core.types import ModelState, Params
 from s4c import model
@@ -19,7 +29,9 @@ from s4c.config import Config
 from s4c.data import Prepared, batch_maker, cut
 from s4c.labels import BACKGROUND, TUMOR
 from s4c.loss import loss
+from s4c.prepare import folds, load
 
+SIDES = ("train", "test")
 BATCHES_AHEAD = 2
 """Ready on the host while the device works; a batch of 128 patches of 16³ takes 2.6 MB."""
 
@@ -35,7 +47,7 @@ def build(cfg: Config, train_on: Sequence[Prepared], evaluate_on: Sequence[Prepa
     make = batch_maker(train_on, cfg.data, cfg.run.seed)
     schedule = optim.polynomial_decay(cfg.optim.learning_rate, cfg.run.steps, power=cfg.optim.power)
     return Task(
-        init=lambda key: model.init(cfg.model, key, (cfg.data.patch,) * 3),
+        init=lambda key: model.init(cfg.model, key, (1, *(cfg.data.patch,) * 3, 1)),
         loss=partial(loss, cfg),
         tx=optim.sgd(schedule, momentum=cfg.optim.momentum, weight_decay=cfg.optim.weight_decay),
         batches=lambda start: batches(
@@ -47,6 +59,69 @@ def build(cfg: Config, train_on: Sequence[Prepared], evaluate_on: Sequence[Prepa
         ),
         evaluate=_evaluator(cfg, evaluate_on) if evaluate_on else None,
     )
+
+
+def train(
+    cfg: Config,
+    data: Path,
+    out: Path,
+    *,
+    fold: int | None = None,
+    resume: bool = False,
+    distributed: bool = False,
+) -> None:
+    """Train one network into a run folder.
+
+    Args:
+      cfg: the recipe.
+      data: cache of `s4c.prepare`, or a data set.
+      out: run folder.
+      fold: train on this fold and evaluate on its held-out cases; None trains on every case.
+      resume: continue the run in `out`.
+      distributed: join the other hosts first.
+
+    Raises:
+      InputError: data, fold or run folder cannot be used.
+      RunError: the loss is no longer finite.
+    """
+    if distributed:
+        sharding.distributed()
+    open_run(out, cfg, resume=resume)
+    cases = load(data, cfg.prepare, out)
+    train_on, held_out = _sides(cases, cfg, fold, out)
+    mesh = sharding.mesh()
+    fit(build(cfg, train_on, held_out), cfg.run, mesh=mesh, workdir=out, resume=resume)
+    _finish(cfg, mesh, out)
+
+
+def _sides(
+    cases: Sequence[Prepared], cfg: Config, fold: int | None, out: Path
+) -> tuple[Sequence[Prepared], Sequence[Prepared]]:
+    """Training and held-out cases; the folds are written to RUN/folds.json."""
+    if fold is None:
+        return cases, ()
+    splits = folds(cases, cfg.split)
+    if not 0 <= fold < len(splits):
+        raise InputError(f"fold {fold} does not exist; there are {len(splits)}, from 0")
+    records.write_json(out / "folds.json", {"fold": fold, "splits": [vars(s) for s in splits]})
+    side = {name: [c for c in cases if c.id in getattr(splits[fold], name)] for name in SIDES}
+    return side["train"], side["test"]
+
+
+def _finish(cfg: Config, mesh: Mesh, out: Path) -> None:
+    """Write the manifest and the learning curve of a run that is done."""
+    if jax.process_index() != 0:
+        return
+    metrics = out / "metrics.jsonl"
+    provenance = manifest(
+        fingerprint=fingerprint(cfg),
+        devices=[device.device_kind for device in mesh.devices.flat],
+        measured=log.summary(metrics),
+    )
+    records.write_json(out / "manifest.json", provenance)
+    lines = [json.loads(line) for line in metrics.read_text("utf-8").splitlines()]
+    curves = figures.learning_curves(lines, ("loss", "loss_main"))
+    atomic.write_bytes(out / "plots" / "loss.png", curves)
 
 
 def _evaluator(cfg: Config, cases: Sequence[Prepared]):

@@ -1,0 +1,127 @@
+"""The command `s4c`: each function below is a subcommand, its parameters are the flags."""
+
+import sys
+from pathlib import Path
+
+from core import cli
+from s4c.config import RECIPES, Config, PrepareConfig
+
+DESCRIPTION = """Segmentation for classification: pancreatic tumors in CT (Zhu et al., MICCAI 2019).
+
+A scan is called PDAC if enough of its voxels are segmented as tumor.
+"""
+
+
+def demo(*, out: Path = Path("out/demo")) -> int:
+    """Train and screen synthetic patients; no input needed, minutes on two CPU cores.
+
+    Args:
+      out: gets phantoms, runs, screening, metrics.json and report.html; must be new or empty.
+    """
+    from s4c.demo import run
+
+    return run(out)
+
+
+def phantom(
+    out: cli.OnePath,
+    *,
+    num_cases: int,
+    seed: int = 0,
+    spacing_mm: float = 3.0,
+    tumor_fraction: float = 0.5,
+) -> None:
+    """Write a synthetic cohort in the layout that `train` reads (nnU-Net raw).
+
+    Args:
+      out: new folder.
+      num_cases: patients.
+      seed: of the cohort; another seed, other patients.
+      spacing_mm: side of the cubic voxels; the field of view stays 192 × 288 × 336 mm.
+      tumor_fraction: share of the patients with a tumor, 8 to 40 mm across.
+    """
+    from s4c.demo import write_phantoms
+
+    write_phantoms(
+        out, num_cases=num_cases, seed=seed, spacing_mm=spacing_mm, tumor_fraction=tumor_fraction
+    )
+
+
+def prepare(
+    *, data: Path, out: Path, window_hu: tuple[float, float] = PrepareConfig().window_hu
+) -> None:
+    """Read a data set once for all networks: files to prepared cases, cached and resumable.
+
+    Args:
+      data: nnU-Net raw or MSD folder with dataset.json.
+      out: cache folder, the --data of `train`; its index.json lists every file used or skipped.
+      window_hu: Hounsfield units kept; the rest is clipped.
+    """
+    from s4c.prepare import prepare as prepare_data
+
+    prepare_data(data, out, PrepareConfig(window_hu=window_hu))
+
+
+def train(
+    cfg: Config,
+    *,
+    data: Path,
+    out: Path,
+    fold: int | None = None,
+    resume: bool = False,
+    distributed: bool = False,
+) -> None:
+    """Train one network of the cascade.
+
+    Args:
+      cfg: the recipe.
+      data: what `prepare` wrote, or a data set (prepared into the run folder first).
+      out: run folder: config.json, manifest.json, metrics.jsonl, checkpoints/.
+      fold: train on this fold and evaluate on the rest of it; without it, train on every case.
+      resume: continue a run, bit for bit as if it had not stopped.
+      distributed: join the other hosts of a cluster first.
+    """
+    from s4c.train import train as train_network
+
+    train_network(cfg, data, out, fold=fold, resume=resume, distributed=distributed)
+
+
+def screen(inputs: cli.Paths, *, runs: cli.Runs, out: Path) -> int:
+    """Screen new scans: NIfTI files, DICOM folders, or folders of either.
+
+    Args:
+      inputs: what to screen.
+      runs: trained networks, one for each patch size; the largest is the coarse one.
+      out: gets results.json, report.html and cases/<id>/.
+    """
+    from s4c.infer import screen as screen_scans
+
+    return screen_scans(inputs, runs, out)
+
+
+def evaluate(*, pred: Path, truth: Path, out: Path) -> None:
+    """Compare a screening with an annotated data set: Table 1, ROC curve, a row per case.
+
+    Args:
+      pred: the --out of `screen`.
+      truth: nnU-Net raw or MSD folder that holds the screened scans.
+      out: gets metrics.json, rows.csv and report.html.
+    """
+    from core.report.table import to_text
+    from s4c.evaluate import evaluate as evaluate_screening
+    from s4c.evaluation_page import table_1
+
+    print(to_text(table_1(evaluate_screening(pred, truth, out)["summary"])), end="")
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    commands = {
+        "demo": demo,
+        "phantom": phantom,
+        "prepare": prepare,
+        "train": train,
+        "screen": screen,
+        "evaluate": evaluate,
+    }
+    sys.exit(cli.run(commands, prog="s4c", description=DESCRIPTION, recipes=RECIPES))

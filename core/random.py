@@ -20,4 +20,6 @@ def stream(key: Key, name: str) -> Key:
 
 def rng(seed: int, *ids: int) -> np.random.Generator:
     """Host generator that depends on the seed and any further ids (epoch, case, step)."""
-    return np.random.default_rng((seed, *ids))
+    # As a spawn key, ids count in number and order; in one sequence with the seed, NumPy takes
+    # (0,) and (0, 0) for the same.
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=ids))

@@ -4,7 +4,9 @@ RUN/checkpoints/<step>/ appears by a rename when it is complete, so a killed pro
 broken one under that name. The model stands apart from the rest: inference needs no optimizer.
 """
 
+import contextlib
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -76,10 +78,9 @@ def restore_model(folder: Path) -> tuple[Params, ModelState]:
     steps = ocp.utils.checkpoint_steps(folder) if folder.is_dir() else []
     if not steps:
         raise InputError("holds no complete checkpoint", path=folder, hint="train first")
-    handler, item = ocp.PyTreeCheckpointHandler(), folder.absolute() / str(max(steps)) / "model"
-    as_numpy = jax.tree.map(
-        lambda _: ocp.RestoreArgs(restore_type=np.ndarray), handler.metadata(item).tree
-    )
-    model = handler.restore(item, args=ocp.args.PyTreeRestore(restore_args=as_numpy))
-    handler.close()
+    item: Any = folder.absolute() / str(max(steps)) / "model"
+    with contextlib.closing(ocp.PyTreeCheckpointHandler()) as handler:
+        found = handler.metadata(item).tree
+        as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), found)
+        model = handler.restore(item, args=ocp.args.PyTreeRestore(restore_args=as_numpy))
     return model["params"], model["model_state"]

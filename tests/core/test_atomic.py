@@ -16,22 +16,30 @@ def test_write_replaces_the_whole_file_and_leaves_nothing_beside_it(tmp_path: Pa
 def test_failure_while_writing_keeps_the_old_file(tmp_path: Path):
     path = tmp_path / "a.nii.gz"
     atomic.write_bytes(path, b"old")
-    with pytest.raises(RuntimeError, match="disk"), atomic.aside(path) as temporary:
-        assert temporary.name.endswith("a.nii.gz")
-        temporary.write_bytes(b"half")
-        raise RuntimeError("disk")
+
+    def fail() -> None:
+        with atomic.aside(path) as temporary:
+            assert temporary.name.endswith("a.nii.gz")
+            temporary.write_bytes(b"half")
+            raise RuntimeError("disk")
+
+    with pytest.raises(RuntimeError, match="disk"):
+        fail()
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_folder_appears_whole_and_is_removed_on_failure(tmp_path: Path):
-    with atomic.aside(tmp_path / "cache") as temporary:
-        temporary.mkdir()
-        (temporary / "a").touch()
-    with pytest.raises(RuntimeError, match="stop"), atomic.aside(tmp_path / "other") as temporary:
-        temporary.mkdir()
-        (temporary / "a").touch()
-        raise RuntimeError("stop")
+    def fill(name: str, error: type[Exception] | None = None) -> None:
+        with atomic.aside(tmp_path / name) as temporary:
+            temporary.mkdir()
+            (temporary / "a").touch()
+            if error:
+                raise error("stop")
+
+    fill("cache")
+    with pytest.raises(RuntimeError, match="stop"):
+        fill("other", RuntimeError)
     assert [p.name for p in tmp_path.iterdir()] == ["cache"]
 
 

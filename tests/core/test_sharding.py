@@ -1,0 +1,82 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import PartitionSpec as P
+
+from core import sharding
+from core.train import state as states
+from core.train.step import make_step
+from tests.core.train import tiny
+
+
+def step_on(mesh: jax.sharding.Mesh, rule: sharding.Rule, batch_rule: sharding.Rule):
+    """State after three steps of the tiny task."""
+    state = states.create(tiny.build(), 0)
+    state = jax.device_put(state, rule(state, mesh))
+    step = jax.jit(make_step(tiny.build(), 0))
+    for _, batch in zip(range(3), tiny.batches(0), strict=False):
+        state, metrics = step(state, sharding.shard_batch(batch, mesh, batch_rule))
+    return jax.device_get((state, metrics))
+
+
+@pytest.mark.parametrize(
+    ("space", "rule", "batch_rule"),
+    [
+        (1, sharding.replicated, sharding.split_batch),
+        (1, sharding.fsdp, sharding.split_batch),
+        (4, sharding.replicated, sharding.spatial),
+        (2, sharding.fsdp, sharding.spatial),
+    ],
+)
+def test_eight_devices_equal_one(
+    space: int, rule: sharding.Rule, batch_rule: sharding.Rule, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(sharding, "MIN_SHARDED_SIZE", 1)
+    one = step_on(sharding.mesh(jax.devices()[:1]), sharding.replicated, sharding.split_batch)
+    eight = step_on(sharding.mesh(space=space), rule, batch_rule)
+    # Sums over devices run in another order: a few float32 roundings.
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), one, eight)
+
+
+def test_mesh_has_all_devices_along_data():
+    assert sharding.mesh().shape == {"data": 8}
+    assert sharding.mesh(space=2).shape == {"data": 4, "space": 2}
+    with pytest.raises(ValueError, match="8 devices cannot be split into groups of space=3"):
+        sharding.mesh(space=3)
+
+
+def test_fsdp_cuts_large_arrays_along_their_largest_axis_that_fits():
+    shapes = {
+        "large": jax.ShapeDtypeStruct((3, 3, 3, 64, 128), jnp.float32),
+        "small": jax.ShapeDtypeStruct((64,), jnp.float32),
+        "odd": jax.ShapeDtypeStruct((333, 333), jnp.float32),
+        "step": jax.ShapeDtypeStruct((), jnp.int32),
+    }
+    places = sharding.fsdp(shapes, sharding.mesh())
+    specs = {name: place.spec for name, place in places.items()}
+    whole = P()
+    expected = {"large": P(None, None, None, None, "data"), "small": whole, "odd": whole}
+    assert specs == {**expected, "step": whole}
+
+
+def test_shard_batch_cuts_the_leading_axis():
+    batch = sharding.shard_batch({"label": np.arange(16)}, sharding.mesh())
+    assert [s.data.tolist() for s in batch["label"].addressable_shards][1] == [2, 3]
+    np.testing.assert_array_equal(batch["label"], np.arange(16))
+
+
+def test_spatial_also_cuts_axis_one_of_images():
+    local = {"image": np.zeros((4, 8, 6, 2, 1)), "label": np.zeros((4, 8, 6)), "age": np.zeros(4)}
+    batch = sharding.shard_batch(local, sharding.mesh(space=2), sharding.spatial)
+    shapes = {name: a.addressable_shards[0].data.shape for name, a in batch.items()}
+    assert shapes == {"image": (1, 4, 6, 2, 1), "label": (1, 4, 6), "age": (1,)}
+
+
+@pytest.mark.parametrize(
+    ("size", "message"),
+    [(6, r"6 \('a': 6 on each of 1 hosts\).* 6 = 0 · 8 \+ 6; try 8"), (20, "= 2 · 8.*16 or 24")],
+)
+def test_indivisible_batch_is_refused_with_the_arithmetic(size: int, message: str):
+    with pytest.raises(ValueError, match=message):
+        sharding.shard_batch({"a": np.zeros(size)}, sharding.mesh())

@@ -1,0 +1,87 @@
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from core import sharding
+from core.errors import InputError
+from core.train.checkpoint import Checkpoints, restore_model
+from core.train.state import State
+
+
+def make_state(value: float) -> State:
+    params = {"net": {"w": jnp.full((8, 4), value), "b": jnp.full(4, value, jnp.bfloat16)}}
+    tx = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(1e-3))
+    return State(jnp.int32(value), params, {}, tx.init(params))
+
+
+def target(state: State, rule: sharding.Rule, mesh: jax.sharding.Mesh) -> State:
+    def place(a: jax.Array, where: jax.sharding.Sharding) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=where)
+
+    return jax.tree.map(place, state, rule(state, mesh))
+
+
+def assert_equal(a: State, b: State) -> None:
+    assert jax.tree.structure(a) == jax.tree.structure(b)
+    jax.tree.map(np.testing.assert_array_equal, a, b)
+
+
+@pytest.mark.parametrize("rule", [sharding.replicated, sharding.fsdp])
+def test_restore_inverts_save_on_any_mesh(
+    tmp_path: Path, rule: sharding.Rule, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(sharding, "MIN_SHARDED_SIZE", 1)
+    state = make_state(3)
+    with Checkpoints(tmp_path / "c", keep=1) as checkpoints:
+        assert checkpoints.latest() is None
+        checkpoints.save(3, state)
+    for num_devices in (1, 4):
+        mesh = sharding.mesh(jax.devices()[:num_devices])
+        with Checkpoints(tmp_path / "c", keep=1) as checkpoints:
+            assert checkpoints.latest() == 3
+            wanted = target(state, rule, mesh)
+            found = checkpoints.restore(wanted)
+        assert_equal(found, state)
+        assert found.params["net"]["w"].sharding == wanted.params["net"]["w"].sharding
+
+
+def test_the_newest_are_kept_and_unfinished_ones_are_not_seen(tmp_path: Path):
+    with Checkpoints(tmp_path, keep=2) as checkpoints:
+        for step in (1, 2, 3):
+            checkpoints.save(step, make_state(step))
+    (tmp_path / "4.orbax-checkpoint-tmp").mkdir()
+    with Checkpoints(tmp_path, keep=2) as checkpoints:
+        assert checkpoints.latest() == 3
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["2", "3"]
+
+
+def test_a_saved_state_may_be_donated_at_once(tmp_path: Path):
+    state = jax.device_put(make_state(1), sharding.replicated(make_state(1), sharding.mesh()))
+    wanted = target(state, sharding.replicated, sharding.mesh())
+    overwrite = jax.jit(lambda s: jax.tree.map(lambda a: a * 0 - 1, s), donate_argnums=0)
+    with Checkpoints(tmp_path, keep=1) as checkpoints:
+        checkpoints.save(1, state)
+        jax.block_until_ready(overwrite(state))
+    with Checkpoints(tmp_path, keep=1) as checkpoints:
+        assert_equal(checkpoints.restore(wanted), make_state(1))
+
+
+def test_model_is_restored_without_knowing_the_optimizer(tmp_path: Path):
+    with Checkpoints(tmp_path, keep=2) as checkpoints:
+        checkpoints.save(1, make_state(1))
+        checkpoints.save(2, make_state(2)._replace(model_state={"batch_stats": {"m": jnp.ones(2)}}))
+    params, model_state = restore_model(tmp_path)
+    assert type(params["net"]["w"]) is np.ndarray
+    assert params["net"]["b"].dtype == jnp.bfloat16
+    np.testing.assert_array_equal(params["net"]["w"], np.full((8, 4), 2, np.float32))
+    np.testing.assert_array_equal(model_state["batch_stats"]["m"], np.ones(2))
+
+
+def test_folder_without_a_checkpoint_is_refused(tmp_path: Path):
+    for folder in (tmp_path, tmp_path / "missing"):
+        with pytest.raises(InputError, match="holds no complete checkpoint; train first"):
+            restore_model(folder)

@@ -1,0 +1,68 @@
+"""The laws of the house: who may import whom."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAPERS = ("fee", "s4c", "lnmet", "eusdaf")
+ROOMS = """types check errors atomic records config random volume io datasets phantom preprocess
+data augment nn distance losses metrics postprocess sharding train infer report cli""".split()
+HOST_ROOMS = """check errors atomic records config volume io datasets phantom preprocess data
+postprocess report cli""".split()
+# The loader comes from grain, which brings jax with it.
+NOT_HOST = {"core.data.pipeline"}
+STRANGERS_OF_TRAIN = {"losses", "nn", "data", "metrics"}
+FILES = sorted(p for top in ("core", *PAPERS) for p in (ROOT / top).rglob("*.py"))
+
+
+def imports(path: Path) -> set[str]:
+    """Full names of what a file imports, also inside functions: "core.io.nifti"."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: write imports in full"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def inside(path: Path) -> list[str]:
+    return list(path.relative_to(ROOT).with_suffix("").parts)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: ".".join(inside(p)))
+def test_imports_keep_the_laws(path: Path):
+    top, room, *_ = [*inside(path), ""]
+    tops = {name.split(".")[0] for name in imports(path)}
+    rooms = {name.split(".")[1] for name in imports(path) if name.startswith("core.")}
+    assert not tops & ({*PAPERS, "tests", "benchmarks"} - {top}), "papers are strangers"
+    if "flax" in tops:
+        assert room in ("nn", "model"), "only core.nn and */model.py know flax"
+    if "tyro" in tops:
+        assert (top, room) == ("core", "cli"), "only core.cli knows tyro"
+    if top == "core" and room != "__init__":
+        above = [r for r in rooms if ROOMS.index(r) > ROOMS.index(room)]
+        assert not above, f"{room} imports upward: {above}"
+    if room == "train" and top == "core":
+        assert not rooms & STRANGERS_OF_TRAIN, "train is handed functions"
+
+
+def test_every_room_has_its_place():
+    files = {p.stem for p in (ROOT / "core").glob("*.py")} - {"__init__"}
+    folders = {p.parent.name for p in (ROOT / "core").glob("*/__init__.py")}
+    assert files | folders <= set(ROOMS)
+
+
+def test_host_rooms_work_without_jax():
+    parts = [inside(path) for path in FILES]
+    host = [".".join(p) for p in parts if p[-1] in ("config", "cli") or p[1] in HOST_ROOMS]
+    host = [name for name in host if name not in NOT_HOST]
+    code = "import sys; sys.modules.update(jax=None, flax=None, optax=None)\n"
+    code += "\n".join(f"import {name}" for name in host)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -4,8 +4,8 @@ The volume goes through chunk by chunk along D. The image of a chunk and the sum
 ballots stay on the device; only finished slices come back. The network is compiled once for its
 batch of windows whatever the volume; the small moves around it, once per bucket of volume sizes.
 
-Cutting and adding a window of 64³ takes 0.3 ms on two CPU cores this way, and 2 ms in numpy on the
-host: on an accelerator the host would need longer than the network.
+Measured on two CPU cores, cutting and adding a window of 64³ takes 0.3 ms this way, and 2 ms in
+numpy on the host, where it would also hold an accelerator up.
 """
 
 from collections.abc import Callable, Iterator
@@ -75,9 +75,12 @@ def predictor(
       The function; keep it, it owns the compiled network.
 
     Raises:
-      ValueError: if `combine` is unknown, or the devices do not divide the batch.
+      ValueError: if `combine` is unknown, a stride leaves voxels out, or the devices do not divide
+        the batch.
     """
     check.one_of("combine", combine, ("average", "vote"))
+    for size, step in zip(window, stride, strict=True):
+        grid.starts(size, size, step)  # Refuses a stride that leaves voxels out.
     overlap = grid.largest_overlap(window, stride)
     ballot = jax.nn.softmax if combine == "average" else partial(_hard_ballot, overlap=overlap)
     steps = _compiled(apply, ballot, window, num_classes, sharding)

@@ -187,6 +187,18 @@ def test_an_unknown_combination_is_refused():
         make(combine="median")
 
 
+def test_a_stride_that_leaves_voxels_out_is_refused():
+    with pytest.raises(ValueError, match="expected 0 < stride <= window"):
+        predictor(
+            network,
+            window=WINDOW,
+            stride=(4, 6, 3),
+            batch=1,
+            num_classes=3,
+            combine="vote",
+        )
+
+
 def test_a_batch_that_devices_cannot_share_is_refused():
     mesh = jax.make_mesh((8,), ("data",), axis_types=(AxisType.Auto,))
     with pytest.raises(ValueError, match=r"batch=\(7,\) must be divisible by 8"):

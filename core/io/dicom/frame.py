@@ -55,8 +55,8 @@ TAGS = [
     "SpecificCharacterSet",
 ]
 # What pydicom raises where an element holds what it must not.
-DAMAGED = (ValueError, TypeError, KeyError, AttributeError, NotImplementedError, OSError, EOFError)
-DAMAGED += (OverflowError, IndexError, struct.error, pydicom.errors.InvalidDicomError)
+DAMAGED = (ValueError, TypeError, LookupError, AttributeError, NotImplementedError, OSError)
+DAMAGED += (EOFError, OverflowError, struct.error, pydicom.errors.InvalidDicomError)
 
 
 @dataclass(frozen=True)

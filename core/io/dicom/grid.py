@@ -73,12 +73,12 @@ def _tilt(frames: Sequence[Frame], axis: NDArray) -> str:
 
 
 def _spacing(heights: NDArray, steps: NDArray) -> str:
-    usual = float(np.median(steps))
+    usual = float(np.sort(steps)[(len(steps) - 1) // 2])  # median, the lower of two
     if (gaps := np.flatnonzero(steps > GAP_FACTOR * usual)).size:
         places = ", ".join(f"{heights[g]:.2f} and {heights[g + 1]:.2f}" for g in gaps[:3])
         more = f" and {gaps.size - 3} more places" if gaps.size > 3 else ""
         return f"slices are missing between {places} mm{more} (the usual step is {usual:.2f} mm)"
-    if np.abs(steps - usual).max() > _tolerance_mm(usual):
+    if np.abs(steps - steps.mean()).max() > _tolerance_mm(usual):
         return f"the distance between slices varies from {steps.min():.2f} to {steps.max():.2f} mm"
     return ""
 
@@ -95,4 +95,4 @@ def _straightness(frames: Sequence[Frame]) -> str:
 
 
 def _tolerance_mm(usual: float) -> float:
-    return max(0.1, 0.01 * usual)  # headers round positions to 0.1 mm at worst
+    return max(0.101, 0.01 * usual)  # headers round positions to 0.1 mm at worst

@@ -63,8 +63,7 @@ def write_seg(
             segmentation = _encode(headers, planes, [names[i] for i in sorted(names)])
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise InputError(
-                f"the series cannot be referenced by a DICOM-SEG ({type(error).__name__} in "
-                "what its headers say)",
+                f"the headers lack what it needs ({type(error).__name__})",
                 path=frames[0].path.parent,
             ) from error
         with aside(path) as temporary:
@@ -80,7 +79,7 @@ def _source_headers(frames: Sequence[Frame]) -> list[Dataset]:
     for name in REFERENCED:
         if not all(UID(str(h.get(name) or "")).is_valid for h in headers):
             raise InputError(
-                f"its images have no valid {name}, so no DICOM-SEG can reference them",
+                f"the images have no valid {name} to refer to",
                 path=frames[0].path.parent,
             )
     return headers

@@ -24,19 +24,20 @@ def group(
 
     Returns:
       Volumes, each sorted along its normal, and what was left out: one line per refused volume, at
-      the folder of its first file, and one per duplicate.
+      the folder of its first file, then one per duplicate.
     """
     volumes: list[Frames] = []
-    skipped: list[Skipped] = []
+    refused: list[Skipped] = []
+    duplicates: list[Skipped] = []
     for stack in _stacks(frames):
-        stack, duplicates = _without_duplicates(stack, equal)
-        skipped += duplicates
+        stack, twins = _without_duplicates(stack, equal)
+        duplicates += twins
         for part in _split_by_phase(stack, min_slices):
             if reason := _refusal(part, min_slices):
-                skipped.append(Skipped(part[0].path.parent, f"{_title(part)}: {reason}"))
+                refused.append(Skipped(part[0].path.parent, f"{_title(part)}: {reason}"))
             else:
                 volumes.append(part)
-    return volumes, skipped
+    return volumes, refused + duplicates
 
 
 def _stacks(frames: Iterable[Frame]) -> list[Frames]:
@@ -54,6 +55,8 @@ def _stacks(frames: Iterable[Frame]) -> list[Frames]:
 
 
 def _parallel(a: Frame, b: Frame) -> bool:
+    if (a.orientation, a.spacing_mm) == (b.orientation, b.spacing_mm):
+        return True
     return np.allclose(a.orientation, b.orientation, rtol=0, atol=1e-3) and np.allclose(
         a.spacing_mm, b.spacing_mm, rtol=1e-3
     )
@@ -71,16 +74,15 @@ def _without_duplicates(
     """Keep one of the images at one position that are the same object or have equal pixels."""
     axis = normal(stack[0])
     kept: list[Frame] = []
+    here: list[Frame] = []  # those of `kept` at the position that the loop has reached
     skipped = []
     for frame in stack:
-        here = [
-            other
-            for other in kept
-            if height_mm(frame, axis) - height_mm(other, axis) < SAME_POSITION_MM
-        ]
+        if here and height_mm(frame, axis) - height_mm(here[0], axis) >= SAME_POSITION_MM:
+            here = []
         twin = next((o for o in here if _same_object(frame, o) or equal(frame, o)), None)
         if twin is None:
             kept.append(frame)
+            here.append(frame)
         else:
             skipped.append(Skipped(frame.path, f"a duplicate of {twin.path.name}"))
     return tuple(kept), skipped

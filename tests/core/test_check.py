@@ -1,0 +1,45 @@
+import numpy as np
+import pytest
+
+from core import check
+
+
+def test_what_is_expected_passes():
+    check.rank("image", np.zeros((2, 3)), 2)
+    check.rank("image", np.zeros((2, 3)), (2, 3))
+    check.same_shape(image=np.zeros((2, 3)), label=np.zeros((2, 3)))
+    check.divisible("patch", (16, 32), 16, "4 stages")
+    check.positive("spacing", 0.1)
+    check.fraction("overlap", 0)
+    check.fraction("overlap", 1)
+    check.one_of("mode", "a", ["a", "b"])
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (
+            lambda: check.rank("image", np.zeros((2, 3)), 3),
+            r"image must have 3 axes; got .*\(2, 3\)",
+        ),
+        (lambda: check.rank("image", np.zeros(2), (2, 3)), "image must have 2 or 3 axes"),
+        (
+            lambda: check.same_shape(image=np.zeros((2, 3)), label=np.zeros((3, 2))),
+            r"expected equal shapes; got image \(2, 3\), label \(3, 2\)",
+        ),
+        (
+            lambda: check.divisible("patch", (30, 32), 8, "4 stages"),
+            r"patch=\(30, 32\) must be divisible by 8 \(4 stages\); try \(32, 32\)",
+        ),
+        (lambda: check.positive("spacing", 0), "spacing must be positive; got 0"),
+        (lambda: check.positive("spacing", float("nan")), "spacing must be positive; got nan"),
+        (lambda: check.fraction("overlap", 1.1), r"overlap must lie in \[0, 1\]; got 1.1"),
+        (
+            lambda: check.one_of("mode", "c", ["a", "b"]),
+            r"mode must be one of \['a', 'b'\]; got 'c'",
+        ),
+    ],
+)
+def test_what_is_not_expected_is_told_with_what_came(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

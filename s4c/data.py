@@ -13,7 +13,7 @@ from numpy.random import Generator
 
 from core.data import patches
 from core.errors import InputError
-from core.preprocess.crop import Box, grow
+from core.preprocess.crop import Box, grow, intersect
 from core.preprocess.intensity import normalize
 from core.random import rng
 from core.types import Batch
@@ -40,6 +40,8 @@ class Prepared(NamedTuple):
     tumor_voxels: Int32[np.ndarray, "t 3"]
     pancreas_box: Box | None
     """Smallest box of the pancreas set; None where a scan shows none."""
+    tumor_box: Box | None
+    """Smallest box of the tumor; None in a normal scan."""
 
     @property
     def is_abnormal(self) -> bool:
@@ -109,7 +111,7 @@ def _draw_from_roi(cohort: Cohort, cfg: DataConfig, number: int, random: Generat
     start = patches.start_where(
         random,
         case.label,
-        grow(case.pancreas_box, cfg.roi_margin, case.label.shape),
+        _where_to_look(case, wanted, cfg),
         (cfg.patch,) * 3,
         lambda label: patch_type(label, cfg.type_fraction) == wanted,
         # A tumor too small to fill the fraction is centred on instead.
@@ -117,6 +119,20 @@ def _draw_from_roi(cohort: Cohort, cfg: DataConfig, number: int, random: Generat
         max_tries=MAX_TRIES,
     )
     return cut(case, start, cfg.patch)
+
+
+def _where_to_look(case: Prepared, wanted: int, cfg: DataConfig) -> Box:
+    """Part of the ROI in which patches of a type can lie.
+
+    A patch that touches a tumor lies within a patch's reach of it: looking there draws from the
+    same patches as looking in the whole ROI, in a twentieth of the tries.
+    """
+    shape = case.label.shape
+    roi = grow(case.pancreas_box, cfg.roi_margin, shape)
+    boxes = {PANCREAS: case.pancreas_box, TUMOR: case.tumor_box}
+    if wanted == BACKGROUND:
+        return roi
+    return intersect(roi, grow(boxes[wanted], cfg.patch - 1, shape))
 
 
 def _choose(items, random: Generator):

@@ -1,8 +1,10 @@
 """Screening new scans with a trained cascade: from files to a decision and a segmentation."""
 
+import itertools
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,10 @@ from core import atomic, records, sharding
 from core.config import fingerprint
 from core.errors import InputError, RunError
 from core.io.scans import Scan, find_scans, read_scan, write_segmentation
+from core.io.skipped import Skipped
 from core.preprocess.intensity import window, z_score
 from core.report.manifest import manifest
-from core.volume import Volume, canonical, reorient
+from core.volume import Volume, canonical
 from s4c.cascade import Segmentation, segment
 from s4c.decision import Decision, decide, remove_outliers
 from s4c.labels import NAMES
@@ -38,7 +41,7 @@ def screen(inputs: Sequence[Path], runs: Sequence[Path], out: Path) -> int:
     Raises:
       InputError: nothing to screen, or runs that make no cascade.
     """
-    scans, skipped = find_scans(inputs)
+    scans, skipped = _find(inputs)
     mesh = sharding.mesh()
     cascade = load_cascade(runs, mesh)
     cases = []
@@ -56,6 +59,17 @@ def screen(inputs: Sequence[Path], runs: Sequence[Path], out: Path) -> int:
     return int(any(case["status"] == "failed" for case in cases))
 
 
+def _find(inputs: Sequence[Path]) -> tuple[list[Scan], list[Skipped]]:
+    """Scans of all inputs, each with an id of its own, and the files that are none."""
+    found = [find_scans(path) for path in inputs]
+    scans, taken = [], set()
+    for scan in (scan for scans_of_one, _ in found for scan in scans_of_one):
+        free = (f"{scan.id}-{n}" if n > 1 else scan.id for n in itertools.count(1))
+        scans.append(replace(scan, id=next(id_ for id_ in free if id_ not in taken)))
+        taken.add(scans[-1].id)
+    return scans, [skipped for _, skipped_of_one in found for skipped in skipped_of_one]
+
+
 def _screen_one(scan: Scan, cascade: Cascade, folder: Path) -> dict[str, Any]:
     """Row of one scan; what goes wrong with it becomes its error, and the others go on."""
     start = time.perf_counter()
@@ -70,12 +84,9 @@ def _screen_one(scan: Scan, cascade: Cascade, folder: Path) -> dict[str, Any]:
 
 
 def _screened(scan: Scan, cascade: Cascade, folder: Path) -> dict[str, Any]:
-    stored = read_scan(scan)
-    volume = canonical(stored)
+    volume = canonical(read_scan(scan))
     seen, decision = screen_volume(volume, cascade)
-    written = write_segmentation(
-        folder, scan, reorient(volume.with_array(seen.label), stored.direction), NAMES
-    )
+    written = write_segmentation(folder, scan, volume.with_array(seen.label), NAMES)
     atomic.write_bytes(folder / "overlay.png", overlay(volume, seen.label))
     row = {
         "decision": "PDAC" if decision.positive else "normal",
@@ -85,7 +96,8 @@ def _screened(scan: Scan, cascade: Cascade, folder: Path) -> dict[str, Any]:
         "tumor_ml": decision.num_tumor_voxels * volume.voxel_mm3 / 1000,
         "pancreas_ml": decision.num_pancreas_voxels * volume.voxel_mm3 / 1000,
         "roi": None if seen.roi is None else {"start": seen.roi.start, "stop": seen.roi.stop},
-        "files": [path.name for path in written],
+        "files": [path.name for path in written.files],
+        "note": written.note,
     }
     records.write_json(folder / "prediction.json", row)
     return row

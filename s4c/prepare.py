@@ -51,7 +51,8 @@ def prepare(data: Path, out: Path, cfg: PrepareConfig) -> Path:
     folder = out / fingerprint(cfg)
     index = cache.prepare(
         folder,
-        {case.id: (case.images[0], case.label) for case in dataset.cases},
+        # The description too: another map of label names makes other labels.
+        {c.id: (c.images[0], c.label, data / "dataset.json") for c in dataset.cases},
         lambda id_: make(cases[id_], dataset, cfg),
         skipped=dataset.skipped,
         num_threads=CASES_AT_A_TIME,
@@ -73,7 +74,6 @@ def make(case: Case, dataset: Dataset, cfg: PrepareConfig) -> cache.Made:
     ids = lookup(dataset.label_ids, dataset.root)[label.array]
     hu = np.rint(window(image.array, *cfg.window_hu)).astype(np.int16)
     mean, std = statistics(hu)
-    box = bounding_box(ids != BACKGROUND)
     # The same voxels whenever a case is prepared: the draw depends on its id alone.
     random = rng(0, *case.id.encode())
     arrays = {
@@ -82,7 +82,13 @@ def make(case: Case, dataset: Dataset, cfg: PrepareConfig) -> cache.Made:
         "pancreas_voxels": sample_voxels(random, ids != BACKGROUND, MAX_VOXELS),
         "tumor_voxels": sample_voxels(random, ids == TUMOR, MAX_VOXELS),
     }
-    meta = {"patient": case.patient, "mean": mean, "std": std, "pancreas_box": box}
+    meta = {
+        "patient": case.patient,
+        "mean": mean,
+        "std": std,
+        "pancreas_box": bounding_box(ids != BACKGROUND),
+        "tumor_box": bounding_box(ids == TUMOR),
+    }
     return arrays, meta
 
 
@@ -109,7 +115,11 @@ def load(data: Path, cfg: PrepareConfig, workdir: Path) -> list[Prepared]:
 
 def _open(folder: Path, id_: str) -> Prepared:
     case = open_case(folder, id_)
-    box = case.meta["pancreas_box"]
+
+    def box(name: str) -> Box | None:
+        found = case.meta[name]
+        return None if found is None else Box(*map(tuple, found))
+
     return Prepared(
         id=id_,
         patient=case.meta["patient"],
@@ -119,7 +129,8 @@ def _open(folder: Path, id_: str) -> Prepared:
         label=case.arrays["label"],
         pancreas_voxels=case.arrays["pancreas_voxels"][...],
         tumor_voxels=case.arrays["tumor_voxels"][...],
-        pancreas_box=None if box is None else Box(*map(tuple, box)),
+        pancreas_box=box("pancreas_box"),
+        tumor_box=box("tumor_box"),
     )
 
 

@@ -68,6 +68,14 @@ def grow(box: Box, margin: int, shape: Sequence[int]) -> Box:
     return Box(start, stop)
 
 
+def intersect(a: Box, b: Box) -> Box:
+    """Largest box inside both of two boxes that overlap: 0 … 10 and 4 … 20 give 4 … 10."""
+    box = Box(tuple(map(max, a.start, b.start)), tuple(map(min, a.stop, b.stop)))
+    if any(n <= 0 for n in box.shape):
+        raise ValueError(f"{a} and {b} do not overlap")
+    return box
+
+
 def crop(array: NDArray, box: Box) -> NDArray:
     """Cut a box out of an array.
 

@@ -34,6 +34,7 @@ def prepared(case_id: str, *, tumor: bool, shape=(40, 50, 60), seed: int = 0) ->
         pancreas_voxels=np.argwhere(label > 0).astype(np.int32),
         tumor_voxels=np.argwhere(label == TUMOR).astype(np.int32),
         pancreas_box=bounding_box(label > 0),
+        tumor_box=bounding_box(label == TUMOR),
     )
 
 

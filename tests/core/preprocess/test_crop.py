@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.preprocess.crop import Box, bounding_box, crop, grow, pad_to, uncrop
+from core.preprocess.crop import Box, bounding_box, crop, grow, intersect, pad_to, uncrop
 
 shapes = st.tuples(*[st.integers(1, 9)] * 3)
 
@@ -87,3 +87,12 @@ def test_crop_refuses_a_box_outside():
 def test_uncrop_refuses_an_array_of_another_shape():
     with pytest.raises(ValueError, match=r"array \(1, 1, 1\) is not as large as its box"):
         uncrop(np.zeros((1, 1, 1)), Box((0, 0, 0), (2, 1, 1)), (2, 2, 2), 0)
+
+
+def test_intersect_lies_in_both_boxes():
+    assert intersect(Box((0, 5), (10, 9)), Box((4, 0), (20, 7))) == Box((4, 5), (10, 7))
+
+
+def test_boxes_apart_do_not_intersect():
+    with pytest.raises(ValueError, match="do not overlap"):
+        intersect(Box((0,), (4,)), Box((4,), (8,)))

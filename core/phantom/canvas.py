@@ -90,8 +90,8 @@ class Canvas:
             self.label[index][distance < 0] = self.ids[stroke.label]
 
     def _blend(self, index: tuple, cover: Array, tissue: str, mottle: Array) -> None:
-        for hu, value in zip(self.hu, self.tissue_hu[tissue], strict=True):
-            view = hu[index]
+        for phase, value in enumerate(self.tissue_hu[tissue]):
+            view = self.hu[(phase, *index)]
             view += cover * (np.float32(value) + mottle - view)
 
     def _clear(self, index: tuple, distance: Array) -> None:

@@ -56,7 +56,7 @@ def half_thickness(patient: Patient, line: NDArray, tumor_at: float | None) -> N
     ]
     radii = along(line, bulk) * size
     if tumor_at is not None:
-        radii *= 1 - rng.uniform(0.16, 0.34) * upstream(line, tumor_at)
+        radii *= 1 - rng.uniform(0.22, 0.42) * upstream(line, tumor_at)
     return radii
 
 
@@ -70,8 +70,8 @@ def gland(patient: Patient, line: NDArray, radii: NDArray) -> Solid:
     rng = patient.stream("pancreas surface")
     uncinate = ellipsoid((-23, -51, -24 + rng.normal(0, 3)), (15, 9, 15))
     whole = union(tube(line, radii, squash=(1, 0.95, 1.28)), uncinate, blend_mm=8)
-    lobules = lattice(rng, whole.low, whole.high, 6.5)
-    waves = lattice(rng, whole.low, whole.high, 22)
+    region = line.min(0) - 25, line.max(0) + 25  # the same surface before and after atrophy
+    lobules, waves = lattice(rng, *region, 6.5), lattice(rng, *region, 22)
     return rough(rough(whole, waves, 1.2), lobules, rng.uniform(1.0, 2.0))
 
 

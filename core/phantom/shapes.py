@@ -105,7 +105,8 @@ def ellipsoid(center: Point, radii: Point) -> Solid:
         x, y, z = ((v - np.float32(o)) for v, o in zip(p[:3], c, strict=True))
         scaled = np.sqrt((x / r[0]) ** 2 + (y / r[1]) ** 2 + (z / r[2]) ** 2)
         slope = np.sqrt((x / r[0] ** 2) ** 2 + (y / r[1] ** 2) ** 2 + (z / r[2] ** 2) ** 2)
-        return (scaled * (scaled - 1) / np.maximum(slope, 1e-6)).astype(np.float32)
+        outward = scaled * (scaled - 1) / np.maximum(slope, 1e-6)
+        return np.where(scaled < 1e-3, -r.min(), outward).astype(np.float32)
 
     return Solid(c - r, c + r, distance)
 
@@ -240,9 +241,14 @@ def above(height_mm: Callable[[Points], Array] | float, *, axis: int = 2, sign: 
 def curve(points: Path, *, step_mm: float = 4.0) -> NDArray[np.float64]:
     """Smooth curve (n, 3) through the given points, sampled about every `step_mm`."""
     points = np.asarray(points, np.float64)
+    gaps = np.linalg.norm(np.diff(points, axis=0), axis=1)
+    points = points[np.r_[True, gaps > 0.5]]  # a spline swings out between points that coincide
     chord = np.r_[0, np.linalg.norm(np.diff(points, axis=0), axis=1).cumsum()]
     spline = make_interp_spline(chord, points, k=min(3, len(points) - 1))
-    return spline(np.linspace(0, chord[-1], max(2, round(chord[-1] / step_mm) + 1)))
+    dense = spline(np.linspace(0, chord[-1], 16 * len(points)))
+    arc = np.r_[0, np.linalg.norm(np.diff(dense, axis=0), axis=1).cumsum()]
+    even = np.linspace(0, arc[-1], max(2, round(arc[-1] / step_mm) + 1))
+    return np.stack([np.interp(even, arc, axis) for axis in dense.T], -1)
 
 
 def arc_fraction(points: NDArray) -> NDArray[np.float64]:

@@ -114,14 +114,16 @@ def evaluate(*, pred: Path, truth: Path, out: Path) -> None:
     print(to_text(table_1(evaluate_screening(pred, truth, out)["summary"])), end="")
 
 
+COMMANDS = {
+    "demo": demo,
+    "phantom": phantom,
+    "prepare": prepare,
+    "train": train,
+    "screen": screen,
+    "evaluate": evaluate,
+}
+
+
 def main() -> None:
     """Entry point of the console script."""
-    commands = {
-        "demo": demo,
-        "phantom": phantom,
-        "prepare": prepare,
-        "train": train,
-        "screen": screen,
-        "evaluate": evaluate,
-    }
-    sys.exit(cli.run(commands, prog="s4c", description=DESCRIPTION, recipes=RECIPES))
+    sys.exit(cli.run(COMMANDS, prog="s4c", description=DESCRIPTION, recipes=RECIPES))

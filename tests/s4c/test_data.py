@@ -11,31 +11,10 @@ from core.preprocess.intensity import normalize
 from s4c.config import RECIPES, DataConfig
 from s4c.data import PATCH_TYPES, Prepared, batch_maker, cut, patch_type
 from s4c.labels import BACKGROUND, PANCREAS, TUMOR
+from tests.s4c.phantoms import prepared
 
 ROI = DataConfig(patch=16, batch=6, sampling="roi", roi_margin=16)
 SCAN = DataConfig(patch=16, batch=6, sampling="scan")
-
-
-def prepared(case_id: str, *, tumor: bool, shape=(40, 50, 60), seed: int = 0) -> Prepared:
-    """A noise scan whose voxels are all different, a block of pancreas and a block of tumor."""
-    image = np.random.default_rng(seed).permutation(np.prod(shape)).reshape(shape)
-    image = (image % 30_000).astype(np.int16)
-    label = np.zeros(shape, np.uint8)
-    label[12:28, 14:30, 20:44] = PANCREAS
-    if tumor:
-        label[16:24, 18:26, 24:32] = TUMOR
-    return Prepared(
-        case_id,
-        case_id,
-        image,
-        mean=float(image.mean()),
-        std=float(image.std()),
-        label=label,
-        pancreas_voxels=np.argwhere(label > 0).astype(np.int32),
-        tumor_voxels=np.argwhere(label == TUMOR).astype(np.int32),
-        pancreas_box=bounding_box(label > 0),
-        tumor_box=bounding_box(label == TUMOR),
-    )
 
 
 @pytest.fixture(scope="module")

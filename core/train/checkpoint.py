@@ -5,6 +5,7 @@ broken one under that name. The model stands apart from the rest: inference need
 """
 
 import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ class Checkpoints:
         options = ocp.CheckpointManagerOptions(
             preservation_policy=newest, cleanup_tmp_directories=True
         )
+        self._folder = folder
         self._manager = ocp.CheckpointManager(folder.absolute(), options=options)
 
     def __enter__(self) -> "Checkpoints":
@@ -56,13 +58,17 @@ class Checkpoints:
 
         Args:
           target: a state of `jax.ShapeDtypeStruct` with shardings.
+
+        Raises:
+          InputError: a checkpoint of another model or optimizer, or a damaged one.
         """
         model = {"params": target.params, "model_state": target.model_state}
         rest = {"step": target.step, "opt_state": target.opt_state}
         args = ocp.args.Composite(
             model=ocp.args.StandardRestore(model), rest=ocp.args.StandardRestore(rest)
         )
-        found = self._manager.restore(self.latest(), args=args)
+        with _reading(self._folder / str(self.latest())):
+            found = self._manager.restore(self.latest(), args=args)
         return State(**found["model"], **found["rest"])
 
 
@@ -73,14 +79,29 @@ def restore_model(folder: Path) -> tuple[Params, ModelState]:
       folder: RUN/checkpoints.
 
     Raises:
-      InputError: a folder without a complete checkpoint.
+      InputError: a folder without a complete checkpoint, or a damaged one.
     """
     steps = ocp.utils.checkpoint_steps(folder) if folder.is_dir() else []
     if not steps:
         raise InputError("holds no complete checkpoint", path=folder, hint="train first")
-    item: Any = folder.absolute() / str(max(steps)) / "model"
-    with contextlib.closing(ocp.PyTreeCheckpointHandler()) as handler:
+    newest = folder.absolute() / str(max(steps))
+    item: Any = newest / "model"
+    with _reading(newest), contextlib.closing(ocp.PyTreeCheckpointHandler()) as handler:
         found = handler.metadata(item).tree
         as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), found)
         model = handler.restore(item, args=ocp.args.PyTreeRestore(restore_args=as_numpy))
     return model["params"], model["model_state"]
+
+
+@contextlib.contextmanager
+def _reading(checkpoint: Path) -> Iterator[None]:
+    """Turn the library's page-long errors into one line about the checkpoint."""
+    try:
+        yield
+    except (KeyError, OSError, ValueError) as error:
+        detail = " ".join(str(error).split())[:160]
+        raise InputError(
+            f"is damaged or belongs to another model ({detail} …)",
+            path=checkpoint,
+            hint="delete this folder to use the checkpoint before it",
+        ) from error

@@ -33,6 +33,9 @@ def fit(
 ) -> State:
     """Train a task; killed at any moment and resumed, it ends with the very same state.
 
+    Bit for bit where the compiled step itself repeats: always on CPU and TPU, on GPUs under
+    XLA_FLAGS=--xla_gpu_deterministic_ops=true.
+
     Args:
       task: what to train.
       run: length and rhythm.

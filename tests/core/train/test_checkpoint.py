@@ -85,3 +85,23 @@ def test_folder_without_a_checkpoint_is_refused(tmp_path: Path):
     for folder in (tmp_path, tmp_path / "missing"):
         with pytest.raises(InputError, match="holds no complete checkpoint; train first"):
             restore_model(folder)
+
+
+def test_checkpoint_of_another_model_or_optimizer_is_refused(tmp_path: Path):
+    state, mesh = make_state(1), sharding.mesh()
+    wider = state._replace(params={"net": {"w": jnp.zeros((9, 4)), "b": jnp.zeros(4)}})
+    other = state._replace(opt_state=optax.sgd(0.1, momentum=0.9).init(state.params))
+    with Checkpoints(tmp_path, keep=1) as checkpoints:
+        checkpoints.save(1, state)
+        for wrong in (wider, other):
+            with pytest.raises(InputError, match=r"/1: is damaged or belongs to another model"):
+                checkpoints.restore(target(wrong, sharding.replicated, mesh))
+
+
+def test_damaged_checkpoint_is_refused_by_name(tmp_path: Path):
+    with Checkpoints(tmp_path, keep=1) as checkpoints:
+        checkpoints.save(5, make_state(5))
+    for file in (tmp_path / "5" / "model" / "d").iterdir():
+        file.write_bytes(file.read_bytes()[:50])
+    with pytest.raises(InputError, match=r"/5: is damaged .*; delete this folder"):
+        restore_model(tmp_path)

@@ -134,9 +134,10 @@ def _read_splits(root: Path, usable: set[str], known: set[str]) -> tuple[Fold, .
         places.append(Path(preprocessed) / root.name)
     for path in (place / "splits_final.json" for place in places):
         if path.is_file():
-            return tuple(
-                _fold(fold, k, usable, known, path) for k, fold in enumerate(read_json(path))
-            )
+            folds = read_json(path)
+            if not isinstance(folds, list):
+                raise InputError("expected a list of folds", path=path)
+            return tuple(_fold(fold, k, usable, known, path) for k, fold in enumerate(folds))
     return ()
 
 

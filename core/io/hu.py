@@ -27,9 +27,11 @@ def rescale(stored: NDArray, slope: float, intercept: float) -> NDArray:
     """Slope · stored + intercept, as integers where all three are."""
     if (slope, intercept) == (1, 0):
         return stored
-    if stored.dtype.kind == "f" or not (slope.is_integer() and intercept.is_integer()):
+    largest = max(abs(slope), abs(intercept))
+    whole = float(slope).is_integer() and float(intercept).is_integer() and largest < 2**31
+    if stored.dtype.kind == "f" or stored.dtype.itemsize > 4 or not whole:
         return stored * np.float64(slope) + intercept
-    small = stored.dtype.itemsize <= 2 and max(abs(slope), abs(intercept)) < 2**14
+    small = stored.dtype.itemsize <= 2 and largest < 2**14  # then int32 cannot overflow
     return stored.astype(np.int32 if small else np.int64) * int(slope) + int(intercept)
 
 

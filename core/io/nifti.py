@@ -29,6 +29,8 @@ from core.volume import RAS_FROM_LPS, Volume, from_affine_lps
 
 LOG = logging.getLogger(__name__)
 
+FLOAT32_MAX = np.finfo(np.float32).max
+
 
 def read(path: str | Path) -> Volume:
     """CT of a NIfTI file, in the orientation it is stored in.
@@ -49,7 +51,8 @@ def read(path: str | Path) -> Volume:
 
     def finite(values: NDArray) -> NDArray:
         nonlocal num_bad
-        if values.dtype.kind != "f" or not (bad := ~np.isfinite(values)).any():
+        # Not "within" is also true of nan; and a broken slope can pass float32.
+        if values.dtype.kind != "f" or not (bad := ~(np.abs(values) <= FLOAT32_MAX)).any():
             return values
         num_bad += np.count_nonzero(bad)
         return np.where(bad, AIR_HU, values)

@@ -81,7 +81,10 @@ def read_header(stream: BinaryIO, path: Path) -> Header:
         raise InputError(f"the NIfTI header is damaged ({error})", path=path) from None
     if bytes(header["magic"])[:2] != b"n+":
         raise InputError("voxels lie in a separate .img file", path=path, hint="make it one .nii")
-    stream.seek(max(int(header["vox_offset"]), header.sizeof_hdr))
+    offset = float(header["vox_offset"])
+    if not 0 <= offset < 2**31:
+        raise InputError(f"the NIfTI header is damaged (voxels at byte {offset:g})", path=path)
+    stream.seek(max(int(offset), header.sizeof_hdr))
     return header
 
 

@@ -73,6 +73,7 @@ def test_canonical_runs_to_head_back_and_left(volume):
     assert result.voxel_mm3 == pytest.approx(np.prod(volume.spacing_mm))
 
 
+@settings(deadline=None)
 @given(st.floats(0, 40))
 def test_obliquity_is_the_angle_of_the_tilt(angle_deg):
     direction = rotation((1, 0, 0), np.radians(angle_deg)) @ CANONICAL_DIRECTION

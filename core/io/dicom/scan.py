@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from core.io.dicom.frame import Frame, NotUsedError, read_frames
+from core.io.dicom.frame import Frame
+from core.io.dicom.header import NotUsedError, read_frames
 from core.io.dicom.pixels import equal_pixels
 from core.io.dicom.quiet import quiet
 from core.io.dicom.series import group

@@ -18,6 +18,7 @@ from pydicom.uid import UID, generate_uid
 from core.atomic import aside
 from core.errors import InputError
 from core.io.dicom.frame import Frame
+from core.io.dicom.header import DAMAGED
 from core.io.dicom.quiet import quiet
 
 REFERENCED = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID")
@@ -61,7 +62,7 @@ def write_seg(
             planes = _spread(planes, frames, int(headers[0].NumberOfFrames))
         try:
             segmentation = _encode(headers, planes, [names[i] for i in sorted(names)])
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except DAMAGED as error:
             raise InputError(
                 f"the headers lack what it needs ({type(error).__name__})",
                 path=frames[0].path.parent,

@@ -132,6 +132,13 @@ def test_splits_that_cannot_be_meant_are_refused(tmp_path, fold, message):
         read_dataset(root)
 
 
+def test_splits_are_a_list(tmp_path):
+    root = nnunet(tmp_path, "a")
+    (root / "splits_final.json").write_text("3")
+    with pytest.raises(InputError, match="expected a list of folds"):
+        read_dataset(root)
+
+
 def test_msd_lists_its_cases_and_names_labels_the_other_way_round(tmp_path):
     files = [f"{f}/pancreas_{n}.nii.gz" for n in ("001", "004") for f in ("imagesTr", "labelsTr")]
     shadows = ["imagesTr/._pancreas_001.nii.gz", "imagesTr/pancreas_009.nii.gz"]

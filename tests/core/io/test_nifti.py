@@ -1,3 +1,4 @@
+import contextlib
 import gzip
 import itertools
 import shutil
@@ -281,6 +282,7 @@ def test_headers_that_cannot_be_one_ct_are_refused(tmp_path):
         r"too small for the shape": save(
             tmp_path / "g.nii", hu(), dim=[3, 9999, 9999, 999, 1, 1, 1, 1]
         ),
+        r"damaged \(voxels at byte inf": save(tmp_path / "l.nii", hu(), vox_offset=np.inf),
         r"separate .img file": save(tmp_path / "h.nii", hu(), magic=b"ni1"),
         r"the qform is damaged": save(tmp_path / "i.nii", hu(), qform_code=1, quatern_b=5),
         r"the geometry is damaged": save(tmp_path / "j.nii", hu(), srow_x=np.zeros(4)),
@@ -308,3 +310,17 @@ def test_nibabels_own_files_are_read_or_refused_in_one_line(capfd):
         "test.mgz": "not a NIfTI image",
     }
     assert capfd.readouterr() == ("", "")
+
+
+def test_any_damage_to_the_header_is_one_line(tmp_path):
+    good = nifti.write(tmp_path / "a.nii", Volume(hu(), (1, 2, 3), (4, 5, 6), np.eye(3)))
+    rng, path = np.random.default_rng(0), tmp_path / "b.nii"
+    for _ in range(300):
+        data = bytearray(good.read_bytes())
+        for position in rng.integers(0, 352, 4):
+            data[position] = rng.integers(256)
+        path.write_bytes(data)
+        with contextlib.suppress(InputError):
+            nifti.read(path)
+        with contextlib.suppress(InputError):
+            nifti.read_label(path)

@@ -12,8 +12,8 @@ from pydicom.data import get_testdata_file
 
 from core.errors import InputError
 from core.io import nifti
-from core.io.dicom.frame import read_frames
 from core.io.dicom.grid import grid
+from core.io.dicom.header import read_frames
 from core.io.dicom.pixels import read_hu
 from core.io.dicom.quiet import quiet
 from core.io.dicom.scan import find_volumes

@@ -1,3 +1,4 @@
+import contextlib
 import itertools
 
 import highdicom
@@ -382,3 +383,18 @@ def test_order_of_files_does_not_matter(tmp_path):
     first = find_volumes(paths, min_slices=8)
     for order in itertools.islice(itertools.permutations(range(20)), 1, 5):
         assert find_volumes([paths[i] for i in order], min_slices=8) == first
+
+
+def test_any_damage_to_a_file_is_one_line(tmp_path):
+    folder = save(tmp_path, slices(), order=range(10))
+    rng, path = np.random.default_rng(0), folder / "I004"
+    good = path.read_bytes()
+    for k in range(150):
+        data = bytearray(good)
+        for position in rng.integers(0, len(data), 4):
+            data[position] = rng.integers(256)
+        path.write_bytes(data[: rng.integers(1, len(data))] if k % 5 == 0 else data)
+        volumes, _ = find_volumes(sorted(folder.iterdir()), min_slices=8)
+        for volume in volumes:
+            with contextlib.suppress(InputError):
+                grid(volume).with_array(read_hu(volume))

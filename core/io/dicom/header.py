@@ -1,0 +1,189 @@
+"""From a DICOM header to the images it describes, or to the reason why there is none.
+
+Only the elements listed here are ever read; none of them identifies the patient.
+"""
+
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pydicom
+from pydicom.dataset import Dataset
+from pydicom.errors import BytesLengthException, InvalidDicomError
+from pydicom.multival import MultiValue
+from pydicom.uid import (
+    CTImageStorage,
+    EnhancedCTImageStorage,
+    LegacyConvertedEnhancedCTImageStorage,
+    MediaStorageDirectoryStorage,
+)
+
+from core.io.dicom.frame import Frame
+
+CT_CLASSES = {CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage}
+LOCALIZER_WORDS = {"LOCALIZER", "SCOUT", "TOPOGRAM", "REF_SURVIEW"}
+PROJECTION_WORDS = {"MIP", "MINIP", "MAX_IP", "MIN_IP", "PROJECTION IMAGE"}
+
+TAGS = [
+    "SOPClassUID",
+    "SOPInstanceUID",
+    "StudyInstanceUID",
+    "SeriesInstanceUID",
+    "FrameOfReferenceUID",
+    "Modality",
+    "SeriesNumber",
+    "SeriesDescription",
+    "ImageType",
+    "AcquisitionNumber",
+    "TemporalPositionIdentifier",
+    "ConvolutionKernel",
+    "LossyImageCompression",
+    "Rows",
+    "Columns",
+    "NumberOfFrames",
+    "PhotometricInterpretation",
+    "BitsAllocated",
+    "PixelSpacing",
+    "ImagePositionPatient",
+    "ImageOrientationPatient",
+    "RescaleSlope",
+    "RescaleIntercept",
+    "PixelPaddingValue",
+    "PixelPaddingRangeLimit",
+    "SharedFunctionalGroupsSequence",
+    "PerFrameFunctionalGroupsSequence",
+    "SpecificCharacterSet",
+]
+# What pydicom raises where an element holds what it must not. Its messages quote the file.
+DAMAGED = (ValueError, TypeError, LookupError, AttributeError, NotImplementedError, OSError)
+DAMAGED += (EOFError, OverflowError, struct.error, InvalidDicomError, BytesLengthException)
+
+
+class NotUsedError(Exception):
+    """Why a file is no part of a CT volume."""
+
+
+def read_frames(path: Path) -> tuple[Frame, ...]:
+    """CT images of one file, from its header alone.
+
+    Raises:
+      NotUsedError: the file holds none; the message says what it is.
+    """
+    header = _read_header(path)
+    try:
+        _refuse_other_kinds(header)
+        return tuple(_frames(path, header))
+    except DAMAGED:  # pydicom converts a value, and fails, on first access
+        raise NotUsedError("its header is damaged") from None
+
+
+def _read_header(path: Path) -> Dataset:
+    try:
+        with path.open("rb") as file:
+            start = file.read(132)
+    except OSError as error:
+        raise NotUsedError(f"it cannot be read ({error.strerror})") from None
+    # Some exports lack the preamble; then the first element is of group 2 or 8, either endian.
+    headless = start[:2] in (b"\x02\x00", b"\x08\x00", b"\x00\x08")
+    if start[128:] != b"DICM" and not headless:
+        raise NotUsedError("not a DICOM file")
+    try:
+        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=TAGS, force=True)
+    except DAMAGED:
+        raise NotUsedError("its header is damaged") from None
+    if headless and not (header.get("SOPClassUID") or header.get("SeriesInstanceUID")):
+        raise NotUsedError("not a DICOM file")
+    return header
+
+
+def _refuse_other_kinds(header: Dataset) -> None:
+    kind, modality = header.get("SOPClassUID"), header.get("Modality")
+    image_type = {str(word).strip().upper() for word in _values(header, "ImageType")}
+    if header.file_meta.get("MediaStorageSOPClassUID") == MediaStorageDirectoryStorage:
+        raise NotUsedError("an index of other files (DICOMDIR)")
+    if kind and kind not in CT_CLASSES:
+        raise NotUsedError(f"{kind.name}, not a CT image")
+    if not kind and modality != "CT":
+        raise NotUsedError("no SOP class, and the modality is not CT")
+    if image_type & LOCALIZER_WORDS:
+        raise NotUsedError("a localizer")
+    if image_type & PROJECTION_WORDS:
+        raise NotUsedError("a projection through slices, not a slice")
+    if not header.get("Rows") or not header.get("Columns"):
+        raise NotUsedError("it has no pixels")
+    if header.get("PhotometricInterpretation", "MONOCHROME2") != "MONOCHROME2":
+        raise NotUsedError(f"its pixels are {header.PhotometricInterpretation}, not HU")
+    if header.get("BitsAllocated") == 8:
+        raise NotUsedError("its pixels have 8 bits: gray values of a display, not HU")
+
+
+def _frames(path: Path, header: Dataset) -> Iterator[Frame]:
+    shared = _first(header, "SharedFunctionalGroupsSequence")
+    groups = header.get("PerFrameFunctionalGroupsSequence") or [Dataset()]
+    if len(groups) != int(header.get("NumberOfFrames") or 1):
+        raise NotUsedError("it has several images without a position each")
+    for index, group in enumerate(groups):
+        # What the old form writes once per file, the enhanced form writes per frame or shared.
+        places = [header]
+        for name in (
+            "PlanePositionSequence",
+            "PlaneOrientationSequence",
+            "PixelMeasuresSequence",
+            "PixelValueTransformationSequence",
+            "FrameContentSequence",
+        ):
+            places += [_first(group, name), _first(shared, name)]
+        yield _frame(path, index, header, places)
+
+
+def _frame(path: Path, index: int, header: Dataset, places: list[Dataset]) -> Frame:
+    def numbers(name: str) -> tuple[float, ...]:
+        return tuple(float(v) for place in places for v in _values(place, name))
+
+    position, orientation = numbers("ImagePositionPatient"), numbers("ImageOrientationPatient")
+    spacing, slope, intercept = (
+        numbers(name) for name in ("PixelSpacing", "RescaleSlope", "RescaleIntercept")
+    )
+    if (len(position), len(orientation), len(spacing)) != (3, 6, 2):
+        raise NotUsedError("it has no position, orientation or pixel spacing")
+    padding = numbers("PixelPaddingValue") + numbers("PixelPaddingRangeLimit")
+    folder = () if header.get("SeriesInstanceUID") else (str(path.parent),)
+    series = ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")
+    if folder:
+        series += ("SeriesNumber", "SeriesDescription")
+    phase = ("TemporalPositionIndex", "StackID", "FrameAcquisitionNumber", "AcquisitionNumber")
+    return Frame(
+        path=path,
+        index=index,
+        uid=str(header.get("SOPInstanceUID") or ""),
+        series=folder + tuple(str(header.get(name) or "") for name in series),
+        description=str(header.get("SeriesDescription") or "").strip(),
+        split_keys=(
+            "/".join(str(v) for n in phase for p in places for v in _values(p, n)),
+            "/".join(str(v) for v in _values(header, "TemporalPositionIdentifier")),
+            "/".join(str(v) for v in _values(header, "ImageType")),
+            "/".join(str(v) for v in _values(header, "ConvolutionKernel")),
+        ),
+        size=(int(header.Rows), int(header.Columns)),
+        spacing_mm=(spacing[0], spacing[1]),
+        position_mm=(position[0], position[1], position[2]),
+        orientation=orientation,
+        rescale=(slope[0], intercept[0]) if slope and intercept else None,
+        padding=(int(min(padding)), int(max(padding))) if padding else None,
+        syntax=str(header.file_meta.get("TransferSyntaxUID") or ""),
+        lossy=str(header.get("LossyImageCompression") or "") == "01",
+    )
+
+
+def _values(place: Dataset, name: str) -> list[Any]:
+    """Values of an element: none where it is absent or empty, one, or several."""
+    value = place.get(name)
+    if value is None or value == "":
+        return []
+    return list(value) if isinstance(value, MultiValue) else [value]
+
+
+def _first(place: Dataset, name: str) -> Dataset:
+    items = place.get(name)
+    return items[0] if items else Dataset()

@@ -142,7 +142,6 @@ def write_like(path: str | Path, array: NDArray, source_path: str | Path) -> Pat
             header[field] = b""
     header["cal_min"] = header["cal_max"] = 0
     header["intent_code"] = 0
-    header.extensions.clear()
     return _save(path, header, array)
 
 

@@ -73,10 +73,9 @@ def read_header(stream: BinaryIO, path: Path) -> Header:
     kind = _header_class(start)
     if kind is None:
         raise InputError(_what_else(start + stream.read(60)), path=path)
-    stream.seek(0)
     try:
-        # Unchecked: nibabel's checks print lines of their own. What matters is checked here.
-        header = kind.from_fileobj(stream, check=False)
+        # Without extensions: free text. Unchecked: nibabel's checks print lines of their own.
+        header = kind(start + stream.read(kind.sizeof_hdr - len(start)), check=False)
     except WrapStructError as error:
         raise InputError(f"the NIfTI header is damaged ({error})", path=path) from None
     if bytes(header["magic"])[:2] != b"n+":
@@ -137,10 +136,13 @@ def affine_ras(header: Header, path: Path) -> NDArray[np.float64]:
     if header["pixdim"][0] not in (-1, 1):  # the standard: take other values as 1
         header["pixdim"][0] = 1
     try:
-        qform = np.asarray(header.get_qform()) if has_qform else None
+        with np.errstate(all="ignore"):  # a value that is no number is told below
+            sform = np.asarray(header.get_sform()) if has_sform else None
+            qform = np.asarray(header.get_qform()) if has_qform else None
     except (HeaderDataError, ValueError) as error:
         raise InputError(f"the qform is damaged ({error})", path=path) from None
-    sform = np.asarray(header.get_sform()) if has_sform else None
+    if not all(np.isfinite(form).all() for form in (sform, qform) if form is not None):
+        raise InputError("the sform or qform is no number", path=path)
     if sform is not None and qform is not None:
         _refuse_conflict(sform, qform, path)
     chosen = sform if sform is not None else qform

@@ -3,6 +3,7 @@
 Only the elements listed here are ever read; none of them identifies the patient.
 """
 
+import math
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,6 +56,14 @@ TAGS = [
     "PerFrameFunctionalGroupsSequence",
     "SpecificCharacterSet",
 ]
+# Where the enhanced form keeps the values of a frame.
+GROUPS = (
+    "PlanePositionSequence",
+    "PlaneOrientationSequence",
+    "PixelMeasuresSequence",
+    "PixelValueTransformationSequence",
+    "FrameContentSequence",
+)
 # What pydicom raises where an element holds what it must not. Its messages quote the file.
 DAMAGED = (ValueError, TypeError, LookupError, AttributeError, NotImplementedError, OSError)
 DAMAGED += (EOFError, OverflowError, struct.error, InvalidDicomError, BytesLengthException)
@@ -90,9 +99,10 @@ def _read_header(path: Path) -> Dataset:
         raise NotUsedError("not a DICOM file")
     try:
         header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=TAGS, force=True)
+        is_dicom = header.get("SOPClassUID") or header.get("SeriesInstanceUID")
     except DAMAGED:
         raise NotUsedError("its header is damaged") from None
-    if headless and not (header.get("SOPClassUID") or header.get("SeriesInstanceUID")):
+    if headless and not is_dicom:
         raise NotUsedError("not a DICOM file")
     return header
 
@@ -125,21 +135,17 @@ def _frames(path: Path, header: Dataset) -> Iterator[Frame]:
         raise NotUsedError("it has several images without a position each")
     for index, group in enumerate(groups):
         # What the old form writes once per file, the enhanced form writes per frame or shared.
-        places = [header]
-        for name in (
-            "PlanePositionSequence",
-            "PlaneOrientationSequence",
-            "PixelMeasuresSequence",
-            "PixelValueTransformationSequence",
-            "FrameContentSequence",
-        ):
-            places += [_first(group, name), _first(shared, name)]
-        yield _frame(path, index, header, places)
+        places = [_first(place, name) for place in (group, shared) for name in GROUPS]
+        yield _frame(path, index, header, [*places, header])
 
 
 def _frame(path: Path, index: int, header: Dataset, places: list[Dataset]) -> Frame:
     def numbers(name: str) -> tuple[float, ...]:
-        return tuple(float(v) for place in places for v in _values(place, name))
+        found = next((v for place in places if (v := _values(place, name))), [])
+        values = tuple(float(v) for v in found)
+        if not all(map(math.isfinite, values)):
+            raise NotUsedError("its header is damaged")
+        return values
 
     position, orientation = numbers("ImagePositionPatient"), numbers("ImageOrientationPatient")
     spacing, slope, intercept = (

@@ -283,6 +283,7 @@ def test_headers_that_cannot_be_one_ct_are_refused(tmp_path):
             tmp_path / "g.nii", hu(), dim=[3, 9999, 9999, 999, 1, 1, 1, 1]
         ),
         r"damaged \(voxels at byte inf": save(tmp_path / "l.nii", hu(), vox_offset=np.inf),
+        r"the sform or qform is no number": save(tmp_path / "m.nii", hu(), srow_x=[np.nan] * 4),
         r"separate .img file": save(tmp_path / "h.nii", hu(), magic=b"ni1"),
         r"the qform is damaged": save(tmp_path / "i.nii", hu(), qform_code=1, quatern_b=5),
         r"the geometry is damaged": save(tmp_path / "j.nii", hu(), srow_x=np.zeros(4)),

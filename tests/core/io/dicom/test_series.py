@@ -337,6 +337,14 @@ def test_files_that_are_no_ct_slice_have_their_reason(tmp_path, reason):
     assert reasons == [reason]
 
 
+def test_a_position_that_is_no_number_is_damage(tmp_path):
+    folder = save(tmp_path, slices(), order=range(10))
+    path = folder / "I000"
+    path.write_bytes(path.read_bytes().replace(b"-60.0", b"nan  "))
+    volumes, reasons = find(folder)
+    assert ([len(v) for v in volumes], reasons) == ([9], ["its header is damaged"])
+
+
 def test_files_that_are_no_dicom_have_their_reason(tmp_path):
     save(tmp_path, slices())
     junk = {

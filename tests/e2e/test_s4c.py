@@ -2,20 +2,19 @@
 
 import gzip
 import json
-import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
+import jax
 import nibabel as nib
 import numpy as np
 import pytest
 
 from core.train.checkpoint import restore_model
-from tests.e2e.conftest import FEW, Trained, s4c
+from tests.e2e.conftest import ENV, FEW, Trained, command, done, s4c
 
 pytestmark = pytest.mark.e2e
 
@@ -24,14 +23,13 @@ def results(out: Path) -> dict:
     return json.loads((out / "results.json").read_text())
 
 
-def test_a_phantom_cohort_is_screened_and_evaluated(trained: Trained, tmp_path, capsys):
-    assert trained.screen(trained.data / "imagesTr", out=tmp_path / "out") == 0
+def test_a_phantom_cohort_is_screened_and_evaluated(trained: Trained, tmp_path):
+    assert trained.screen(trained.data / "imagesTr", out=tmp_path / "out").returncode == 0
     cases = results(tmp_path / "out")["cases"]
     assert [case["status"] for case in cases] == ["done"] * 4
     assert {case["decision"] for case in cases} <= {"PDAC", "normal"}
     words = ("--pred", tmp_path / "out", "--truth", trained.data, "--out", tmp_path / "eval")
-    assert s4c("evaluate", *words) == 0
-    assert "sensitivity" in capsys.readouterr().out
+    assert "sensitivity" in done("evaluate", *words)
     metrics = json.loads((tmp_path / "eval" / "metrics.json").read_text())
     assert {"sensitivity", "specificity", "auc", "tumor_dsc", "dsc"} <= set(metrics["summary"])
     assert sorted(row["id"] for row in metrics["rows"]) == [case["id"] for case in cases]
@@ -44,7 +42,7 @@ def test_a_phantom_cohort_is_screened_and_evaluated(trained: Trained, tmp_path, 
 
 def test_a_real_ct_comes_back_in_its_own_grid(trained: Trained, shared_data, tmp_path):
     source = shared_data / "ct_abdomen" / "example_ct.nii.gz"
-    assert trained.screen(source, out=tmp_path) == 0
+    assert trained.screen(source, out=tmp_path).returncode == 0
     (case,) = results(tmp_path)["cases"]
     written = nib.load(tmp_path / "cases" / case["id"] / "segmentation.nii.gz")
     original = nib.load(source)
@@ -56,7 +54,7 @@ def test_a_real_ct_comes_back_in_its_own_grid(trained: Trained, shared_data, tmp
 
 def test_a_real_dicom_series_comes_back_in_its_own_grid(trained: Trained, shared_data, tmp_path):
     series = shared_data / "ct_abdomen" / "example_ct_dicom"
-    assert trained.screen(series, out=tmp_path) == 0
+    assert trained.screen(series, out=tmp_path).returncode == 0
     (case,) = results(tmp_path)["cases"]
     written = nib.load(tmp_path / "cases" / case["id"] / "segmentation.nii.gz")
     truth = nib.load(shared_data / "ct_abdomen" / "example_ct_dicom_seg.nii.gz")
@@ -75,59 +73,60 @@ def corners(image: nib.Nifti1Image) -> np.ndarray:
     return np.stack([points.min(axis=1), points.max(axis=1)])
 
 
-def test_one_bad_file_among_good_ones_fails_alone(trained: Trained, tmp_path, capsys):
+def test_one_bad_file_among_good_ones_fails_alone(trained: Trained, tmp_path):
     folder = tmp_path / "in"
     shutil.copytree(trained.data / "imagesTr", folder)
     good = sorted(folder.glob("*.nii.gz"))
     whole = gzip.decompress(good[0].read_bytes())
     good[0].write_bytes(gzip.compress(whole)[: len(whole) // 40])
     (folder / "notes.txt").write_text("not a scan")
-    assert trained.screen(folder, out=tmp_path / "out") == 1
+    process = trained.screen(folder, out=tmp_path / "out")
+    assert process.returncode == 1
     found = results(tmp_path / "out")
     failed = [case for case in found["cases"] if case["status"] == "failed"]
     assert [case["id"] for case in failed] == [good[0].name.removesuffix(".nii.gz")]
     assert "truncated" in failed[0]["error"]
     assert len(found["cases"]) == len(good)
-    assert good[0].name in capsys.readouterr().err
+    assert good[0].name in process.stderr
 
 
-def test_runs_that_make_no_cascade_are_refused(trained: Trained, tmp_path, capsys):
-    words = ("--run", trained.runs[0], "--run", trained.runs[0], "--out", tmp_path / "out")
-    assert s4c("screen", trained.data / "imagesTr", *words) == 2
-    assert "same patch size" in capsys.readouterr().err
-    assert s4c("screen", trained.data, "--run", tmp_path, "--out", tmp_path / "out") == 2
-    assert "is no run" in capsys.readouterr().err
+def refused(process: subprocess.CompletedProcess[str]) -> str:
+    """The one line of a call that is wrong."""
+    assert process.returncode == 2
+    (line,) = process.stderr.splitlines()
+    return line
 
 
-def test_nothing_to_screen_is_refused_in_one_line(trained: Trained, tmp_path, capsys):
+def test_runs_that_make_no_cascade_are_refused(trained: Trained, tmp_path):
+    twice = ("--run", trained.runs[2], "--run", trained.runs[2], "--out", tmp_path / "out")
+    assert "same patch size" in refused(s4c("screen", trained.data / "imagesTr", *twice))
+    no_run = ("--run", tmp_path, "--out", tmp_path / "out")
+    assert "is no run" in refused(s4c("screen", trained.data / "imagesTr", *no_run))
+
+
+def test_nothing_to_screen_is_refused_in_one_line(trained: Trained, tmp_path):
     (tmp_path / "empty").mkdir()
-    assert trained.screen(tmp_path / "empty", out=tmp_path / "out") == 2
-    assert trained.screen(tmp_path / "absent", out=tmp_path / "out") == 2
-    lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 2
-    assert str(tmp_path / "empty") in lines[0]
-    assert str(tmp_path / "absent") in lines[1]
+    for name in ("empty", "absent"):
+        line = refused(trained.screen(tmp_path / name, out=tmp_path / "out"))
+        assert str(tmp_path / name) in line
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_killed_training_resumes_to_the_same_bits(trained: Trained, tmp_path):
     words = [
-        *("train", "tiny-16", "--data", str(trained.cache), *FEW),
+        *("train", "tiny-16", "--data", trained.cache, *FEW),
         *("--run.steps", "30", "--run.checkpoint-every", "3", "--run.log-every", "1"),
     ]
-    assert s4c(*words, "--out", tmp_path / "whole") == 0
+    done(*words, "--out", tmp_path / "whole")
     run = tmp_path / "killed"
-    process = subprocess.Popen([sys.executable, "-m", "s4c", *words, "--out", str(run)], env=ENV)
+    process = subprocess.Popen(command(*words, "--out", run), env=ENV, stderr=subprocess.DEVNULL)
     wait_for_step(run / "metrics.jsonl", 7, process)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
-    assert s4c(*words, "--out", run, "--resume") == 0
+    done(*words, "--out", run, "--resume")
     for a, b in zip(leaves(tmp_path / "whole"), leaves(run), strict=True):
         np.testing.assert_array_equal(a, b)
     assert steps(run) == steps(tmp_path / "whole")
-
-
-ENV = {**os.environ, "XLA_FLAGS": os.environ["XLA_FLAGS"]}
-"""The same devices as in this process: their number decides in which order sums are taken."""
 
 
 def wait_for_step(metrics: Path, step: int, process: subprocess.Popen) -> None:
@@ -140,8 +139,6 @@ def wait_for_step(metrics: Path, step: int, process: subprocess.Popen) -> None:
 
 
 def leaves(run: Path) -> list[np.ndarray]:
-    import jax
-
     return jax.tree.leaves(restore_model(run / "checkpoints"))
 
 

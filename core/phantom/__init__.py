@@ -1,6 +1,6 @@
 """Synthetic patients with known truth. Host room.
 
-`ct.make` paints a patient: `patient` (frame, size, bend) → organs (`trunk`, `viscera`, `vessels`,
-`pancreas`, `tumor`, `ducts`, `nodes`) as strokes of `shapes` filled with `tissue` → `canvas`.
-`cohort` and `dicom_series` write what it makes.
+`ct.make` paints a patient. `patient` is its frame, size and bend; `trunk`, `organs`, `gut`,
+`vessels`, `pancreas`, `ducts`, `tumor` and `nodes` are strokes: a solid of `shapes` filled with a
+`tissue`. `canvas` blends strokes into voxels; `cohort` and `dicom_series` write the files.
 """

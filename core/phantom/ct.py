@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from core import check
-from core.phantom import viscera
+from core.phantom import gut, organs
 from core.phantom.canvas import Canvas, Stroke
 from core.phantom.ducts import bile_duct, pancreatic_duct
 from core.phantom.nodes import Node, draw_nodes, node_strokes
@@ -117,7 +117,7 @@ def anatomy(
     patient: Patient, tumor_diameter_mm: float | None
 ) -> tuple[list[Stroke], Tumor | None, tuple[Node, ...]]:
     """Strokes of the whole patient in painting order, with the tumor and the nodes."""
-    hilum = viscera.spleen_hilum(patient)
+    hilum = organs.spleen_hilum(patient)
     line = center_line(patient, hilum)
     vessels = draw_vessels(patient, line[len(line) // 3 :], hilum)
     tumor = None
@@ -137,13 +137,13 @@ def anatomy(
     strokes = [
         *trunk(patient),
         *mesentery(patient, vessels),
-        *viscera.liver(patient),
-        *viscera.spleen(patient),
-        *viscera.kidneys(patient),
-        *viscera.stomach(patient),
-        *viscera.colon(patient),
-        *viscera.small_bowel(patient),
-        *viscera.duodenum(patient),
+        *organs.liver(patient),
+        *organs.spleen(patient),
+        *organs.kidneys(patient),
+        *gut.stomach(patient),
+        *gut.colon(patient),
+        *gut.small_bowel(patient),
+        *gut.duodenum(patient),
         *node_strokes(patient, nodes),
         *parenchyma(patient, line, radii),
         bile_duct(patient, tumor),

@@ -4,9 +4,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.phantom.canvas import Stroke, stroke
+from core.phantom.curves import arc_fraction, curve
 from core.phantom.pancreas import upstream
 from core.phantom.patient import Patient
-from core.phantom.shapes import arc_fraction, curve, tube
+from core.phantom.shapes import tube
 from core.phantom.tumor import Tumor
 
 

@@ -4,18 +4,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.phantom.canvas import Stroke, stroke
+from core.phantom.curves import along, arc_fraction, curve
 from core.phantom.patient import Patient
-from core.phantom.shapes import (
-    Solid,
-    along,
-    arc_fraction,
-    curve,
-    ellipsoid,
-    lattice,
-    rough,
-    tube,
-    union,
-)
+from core.phantom.shapes import Solid, ellipsoid, lattice, rough, tube, union
 
 
 def center_line(patient: Patient, hilum: NDArray) -> NDArray[np.float64]:

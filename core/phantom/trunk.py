@@ -3,13 +3,13 @@
 import numpy as np
 
 from core.phantom.canvas import Stroke, stroke
+from core.phantom.curves import curve
 from core.phantom.patient import Patient
 from core.phantom.shapes import (
     Points,
     Solid,
     above,
     column,
-    curve,
     ellipsoid,
     intersection,
     lattice,
@@ -99,9 +99,11 @@ def _back(patient: Patient) -> list[Stroke]:
             [(side * 12, -17, -25), (side * 15, -21, 10), (side * 17, -16, 45), (side * 12, -8, 90)]
         )
         out += [
-            stroke(patient, _lobed(patient, erector, f"erector {side}"), "muscle"),
-            stroke(patient, quadratus, "muscle"),
-            stroke(patient, tube(psoas, widths), "muscle"),
+            stroke(
+                patient, _lobed(patient, erector, f"erector {side}"), "muscle", clearance_mm=1.3
+            ),
+            stroke(patient, quadratus, "muscle", clearance_mm=1.0),
+            stroke(patient, tube(psoas, widths), "muscle", clearance_mm=1.0),
             stroke(patient, tube(crus, 4.0, squash=(0.8, 1.6, 1)), "muscle"),
         ]
     return out

@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.phantom.canvas import Stroke, stroke
+from core.phantom.curves import arc_fraction
 from core.phantom.patient import CENTER_MM, Patient
-from core.phantom.shapes import Solid, arc_fraction, ellipsoid, lattice, minus, rough, shell
+from core.phantom.shapes import Solid, ellipsoid, lattice, minus, rough, shell
 
 LOCATIONS = ((0.26, "head"), (0.36, "neck"), (0.7, "body"), (1.0, "tail"))
 

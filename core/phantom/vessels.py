@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.phantom.canvas import Stroke, stroke
+from core.phantom.curves import curve
 from core.phantom.patient import Patient
-from core.phantom.shapes import Solid, curve, tube, union
+from core.phantom.shapes import Solid, tube, union
 
 
 @dataclass(frozen=True)
@@ -70,10 +71,10 @@ def draw_vessels(patient: Patient, body: NDArray, hilum: NDArray) -> Vessels:
         [
             trunk_end,
             np.add(trunk_end, (-12, -4, -4)),
-            (-22, -66, 13),
-            (-30, -68, 22),
-            (-38, -60, 38),
-            (-50, -57, 48),
+            (-22, -61, 15),
+            (-30, -59, 26),
+            (-40, -56, 39),
+            (-51, -55, 49),
         ]
     )
     gastric = curve(

@@ -4,10 +4,7 @@ import pytest
 from core.phantom.shapes import (
     Points,
     above,
-    along,
-    arc_fraction,
     column,
-    curve,
     ellipsoid,
     intersection,
     lattice,
@@ -115,19 +112,3 @@ def test_a_random_field_is_standard_and_the_same_on_every_grid():
     assert values.std() == pytest.approx(1, abs=0.05)
     index, near = POINTS.within((-5, -3, -1), (6, 7, 8))
     np.testing.assert_allclose(field(near), values[index], atol=1e-5)
-
-
-def test_a_curve_passes_its_points_at_an_even_pace():
-    points = np.array([(0, 0, 0), (10, 5, 0), (20, 0, 5), (30, 0, 20)], float)
-    path = curve(points, step_mm=0.5)
-    gaps = np.linalg.norm(path[:, None] - points, axis=-1).min(0)
-    steps = np.linalg.norm(np.diff(path, axis=0), axis=1)
-    assert (gaps <= 0.5).all()
-    assert steps.max() < 1.05 * steps.min()
-
-
-def test_values_along_a_curve_meet_their_knots():
-    path = curve([(0, 0, 0), (10, 0, 0)], step_mm=1.0)
-    np.testing.assert_allclose(arc_fraction(path), np.linspace(0, 1, 11), atol=1e-12)
-    values = along(path, [(0, 2.0), (0.5, 4.0), (1, 3.0)])
-    np.testing.assert_allclose(values[[0, 5, 10]], [2, 4, 3], atol=1e-12)

@@ -11,10 +11,10 @@ from core.phantom.shapes import ellipsoid, lattice, rough
 
 # Where nodes lie: (station, centre, spread) in the standard frame, mm.
 STATIONS = (
-    ("common hepatic artery", (-14, -72, 27), (7, 3, 4)),
+    ("common hepatic artery", (-12, -68, 28), (6, 3, 4)),
     ("celiac trunk", (20, -58, 32), (6, 4, 5)),
     ("splenic artery", (58, -38, 42), (16, 8, 3)),
-    ("hepatoduodenal ligament", (-38, -72, 30), (6, 3, 7)),
+    ("hepatoduodenal ligament", (-36, -62, 38), (5, 3, 6)),
     ("posterior head", (-40, -40, -14), (6, 3, 12)),
     ("superior mesenteric artery", (16, -66, -30), (5, 5, 14)),
     ("para-aortic", (24, -36, -30), (3, 5, 18)),

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from core import atomic
+from core.errors import InputError
 
 
 def plain(value: Any) -> Any:
@@ -22,6 +23,20 @@ def plain(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return str(value) if isinstance(value, Path) else value
+
+
+def read_json(path: Path) -> Any:
+    """Content of a JSON file.
+
+    Raises:
+      InputError: the file is missing or no JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        raise InputError("no such file", path=path) from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"not valid JSON ({error})", path=path) from None
 
 
 def write_json(path: str | Path, value: Any) -> None:

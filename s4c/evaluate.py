@@ -8,7 +8,6 @@ import numpy as np
 
 from core import atomic, records
 from core.datasets import Case, Dataset, read_dataset
-from core.datasets.case import read_json
 from core.errors import InputError
 from core.io import nifti
 from core.io.labels import check_ids, require_same_grid
@@ -67,7 +66,7 @@ def read_results(pred: Path) -> dict[str, Any]:
     path = pred / "results.json"
     if not path.is_file():
         raise InputError("holds no results.json", path=pred, hint="give the --out of s4c screen")
-    return read_json(path)
+    return records.read_json(path)
 
 
 def _row(result: Mapping[str, Any], case: Case, dataset: Dataset, pred: Path) -> dict[str, Any]:

@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-from core.datasets.case import Case, Dataset, Fold, read_json
+from core.datasets.case import Case, Dataset, Fold
 from core.datasets.msd import read_msd
 from core.datasets.nnunet import read_nnunet
 from core.errors import InputError
+from core.records import read_json
 
 __all__ = ["Case", "Dataset", "Fold", "read_dataset"]
 

@@ -1,6 +1,5 @@
 """What every layout of a data set is read into."""
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -71,16 +70,6 @@ def patient_of(case_id: str, pattern: str | None) -> str:
             hint=r"for <patient>_<study> write (\w+)_\d+",
         )
     return found.group(1)
-
-
-def read_json(path: Path) -> Any:
-    """Content of a JSON file."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        raise InputError("no such file", path=path) from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"not valid JSON ({error})", path=path) from None
 
 
 def label_ids(labels: object, path: Path) -> dict[str, int]:

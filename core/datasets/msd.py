@@ -18,11 +18,11 @@ from core.datasets.case import (
     channel_names,
     label_ids,
     patient_of,
-    read_json,
 )
 from core.errors import InputError
 from core.io.nifti_header import is_shadow
 from core.io.skipped import Skipped
+from core.records import read_json
 
 
 def read_msd(root: Path, *, patient_pattern: str | None = None) -> Dataset:

@@ -22,11 +22,11 @@ from core.datasets.case import (
     channel_names,
     label_ids,
     patient_of,
-    read_json,
 )
 from core.errors import InputError
 from core.io.nifti_header import is_shadow
 from core.io.skipped import Skipped
+from core.records import read_json
 
 Files = tuple[dict[str, Path], Path]  # channel ("0000") to image, and the label
 

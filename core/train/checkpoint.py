@@ -4,8 +4,8 @@ RUN/checkpoints/<step>/ appears by a rename when it is complete, so a killed pro
 broken one under that name. The model stands apart from the rest: inference needs no optimizer.
 """
 
-import contextlib
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,17 +41,14 @@ class Checkpoints:
         self._manager.close()
 
     def latest(self) -> int | None:
-        """Step of the newest complete checkpoint, or None."""
+        """Step of the newest checkpoint, or None; waits until one being written is complete."""
+        self._manager.wait_until_finished()
         return self._manager.latest_step()
 
     def save(self, step: int, state: State) -> None:
         """Copy a state to the host now and write it in the background."""
-        model = {"params": state.params, "model_state": state.model_state}
-        rest = {"step": state.step, "opt_state": state.opt_state}
-        args = ocp.args.Composite(
-            model=ocp.args.StandardSave(model), rest=ocp.args.StandardSave(rest)
-        )
-        self._manager.save(step, args=args)
+        items = {name: ocp.args.StandardSave(item) for name, item in _items(state).items()}
+        self._manager.save(step, args=ocp.args.Composite(**items))
 
     def restore(self, target: State) -> State:
         """State of the newest checkpoint, on the devices of `target`.
@@ -62,13 +59,12 @@ class Checkpoints:
         Raises:
           InputError: a checkpoint of another model or optimizer, or a damaged one.
         """
-        model = {"params": target.params, "model_state": target.model_state}
-        rest = {"step": target.step, "opt_state": target.opt_state}
-        args = ocp.args.Composite(
-            model=ocp.args.StandardRestore(model), rest=ocp.args.StandardRestore(rest)
-        )
-        with _reading(self._folder / str(self.latest())):
-            found = self._manager.restore(self.latest(), args=args)
+        checkpoint, items = self._folder / str(self.latest()), _items(target)
+        with _reading(checkpoint):
+            saved = {name: _metadata(checkpoint / name) for name in items}
+            _refuse_misfit(checkpoint, saved, items)
+            wanted = {name: ocp.args.StandardRestore(item) for name, item in items.items()}
+            found = self._manager.restore(self.latest(), args=ocp.args.Composite(**wanted))
         return State(**found["model"], **found["rest"])
 
 
@@ -79,29 +75,62 @@ def restore_model(folder: Path) -> tuple[Params, ModelState]:
       folder: RUN/checkpoints.
 
     Raises:
-      InputError: a folder without a complete checkpoint, or a damaged one.
+      InputError: a folder without a complete checkpoint, or with a damaged one.
     """
     steps = ocp.utils.checkpoint_steps(folder) if folder.is_dir() else []
     if not steps:
         raise InputError("holds no complete checkpoint", path=folder, hint="train first")
-    newest = folder.absolute() / str(max(steps))
-    item: Any = newest / "model"
-    with _reading(newest), contextlib.closing(ocp.PyTreeCheckpointHandler()) as handler:
-        found = handler.metadata(item).tree
-        as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), found)
+    item: Any = folder.absolute() / str(max(steps)) / "model"
+    with _reading(item.parent), closing(ocp.PyTreeCheckpointHandler()) as handler:
+        as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), _metadata(item))
         model = handler.restore(item, args=ocp.args.PyTreeRestore(restore_args=as_numpy))
     return model["params"], model["model_state"]
 
 
-@contextlib.contextmanager
+def _items(state: State) -> dict[str, dict[str, Any]]:
+    """What lies in the two folders of a checkpoint."""
+    return {
+        "model": {"params": state.params, "model_state": state.model_state},
+        "rest": {"step": state.step, "opt_state": state.opt_state},
+    }
+
+
+def _metadata(item: Any) -> Any:
+    """Tree of the shapes that were saved."""
+    with closing(ocp.PyTreeCheckpointHandler()) as handler:
+        return handler.metadata(item.absolute()).tree
+
+
+def _refuse_misfit(checkpoint: Path, saved: Any, wanted: Any) -> None:
+    """Compare names and shapes first: a failing restore leaves threads and a page of text."""
+    ours, theirs = _shapes(wanted), _shapes(saved)
+    wrong = [
+        f"{name} is {theirs.get(name, 'absent')} there and {ours.get(name, 'absent')} now"
+        for name in theirs | ours
+        if theirs.get(name) != ours.get(name)
+    ]
+    if wrong:
+        more = f" and {len(wrong) - 1} more" if wrong[1:] else ""
+        raise InputError(
+            f"belongs to another model or optimizer: {wrong[0]}{more}",
+            path=checkpoint,
+            hint="go on with the code and config that wrote it",
+        )
+
+
+def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
+    """Shape of each array by name; tuples, lists and named tuples name their parts alike."""
+    leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
+    names = (jax.tree_util.keystr(path, simple=True, separator=".") for path, _ in leaves)
+    return {name: tuple(leaf.shape) for name, (_, leaf) in zip(names, leaves, strict=True)}
+
+
+@contextmanager
 def _reading(checkpoint: Path) -> Iterator[None]:
-    """Turn the library's page-long errors into one line about the checkpoint."""
+    """Name the checkpoint that cannot be read, and what to do."""
     try:
         yield
     except (KeyError, OSError, ValueError) as error:
         detail = " ".join(str(error).split())[:160]
-        raise InputError(
-            f"is damaged or belongs to another model ({detail} …)",
-            path=checkpoint,
-            hint="delete this folder to use the checkpoint before it",
-        ) from error
+        hint = "delete this folder to use the checkpoint before it"
+        raise InputError(f"is damaged ({detail})", path=checkpoint, hint=hint) from error

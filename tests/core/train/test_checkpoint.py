@@ -56,7 +56,9 @@ def test_the_newest_are_kept_and_unfinished_ones_are_not_seen(tmp_path: Path):
     (tmp_path / "4.orbax-checkpoint-tmp").mkdir()
     with Checkpoints(tmp_path, keep=2) as checkpoints:
         assert checkpoints.latest() == 3
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["2", "3"]
+        assert restore_model(tmp_path)[0]["net"]["w"][0, 0] == 3
+        checkpoints.save(4, make_state(4))
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["3", "4"]
 
 
 def test_a_saved_state_may_be_donated_at_once(tmp_path: Path):
@@ -93,15 +95,18 @@ def test_checkpoint_of_another_model_or_optimizer_is_refused(tmp_path: Path):
     other = state._replace(opt_state=optax.sgd(0.1, momentum=0.9).init(state.params))
     with Checkpoints(tmp_path, keep=1) as checkpoints:
         checkpoints.save(1, state)
-        for wrong in (wider, other):
-            with pytest.raises(InputError, match=r"/1: is damaged or belongs to another model"):
+        for wrong, message in (
+            (wider, r"model.params.net.w is \(8, 4\) there and \(9, 4\) now; go on with the"),
+            (other, r"rest.opt_state.1.0.count is \(\) there and absent now and 6 more"),
+        ):
+            with pytest.raises(InputError, match=f"/1: belongs to another .*{message}"):
                 checkpoints.restore(target(wrong, sharding.replicated, mesh))
 
 
-def test_damaged_checkpoint_is_refused_by_name(tmp_path: Path):
+@pytest.mark.parametrize("victim", ["_METADATA", "manifest.ocdbt"])
+def test_damaged_checkpoint_is_refused_by_name(tmp_path: Path, victim: str):
     with Checkpoints(tmp_path, keep=1) as checkpoints:
         checkpoints.save(5, make_state(5))
-    for file in (tmp_path / "5" / "model" / "d").iterdir():
-        file.write_bytes(file.read_bytes()[:50])
+    (tmp_path / "5" / "model" / victim).write_bytes(b"")
     with pytest.raises(InputError, match=r"/5: is damaged .*; delete this folder"):
         restore_model(tmp_path)

@@ -1,13 +1,13 @@
 """Transposed convolution with kernel 4, stride 2, padding 1 without a dilated input.
 
-Output voxel 2 i + p of an axis (p = 0, 1) sees two input voxels,
+Along each axis the outputs 2 m - 1 and 2 m see the same two inputs, m - 1 and m,
 
-  y[2 i]     = x[i - 1] k[0] + x[i] k[2]
-  y[2 i + 1] = x[i] k[1] + x[i + 1] k[3]
+  y[2 m - 1] = x[m - 1] k[1] + x[m] k[3]
+  y[2 m]     = x[m - 1] k[0] + x[m] k[2]
 
-with k as in a correlation over the dilated input. The two columns of a pair are computed side by
-side in the channels, so that bringing them in line is a reshape. A loop over depth keeps temporary
-memory small.
+with k as in a correlation over the dilated input. So the eight outputs around a corner between
+voxels are one product of its eight inputs with a matrix (8 i, 8 o), nothing of which is wasted.
+Loops over depth keep temporary memory small.
 """
 
 import jax
@@ -24,28 +24,24 @@ def enlarge(
     """Transposed convolution that doubles each axis."""
     n, depth, height, width, _ = image.shape
     out_channels = kernel.shape[-1]
-    pairs = _column_pairs(kernel)
+    corners = _corner_kernel(kernel)
 
-    def step(i: jax.Array, out: jax.Array) -> jax.Array:
-        before, here, after = _neighbors(image, i)
-        halves = [jnp.concatenate([before, here], -1), jnp.concatenate([here, after], -1)]
-        slices = []
-        for p, half in enumerate(halves):
-            rows = [
-                lax.conv_general_dilated(
-                    half,
-                    jnp.concatenate([pairs[p, q::2], pairs[p + 2, q::2]], axis=2),
-                    (1, 1),
-                    ((1 - q, q), (1, 1)),
-                    dimension_numbers=_NHWC,
-                ).reshape(n, height, 2 * width, out_channels)
-                for q in range(2)
-            ]
-            slices.append(jnp.stack(rows, axis=2).reshape(n, 2 * height, 2 * width, out_channels))
-        return lax.dynamic_update_slice_in_dim(out, jnp.stack(slices, axis=1), 2 * i, axis=1)
+    def around(m: jax.Array | int) -> jax.Array:
+        """Output slices 2 m - 1 and 2 m: (n, 2, 2 h, 2 w, o)."""
+        pair = jnp.concatenate([_slice(image, m - 1), _slice(image, m)], axis=-1)
+        out = lax.conv_general_dilated(
+            pair, corners, (1, 1), ((1, 1), (1, 1)), dimension_numbers=_NHWC
+        ).reshape(n, height + 1, width + 1, 2, 2, 2 * out_channels)
+        out = out.transpose(0, 3, 1, 4, 2, 5)
+        out = out.reshape(n, 2, 2 * height + 2, 2 * width + 2, out_channels)
+        return out[:, :, 1:-1, 1:-1]
+
+    def step(m: jax.Array, out: jax.Array) -> jax.Array:
+        return lax.dynamic_update_slice_in_dim(out, around(m), 2 * m - 1, axis=1)
 
     out = jnp.zeros((n, 2 * depth, 2 * height, 2 * width, out_channels), image.dtype)
-    return lax.fori_loop(0, depth, step, out)
+    out = out.at[:, 0].set(around(0)[:, 1]).at[:, -1].set(around(depth)[:, 0])
+    return lax.fori_loop(1, depth, step, out)
 
 
 def input_gradient(
@@ -56,11 +52,13 @@ def input_gradient(
     mirrored = jnp.flip(kernel, (0, 1, 2)).swapaxes(3, 4)
 
     def step(i: jax.Array, out: jax.Array) -> jax.Array:
-        slices = [_slice(grad, 2 * i - 1 + t) for t in range(4)]
-        summed = sum(
-            lax.conv_general_dilated(s, k, (2, 2), ((1, 1), (1, 1)), dimension_numbers=_NHWC)
-            for s, k in zip(slices, mirrored, strict=True)
-        )
+        terms = [
+            lax.conv_general_dilated(
+                _slice(grad, 2 * i - 1 + t), k, (2, 2), ((1, 1), (1, 1)), dimension_numbers=_NHWC
+            )
+            for t, k in enumerate(mirrored)
+        ]
+        summed = terms[0] + terms[1] + terms[2] + terms[3]
         return lax.dynamic_update_slice_in_dim(out, summed[:, None], i, axis=1)
 
     out = jnp.zeros((n, depth2 // 2, height2 // 2, width2 // 2, kernel.shape[3]), grad.dtype)
@@ -95,12 +93,15 @@ def kernel_gradient(
     return jnp.flip(kernel, (1, 2)).astype(image.dtype)
 
 
-def _column_pairs(kernel: jax.Array) -> jax.Array:
-    """Kernel (4, 4, 3, i, 2 o): both columns of a pair from three input columns."""
-    blank = jnp.zeros_like(kernel[:, :, :1])
-    even = jnp.concatenate([kernel[:, :, 0:1], kernel[:, :, 2:3], blank], axis=2)
-    odd = jnp.concatenate([blank, kernel[:, :, 1:2], kernel[:, :, 3:4]], axis=2)
-    return jnp.concatenate([even, odd], axis=-1)
+def _corner_kernel(kernel: jax.Array) -> jax.Array:
+    """(4, 4, 4, i, o) → (2, 2, 2 i, 8 o): row and column of the input, then its depth and channel.
+
+    Input a (0: m - 1, 1: m) and output p (0: 2 m - 1, 1: 2 m) of an axis meet in tap 2 a + 1 - p.
+    """
+    i, o = kernel.shape[-2:]
+    taps = jnp.flip(kernel.reshape(2, 2, 2, 2, 2, 2, i, o), (1, 3, 5))
+    # (a_d, p_d, a_h, p_h, a_w, p_w, i, o) → (a_h, a_w, a_d, i, p_d, p_h, p_w, o)
+    return taps.transpose(2, 4, 0, 6, 1, 3, 5, 7).reshape(2, 2, 2 * i, 8 * o)
 
 
 def _patches(grad: jax.Array) -> jax.Array:
@@ -117,7 +118,7 @@ def _neighbors(x: jax.Array, i: jax.Array) -> list[jax.Array]:
     return [_slice(x, i + j) for j in (-1, 0, 1)]
 
 
-def _slice(x: jax.Array, i: jax.Array) -> jax.Array:
+def _slice(x: jax.Array, i: jax.Array | int) -> jax.Array:
     """Depth slice `i` (n, h, w, c); zeros outside the volume."""
     depth = x.shape[1]
     inside = (i >= 0) & (i < depth)

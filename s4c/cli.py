@@ -28,7 +28,7 @@ def phantom(
     *,
     num_cases: int,
     seed: int = 0,
-    spacing_mm: float = 3.0,
+    spacing_mm: float = 2.0,
     tumor_fraction: float = 0.5,
 ) -> None:
     """Write a synthetic cohort in the layout that `train` reads (nnU-Net raw).
@@ -37,7 +37,7 @@ def phantom(
       out: new folder.
       num_cases: patients.
       seed: of the cohort; another seed, other patients.
-      spacing_mm: side of the cubic voxels; the field of view stays 192 × 288 × 336 mm.
+      spacing_mm: side of the cubic voxels; the field of view stays 144 × 208 × 256 mm.
       tumor_fraction: share of the patients with a tumor, 8 to 40 mm across.
     """
     from s4c.demo import write_phantoms

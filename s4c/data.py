@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Int32, UInt8
 from numpy.random import Generator
 
+from core import check
 from core.data import patches
 from core.errors import InputError
 from core.preprocess.crop import Box, grow, intersect
@@ -57,13 +58,17 @@ class Cohort(NamedTuple):
     with_tumor: Sequence[Prepared]
 
 
-def batch_maker(cases: Sequence[Prepared], cfg: DataConfig, seed: int) -> Callable[[int], Batch]:
-    """Function from a step to its batch.
+def batch_maker(
+    cases: Sequence[Prepared], cfg: DataConfig, seed: int, *, host: int = 0, num_hosts: int = 1
+) -> Callable[[int], Batch]:
+    """Function from a step to the part of its batch that one host feeds.
 
     Args:
       cases: to train on.
-      cfg: patch size, batch size and sampling.
+      cfg: patch size, size of the global batch, and sampling.
       seed: of the run.
+      host: index of this host.
+      num_hosts: hosts that share the batch; their parts together are the batch of a single host.
 
     Returns:
       `make(step)` → {"image": (n, p, p, p, 1) float32 normalised, "label": (n, p, p, p) uint8}.
@@ -80,10 +85,13 @@ def batch_maker(cases: Sequence[Prepared], cfg: DataConfig, seed: int) -> Callab
         raise InputError("no training case has a pancreas label", hint="check the label names")
     if cfg.sampling == "roi" and not cohort.with_tumor:
         raise InputError("no training case has a tumor label", hint="the roi sampling needs some")
+    check.divisible("batch", (cfg.batch,), num_hosts, "hosts that share it")
+    num_local = cfg.batch // num_hosts
     draw = {"scan": _draw_from_scan, "roi": _draw_from_roi}[cfg.sampling]
 
     def make(step: int) -> Batch:
-        numbers = range(step * cfg.batch, (step + 1) * cfg.batch)
+        first = step * cfg.batch + host * num_local
+        numbers = range(first, first + num_local)
         images, labels = zip(*(draw(cohort, cfg, i, rng(seed, i)) for i in numbers), strict=True)
         return {"image": np.stack(images)[..., None], "label": np.stack(labels)}
 

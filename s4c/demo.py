@@ -20,7 +20,8 @@ logger = logging.getLogger(__name__)
 NETWORKS = ("tiny-64", "tiny-32", "tiny-16")
 NUM_TRAIN, NUM_TEST = 24, 16
 TRAIN_SEED, TEST_SEED = 0, 1
-FIELD_OF_VIEW_MM = (192.0, 288.0, 336.0)
+FIELD_OF_VIEW_MM = (144.0, 208.0, 256.0)
+"""The upper abdomen around the pancreas, (D, H, W)."""
 
 
 def run(out: Path) -> int:
@@ -54,10 +55,13 @@ def write_phantoms(
     *,
     num_cases: int,
     seed: int,
-    spacing_mm: float = 3.0,
+    spacing_mm: float = 2.0,
     tumor_fraction: float = 0.5,
 ) -> None:
-    """Write a cohort with S4C's labels; the duct is part of the pancreas (Sec. 2.1)."""
+    """Write a cohort with S4C's labels; the duct is part of the pancreas (Sec. 2.1).
+
+    In the arterial phase, in which the tumor stands out most from the pancreas.
+    """
     write_cohort(
         out,
         num_cases=num_cases,
@@ -65,5 +69,6 @@ def write_phantoms(
         labels={"background": 0} | {name: id_ for id_, name in NAMES.items()},
         shape=tuple(round(mm / spacing_mm) for mm in FIELD_OF_VIEW_MM),
         spacing_mm=(spacing_mm,) * 3,
+        phases=("arterial",),
         tumor_fraction=tumor_fraction,
     )

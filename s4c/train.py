@@ -5,6 +5,7 @@ import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -44,7 +45,13 @@ def build(cfg: Config, train_on: Sequence[Prepared], evaluate_on: Sequence[Prepa
       train_on: cases to draw patches from.
       evaluate_on: held-out cases; none, no evaluation.
     """
-    make = batch_maker(train_on, cfg.data, cfg.run.seed)
+    make = batch_maker(
+        train_on,
+        cfg.data,
+        cfg.run.seed,
+        host=jax.process_index(),
+        num_hosts=jax.process_count(),
+    )
     schedule = optim.polynomial_decay(cfg.optim.learning_rate, cfg.run.steps, power=cfg.optim.power)
     return Task(
         init=lambda key: model.init(cfg.model, key, (1, *(cfg.data.patch,) * 3, 1)),
@@ -97,15 +104,24 @@ def train(
 def _sides(
     cases: Sequence[Prepared], cfg: Config, fold: int | None, out: Path
 ) -> tuple[Sequence[Prepared], Sequence[Prepared]]:
-    """Training and held-out cases; the folds are written to RUN/folds.json."""
-    if fold is None:
-        return cases, ()
-    splits = folds(cases, cfg.split)
-    if not 0 <= fold < len(splits):
-        raise InputError(f"fold {fold} does not exist; there are {len(splits)}, from 0")
-    records.write_json(out / "folds.json", {"fold": fold, "splits": [vars(s) for s in splits]})
-    side = {name: [c for c in cases if c.id in getattr(splits[fold], name)] for name in SIDES}
-    return side["train"], side["test"]
+    """Training and held-out cases; the folds are written to RUN/folds.json.
+
+    Raises:
+      InputError: no such fold, or a resumed run that trained on other cases.
+    """
+    chosen: dict[str, Any] = {"fold": fold, "train": [case.id for case in cases], "test": []}
+    if fold is not None:
+        splits = folds(cases, cfg.split)
+        if not 0 <= fold < len(splits):
+            raise InputError(f"fold {fold} does not exist; there are {len(splits)}, from 0")
+        chosen |= {side: list(getattr(splits[fold], side)) for side in SIDES}
+    path = out / "folds.json"
+    if path.is_file() and records.read_json(path) != chosen:
+        raise InputError("the run was started on other cases or another fold", path=path)
+    if jax.process_index() == 0:
+        records.write_json(path, chosen)
+    train_on, held_out = ([c for c in cases if c.id in set(chosen[side])] for side in SIDES)
+    return train_on, held_out
 
 
 def _finish(cfg: Config, mesh: Mesh, out: Path) -> None:

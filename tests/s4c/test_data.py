@@ -118,3 +118,15 @@ def test_every_recipe_draws_its_own_batch_shape(cases):
     for cfg in RECIPES.values():
         data = replace(cfg.data, batch=2)
         assert batch_maker(cases, data, 0)(0)["image"].shape == (2, *(data.patch,) * 3, 1)
+
+
+@pytest.mark.parametrize("cfg", [ROI, SCAN], ids=["roi", "scan"])
+def test_the_parts_of_all_hosts_are_the_batch_of_one(cases, cfg):
+    parts = [batch_maker(cases, cfg, 0, host=host, num_hosts=3)(4) for host in range(3)]
+    for name, whole in batch_maker(cases, cfg, 0)(4).items():
+        np.testing.assert_array_equal(np.concatenate([part[name] for part in parts]), whole)
+
+
+def test_a_batch_that_the_hosts_cannot_share_is_refused(cases):
+    with pytest.raises(ValueError, match="must be divisible by 4"):
+        batch_maker(cases, ROI, 0, host=0, num_hosts=4)

@@ -1,0 +1,134 @@
+"""Evaluation on predictions that were made by hand: every figure is known beforehand."""
+
+import json
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from core.errors import InputError
+from s4c.evaluate import evaluate
+from s4c.labels import PANCREAS, TUMOR
+
+SHAPE = (12, 10, 8)
+AFFINE = np.diag([-2.0, -2.0, 2.0, 1.0])
+
+
+def label(num_tumor: int, num_pancreas: int = 100) -> np.ndarray:
+    array = np.zeros(SHAPE, np.uint8)
+    array.flat[:num_pancreas] = PANCREAS
+    array.flat[:num_tumor] = TUMOR
+    return array
+
+
+TRUTH = {"a": label(60), "b": label(40), "c": label(0), "d": label(0)}
+PRED = {"a": label(30), "b": label(0, 50), "c": label(0), "d": label(80)}
+SCORES = {"a": 0.9, "b": 0.1, "c": 0.0, "d": 0.5}
+
+
+def save(array: np.ndarray, path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nib.save(nib.Nifti1Image(array, AFFINE), path)
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """A data set of four cases and a screening of them; case d is a false alarm, b a miss."""
+    truth, pred = tmp_path / "truth", tmp_path / "pred"
+    cases = []
+    for id_, array in TRUTH.items():
+        save(np.zeros(SHAPE, np.int16), truth / "imagesTr" / f"{id_}_0000.nii.gz")
+        save(array, truth / "labelsTr" / f"{id_}.nii.gz")
+        scan = f"{id_}_0000"
+        save(PRED[id_], pred / "cases" / scan / "segmentation.nii.gz")
+        (pred / "cases" / scan / "overlay.png").write_bytes(PNG)
+        num_tumor = int((PRED[id_] == TUMOR).sum())
+        cases.append(
+            {
+                "id": scan,
+                "input": f"elsewhere/{scan}.nii.gz",
+                "status": "done",
+                "decision": "PDAC" if num_tumor >= 20 else "normal",
+                "score": SCORES[id_],
+                "num_tumor_voxels": num_tumor,
+                "tumor_ml": num_tumor * 8e-3,
+                "pancreas_ml": 1.0,
+                "seconds": 1.0,
+            }
+        )
+    description = {
+        "channel_names": {"0": "CT"},
+        "labels": {"background": 0, "pancreas": 1, "tumor": 2},
+        "numTraining": len(TRUTH),
+        "file_ending": ".nii.gz",
+    }
+    (truth / "dataset.json").write_text(json.dumps(description))
+    write_results(pred, cases)
+    return truth, pred, cases
+
+
+PNG = bytes.fromhex(
+    "89504e470d0a1a0a0000000d49484452000000010000000108000000003a7e9b550000000a49444154789c6360000000"
+    "020001e221bc330000000049454e44ae426082"
+)
+"""One grey pixel."""
+
+
+def write_results(pred, cases) -> None:
+    pred.mkdir(exist_ok=True)
+    results = {"version": 1, "manifest": {"commit": "unknown"}, "cases": cases, "skipped": []}
+    (pred / "results.json").write_text(json.dumps(results))
+
+
+def test_every_figure_follows_from_the_masks(folders, tmp_path):
+    truth, pred, _ = folders
+    summary = evaluate(pred, truth, tmp_path / "out")["summary"]
+    assert summary["sensitivity"] == 1 / 2
+    assert summary["specificity"] == 1 / 2
+    # Of the four pairs (abnormal, normal): a beats c and d, b beats c, b loses to d.
+    assert summary["auc"] == 3 / 4
+    assert summary["num_misses"] == 1
+    assert summary["tumor_dsc"] == pytest.approx((2 * 30 / (60 + 30) + 0) / 2)
+    assert summary["tumor_dsc_num"] == 2
+    # Pancreas DSC is over pancreas and tumor together: only b's prediction is half the size.
+    assert summary["abnormal_pancreas_dsc"] == pytest.approx((1 + 2 * 50 / 150) / 2)
+    assert summary["normal_pancreas_dsc"] == 1
+    assert summary["dsc"] == pytest.approx((3 + 2 * 50 / 150) / 4)
+
+
+def test_rows_are_written_as_json_and_csv(folders, tmp_path):
+    truth, pred, _ = folders
+    evaluate(pred, truth, tmp_path / "out")
+    rows = json.loads((tmp_path / "out" / "metrics.json").read_text())["rows"]
+    assert [row["id"] for row in rows] == ["a_0000", "b_0000", "c_0000", "d_0000"]
+    assert rows[2]["tumor_dsc"] is None
+    lines = (tmp_path / "out" / "rows.csv").read_text().splitlines()
+    assert len(lines) == 1 + len(rows)
+
+
+def test_a_failed_case_is_counted_and_nothing_else(folders, tmp_path):
+    truth, pred, cases = folders
+    failed = {"id": "d_0000", "input": "d_0000.nii.gz", "status": "failed", "error": "truncated"}
+    write_results(pred, [*cases[:3], failed])
+    summary = evaluate(pred, truth, tmp_path / "out")["summary"]
+    assert summary["num_failed"] == 1
+    assert summary["num_normal"] == 1
+    assert summary["specificity"] == 1
+
+
+def test_scans_without_truth_are_counted(folders, tmp_path):
+    truth, pred, cases = folders
+    write_results(pred, [*cases, {**cases[0], "id": "x", "input": "x_0000.nii.gz"}])
+    assert evaluate(pred, truth, tmp_path / "out")["summary"]["num_without_truth"] == 1
+
+
+def test_a_screening_of_other_scans_is_refused(folders, tmp_path):
+    truth, pred, cases = folders
+    write_results(pred, [{**case, "input": "other.nii.gz"} for case in cases])
+    with pytest.raises(InputError, match="none of the 4 screened scans is annotated"):
+        evaluate(pred, truth, tmp_path / "out")
+
+
+def test_a_folder_without_a_screening_is_refused(folders, tmp_path):
+    with pytest.raises(InputError, match=r"holds no results\.json"):
+        evaluate(tmp_path, folders[0], tmp_path / "out")

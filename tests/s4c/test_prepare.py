@@ -1,0 +1,121 @@
+"""From files to prepared cases: what is stored, what is skipped, and how folds are cut."""
+
+import gzip
+import json
+from dataclasses import replace
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from core.errors import InputError
+from s4c.config import PrepareConfig, SplitConfig
+from s4c.labels import PANCREAS, TUMOR
+from s4c.prepare import folds, load, prepare
+from tests.s4c.phantoms import prepared
+
+CFG = PrepareConfig()
+SHAPE = (10, 12, 14)
+# Stored to the right, the back and the feet: nothing here is canonical.
+AFFINE = np.diag([2.0, -2.0, -3.0, 1.0])
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Two cases; the tumor of the first one lies at known voxels of the file."""
+    root = tmp_path / "data"
+    for folder in ("imagesTr", "labelsTr"):
+        (root / folder).mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for id_ in ("a", "b"):
+        image = rng.integers(-1000, 1000, SHAPE).astype(np.int16)
+        label = np.zeros(SHAPE, np.uint8)
+        label[2:6, 3:9, 4:8] = 4
+        if id_ == "a":
+            label[2:4, 3:5, 4:6] = 7
+        nib.save(nib.Nifti1Image(image, AFFINE), root / "imagesTr" / f"{id_}_0000.nii.gz")
+        nib.save(nib.Nifti1Image(label, AFFINE), root / "labelsTr" / f"{id_}.nii.gz")
+    write_description(root, {"background": 0, "pancreas": 4, "tumor": 7})
+    return root
+
+
+def write_description(root, labels) -> None:
+    description = {
+        "channel_names": {"0": "CT"},
+        "labels": labels,
+        "numTraining": 2,
+        "file_ending": ".nii.gz",
+    }
+    (root / "dataset.json").write_text(json.dumps(description))
+
+
+def test_cases_are_canonical_windowed_and_mapped_by_name(data, tmp_path):
+    prepare(data, tmp_path / "cache", CFG)
+    a, b = load(tmp_path / "cache", CFG, tmp_path)
+    stored = np.asarray(nib.load(data / "imagesTr" / "a_0000.nii.gz").dataobj)
+    # File axes (x to the right… to the left is canonical; z to the feet) → (z up, y back, x left).
+    expected = np.clip(stored[::-1, :, ::-1].transpose(2, 1, 0), *CFG.window_hu)
+    np.testing.assert_array_equal(a.image, expected)
+    assert (a.mean, a.std) == (pytest.approx(expected.mean()), pytest.approx(expected.std()))
+    assert set(np.unique(a.label)) == {0, PANCREAS, TUMOR}
+    assert len(a.tumor_voxels) == 8
+    assert len(a.pancreas_voxels) == 4 * 6 * 4
+    assert a.is_abnormal
+    assert not b.is_abnormal
+    assert b.tumor_box is None
+    assert a.pancreas_box.shape == (4, 6, 4)
+
+
+def test_a_data_set_is_prepared_into_the_run_folder(data, tmp_path):
+    assert [case.id for case in load(data, CFG, tmp_path / "run")] == ["a", "b"]
+    assert (tmp_path / "run" / "prepared").is_dir()
+
+
+def test_a_cache_of_other_intensities_is_refused(data, tmp_path):
+    prepare(data, tmp_path / "cache", CFG)
+    other = replace(CFG, window_hu=(-50.0, 200.0))
+    with pytest.raises(InputError, match="neither a data set nor prepared with"):
+        load(tmp_path / "cache", other, tmp_path)
+
+
+def test_a_bad_case_is_skipped_and_named(data, tmp_path):
+    path = data / "imagesTr" / "a_0000.nii.gz"
+    path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()))[:-200])
+    folder = prepare(data, tmp_path / "cache", CFG)
+    index = json.loads((folder / "index.json").read_text())
+    assert list(index["used"]) == ["b"]
+    assert "truncated" in index["skipped"][0]["reason"]
+
+
+def test_an_undeclared_label_id_is_skipped_and_named(data, tmp_path):
+    write_description(data, {"background": 0, "pancreas": 4, "tumor": 5})
+    folder = prepare(data, tmp_path / "cache", CFG)
+    index = json.loads((folder / "index.json").read_text())
+    assert list(index["used"]) == ["b"]
+    assert "label ids [7] are not declared" in index["skipped"][0]["reason"]
+
+
+def test_other_label_names_prepare_a_case_again(data, tmp_path):
+    prepare(data, tmp_path / "cache", CFG)
+    write_description(data, {"background": 0, "tumor": 4, "pancreas": 7})
+    prepare(data, tmp_path / "cache", CFG)
+    a, _ = load(tmp_path / "cache", CFG, tmp_path)
+    assert len(a.tumor_voxels) == 4 * 6 * 4 - 8
+
+
+def test_folds_share_the_normal_test_patients_and_part_the_abnormal_ones():
+    cases = [prepared(f"t{i}", tumor=True) for i in range(8)]
+    cases += [prepared(f"n{i}", tumor=False) for i in range(6)]
+    splits = folds(cases, SplitConfig(num_folds=4, normal_train=1 / 3))
+    normal_tests = [{c for c in split.test if c.startswith("n")} for split in splits]
+    assert all(tests == normal_tests[0] for tests in normal_tests)
+    assert len(normal_tests[0]) == 4
+    tumors = [c for split in splits for c in split.test if c.startswith("t")]
+    assert sorted(tumors) == [f"t{i}" for i in range(8)]
+    for split in splits:
+        assert not set(split.train) & set(split.test)
+
+
+def test_too_few_patients_for_the_folds_are_refused():
+    with pytest.raises(InputError, match=r"set --split\.num-folds"):
+        folds([prepared("t", tumor=True), prepared("n", tumor=False)], SplitConfig())

@@ -11,6 +11,7 @@ from core.errors import InputError
 from core.infer.sliding import predictor
 from core.train.checkpoint import restore_model
 from core.train.folder import load_config
+from core.types import ModelState, Params
 from s4c import model
 from s4c.cascade import Predict
 from s4c.config import Config
@@ -55,14 +56,17 @@ def load_cascade(runs: Sequence[Path], mesh: Mesh) -> Cascade:
                 f"was trained on {b.prepare.window_hu} HU, {coarse} on {cfg.prepare.window_hu} HU",
                 path=run,
             )
-    return Cascade(cfg, [_predict(network, run, mesh) for network, run in found])
+    predicts = [
+        sliding(network, *restore_model(run / "checkpoints"), mesh) for network, run in found
+    ]
+    return Cascade(cfg, predicts)
 
 
-def _predict(cfg: Config, run: Path, mesh: Mesh) -> Predict:
-    params, model_state = restore_model(run / "checkpoints")
-    variables = jax.device_put(
-        {"params": params, "model_state": model_state}, NamedSharding(mesh, PartitionSpec())
-    )
+def sliding(cfg: Config, params: Params, model_state: ModelState, mesh: Mesh) -> Predict:
+    """A network as a function from a normalised scan to class probabilities.
+
+    Softmax of overlapping windows is averaged (Sec. 2.3); a small scan is padded with `OUTSIDE`.
+    """
 
     def apply(variables: Mapping[str, Any], image: jax.Array) -> jax.Array:
         return model.apply(cfg.model, variables["params"], variables["model_state"], image)[0].main
@@ -73,7 +77,10 @@ def _predict(cfg: Config, run: Path, mesh: Mesh) -> Predict:
         stride=(cfg.infer.stride,) * 3,
         batch=cfg.infer.batch * mesh.size,
         num_classes=cfg.model.num_classes,
-        combine="average",  # Sec. 2.3
+        combine="average",
         sharding=NamedSharding(mesh, PartitionSpec("data")),
+    )
+    variables = jax.device_put(
+        {"params": params, "model_state": model_state}, NamedSharding(mesh, PartitionSpec())
     )
     return lambda image: predict(variables, image[..., None], fill=OUTSIDE)

@@ -1,0 +1,43 @@
+"""The kernels in PyTorch, channels last, over the same arrays."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from benchmarks.peers.torch_layout import NAME, from_kernel, kernel, to_input
+
+__all__ = ["NAME", "runs"]
+
+FUNCTIONS = {
+    "conv": lambda x, k: F.conv3d(x, k, padding=1),
+    "conv_transpose": lambda x, k: F.conv_transpose3d(x, k, stride=2, padding=1),
+    "max_pool": lambda x: F.max_pool3d(x, 2),
+}
+
+
+def runs(
+    name: str, args: tuple[np.ndarray, ...], grad: np.ndarray, wanted: int
+) -> dict[str, Callable[[], Any]]:
+    """`value` and `gradients` of a kernel, returning arrays in our layout."""
+    transposed = name == "conv_transpose"
+    tensors = [to_input(args[0]), *(kernel(a, transposed=transposed) for a in args[1:])]
+    for tensor in tensors[wanted:]:
+        tensor.requires_grad_()
+    out_grad = to_input(grad)
+    function = FUNCTIONS[name]
+    # The graph is kept, so that only the backward pass is timed.
+    out = function(*tensors)
+
+    def value() -> np.ndarray:
+        with torch.inference_mode():
+            return function(*tensors).permute(0, 2, 3, 4, 1).numpy()
+
+    def gradients() -> list[np.ndarray]:
+        found = torch.autograd.grad(out, tensors[wanted:], out_grad, retain_graph=True)
+        ours = [] if wanted else [found[0].permute(0, 2, 3, 4, 1).numpy()]
+        return ours + [from_kernel(g, transposed=transposed) for g in found[len(ours) :]]
+
+    return {"value": value, "gradients": gradients}

@@ -46,7 +46,7 @@ def main() -> None:
         equal=agreement["largest_difference"] <= TOLERANCE if peer else None,
         repeats=args.repeats,
     )
-    harness.save(f"case_{args.system}", [row | agreement])
+    harness.save(f"case-{args.system}", [row | agreement])
 
 
 def _weights(cfg: Config) -> tuple[Params, ModelState]:

@@ -103,6 +103,12 @@ class LossConfig:
     aux_weights: tuple[float, ...] = (0.2, 0.4)
     """Weights of auxiliary losses #1, #2 relative to the main loss, 1 : 2 : 5; at 32³ and 16³ one,
     1 : 3 (Fig. 2; normalised to main weight 1, as in the base network, arXiv 1712.00201)"""
+    class_weights: tuple[float, ...] = (1.0, 1.0, 1.0)
+    """Weight of a voxel by its class: background, pancreas, tumor (Sec. 2.2: none)"""
+
+    def __post_init__(self) -> None:
+        for weight in (*self.aux_weights, *self.class_weights):
+            check.positive("a loss weight", weight)
 
 
 @dataclass(frozen=True)
@@ -189,6 +195,11 @@ class Config:
                 f"loss.aux_weights={self.loss.aux_weights} needs one weight for each of "
                 f"model.num_aux={self.model.num_aux} auxiliary outputs"
             )
+        if len(self.loss.class_weights) != self.model.num_classes:
+            raise ValueError(
+                f"loss.class_weights={self.loss.class_weights} needs one weight for each of "
+                f"model.num_classes={self.model.num_classes}"
+            )
 
 
 _PDAC_64 = Config()
@@ -214,6 +225,8 @@ def _tiny(
         run=RunConfig(steps=steps, log_every=25, checkpoint_every=100),
         data=replace(paper.data, batch=batch, foreground=foreground),
         model=replace(paper.model, width=8),
+        # In a few hundred steps the rare tumor voxels would not be heard over the others.
+        loss=replace(paper.loss, class_weights=(1.0, 1.0, 3.0)),
         # Few steps need long ones; batch norm keeps them stable.
         optim=replace(paper.optim, learning_rate=0.3),
         # 8 voxels of 2 mm are 16 mm; the paper's 32 voxels would take in half of the phantom.

@@ -30,7 +30,10 @@ def loss(
     # Sec. 2.2: flips and rotations by 90°, 180°, 270° over three axes, that is, the 48 symmetries.
     image, label = jax.vmap(cube_symmetry)(keys, batch["image"], batch["label"])
     outputs, model_state = model.apply(cfg.model, params, model_state, image, train=True)
-    main = jnp.mean(cross_entropy(outputs.main, label))
-    aux = [jnp.mean(cross_entropy(logits, label)) for logits in outputs.aux]
+
+    def entropy(logits: jax.Array) -> Scalar:
+        return jnp.mean(cross_entropy(logits, label, class_weights=cfg.loss.class_weights))
+
+    main, aux = entropy(outputs.main), map(entropy, outputs.aux)
     total = main + sum(w * a for w, a in zip(cfg.loss.aux_weights, aux, strict=True))
     return total, (model_state, {"loss": total, "loss_main": main})

@@ -1,5 +1,6 @@
 """Losses from information theory."""
 
+from collections.abc import Sequence
 from functools import reduce
 
 import jax
@@ -10,11 +11,14 @@ from core import check
 
 
 def cross_entropy(
-    logits: Float[Array, "n *s c"], label: Integer[Array, "n *s"]
+    logits: Float[Array, "n *s c"],
+    label: Integer[Array, "n *s"],
+    *,
+    class_weights: Sequence[float] | None = None,
 ) -> Float[Array, "n"]:
     """Softmax cross-entropy per example, the mean over its voxels.
 
-    mean_x ( log Σ_k exp z_k(x) − z_{y(x)}(x) )
+    mean_x w_{y(x)} ( log Σ_k exp z_k(x) − z_{y(x)}(x) )
 
     One term per class on whole channels, without a gather or a one-hot array. At four patches of
     64³ with three classes, forward and backward on two CPU cores take 3.6 ms, where one-hot ·
@@ -22,7 +26,9 @@ def cross_entropy(
 
     Args:
       logits: unnormalized scores z of any float type; computed in float32.
-      label: class ids y in [0, c). An id outside adds log Σ exp z alone: check ids on the host.
+      label: class ids y in [0, c). An id outside adds nothing: check ids on the host.
+      class_weights: w, one per class; None is 1 for all. They are not normalized, so that a voxel
+        weighs the same whatever else its patch holds.
 
     Returns:
       Natural-log loss, float32.
@@ -39,10 +45,14 @@ def cross_entropy(
         )
     check.rank("label", label, range(1, 6))
     num_classes = logits.shape[-1]
+    class_weights = (1.0,) * num_classes if class_weights is None else class_weights
+    if len(class_weights) != num_classes:
+        raise ValueError(f"expected {num_classes} class_weights; got {class_weights}")
     channels = [logits[..., k].astype(jnp.float32) for k in range(num_classes)]
     # The loss does not change when all logits move by one constant, so neither does its gradient.
     top = jax.lax.stop_gradient(reduce(jnp.maximum, channels))
     shifted = [z - top for z in channels]
     log_sum = jnp.log(sum(jnp.exp(z) for z in shifted))
-    at_label = sum(jnp.where(label == k, z, 0.0) for k, z in enumerate(shifted))
-    return jnp.mean(log_sum - at_label, axis=range(1, label.ndim))
+    per_class = zip(class_weights, shifted, strict=True)
+    terms = [jnp.where(label == k, w * (log_sum - z), 0.0) for k, (w, z) in enumerate(per_class)]
+    return jnp.mean(sum(terms), axis=range(1, label.ndim))

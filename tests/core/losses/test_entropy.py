@@ -40,6 +40,21 @@ def test_gradient_is_softmax_minus_onehot_over_the_number_of_voxels():
     np.testing.assert_allclose(grad, expected, atol=1e-6 / label[0].size)
 
 
+def test_class_weights_multiply_the_loss_of_their_voxels():
+    logits, label = _example()
+    per_voxel = -np.log(
+        np.take_along_axis(np.asarray(jax.nn.softmax(logits)), label[..., None], -1)
+    )
+    expected = (np.array([1.0, 2.0, 5.0])[label] * per_voxel[..., 0]).mean(axis=(1, 2, 3))
+    loss = cross_entropy(logits, label, class_weights=(1.0, 2.0, 5.0))
+    np.testing.assert_allclose(loss, expected, rtol=1e-5)  # log-sum-exp against log of softmax
+
+
+def test_refuses_as_many_weights_as_there_are_not_classes():
+    with pytest.raises(ValueError, match="expected 3 class_weights"):
+        cross_entropy(*_example(), class_weights=(1.0, 2.0))
+
+
 def test_gradient_is_right_where_logits_tie():
     label = jnp.zeros((1, 1), jnp.uint8)
     grad = jax.grad(lambda z: cross_entropy(z, label).sum())(jnp.zeros((1, 1, 4)))

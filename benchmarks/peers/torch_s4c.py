@@ -11,7 +11,7 @@ from benchmarks.peers.torch_layout import LAYOUT, NAME, kernel, to_input
 from core.types import ModelState, Params, Variables
 from s4c.config import Config, ModelConfig
 
-__all__ = ["NAME", "Bench", "build", "loss", "optimizer", "to_state_dict"]
+__all__ = ["LAYOUT", "NAME", "Bench", "build", "loss", "optimizer", "to_state_dict"]
 
 
 class ConvNormRelu(nn.Module):

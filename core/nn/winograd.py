@@ -11,6 +11,9 @@ the input's is the same convolution with the kernel mirrored, and the kernel's i
 Gᵀ Σ [(Bᵀ x) ⊛ (A ∂y)], each ⊛ one matrix product.
 """
 
+import operator
+from functools import reduce
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -95,13 +98,8 @@ def kernel_gradient(
 
 def _combine(matrix: np.ndarray, slices: Slices) -> Slices:
     """Rows of `matrix` as sums over `slices`, without the terms that are zero."""
-    return [
-        sum(
-            (m * s if m != 1 else s for m, s in zip(row.tolist(), slices, strict=True) if m),
-            start=0,
-        )
-        for row in matrix
-    ]
+    rows = [[(m, s) for m, s in zip(row, slices, strict=True) if m] for row in matrix.tolist()]
+    return [reduce(operator.add, [m * s for m, s in row]) for row in rows]
 
 
 def _whole_tiles(x: jax.Array) -> jax.Array:

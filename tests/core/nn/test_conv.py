@@ -1,0 +1,131 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+from core.nn.conv import conv, conv_transpose, direct, direct_transpose, max_pool
+
+# Winograd's F(4, 3) loses about two bits; the rest is the order of float32 sums.
+RELATIVE = 1e-5
+
+CONVS = [
+    # image, kernel, stride, padding, groups
+    ((2, 8, 6, 5, 3), (3, 3, 3, 3, 4), 1, 1, 1),
+    ((1, 7, 5, 4, 2), (3, 3, 3, 2, 20), 1, 1, 1),
+    ((3, 12, 8, 8, 8), (3, 3, 3, 8, 8), 1, 1, 1),
+    ((2, 2, 2, 2, 4), (3, 3, 3, 4, 4), 1, 1, 1),
+    ((1, 1, 3, 1, 2), (3, 3, 3, 2, 2), 1, 1, 1),
+    ((2, 5, 4, 6, 1), (3, 3, 3, 1, 4), 1, 1, 1),
+    ((2, 5, 4, 3, 6), (1, 1, 1, 6, 3), 1, 0, 1),
+    ((2, 7, 6, 5, 4), (3, 3, 3, 4, 6), 2, 1, 1),
+    ((2, 7, 6, 5, 4), (3, 3, 3, 2, 6), 1, 1, 2),
+    ((1, 6, 7, 8, 2), (1, 3, 3, 2, 3), (1, 2, 2), (0, 1, 1), 1),
+    ((1, 6, 7, 8, 2), (5, 5, 5, 2, 3), 1, 2, 1),
+    ((2, 9, 8, 3), (7, 7, 3, 4), 2, 3, 1),
+    ((2, 9, 8, 4), (3, 3, 1, 8), 1, 1, 4),
+    ((2, 9, 8, 4), (1, 1, 4, 2), 1, 0, 1),
+]
+TRANSPOSED = [
+    ((2, 3, 5, 2, 4), (4, 4, 4, 4, 3), 2),
+    ((1, 1, 1, 1, 2), (4, 4, 4, 2, 2), 2),
+    ((2, 4, 3, 2, 3), (2, 2, 2, 3, 5), 2),
+    ((1, 2, 3, 2, 3), (3, 3, 3, 3, 2), 3),
+    ((1, 3, 2, 4, 2), (3, 3, 3, 2, 2), 2),
+    ((2, 5, 3, 3), (2, 2, 3, 4), 2),
+    ((2, 5, 3, 3), (4, 4, 3, 4), 2),
+]
+
+
+def normal(seed, shape):
+    return jax.random.normal(jax.random.key(seed), shape)
+
+
+def assert_same_value_and_gradients(ours, reference, image, kernel):
+    value, pull_back = jax.vjp(ours, image, kernel)
+    expected, pull_back_expected = jax.vjp(reference, image, kernel)
+    assert value.shape == expected.shape
+    grad = normal(2, expected.shape)
+    pairs = zip((value, *pull_back(grad)), (expected, *pull_back_expected(grad)), strict=True)
+    for got, wanted in pairs:
+        assert got.dtype == wanted.dtype
+        np.testing.assert_allclose(got, wanted, rtol=0, atol=RELATIVE * np.abs(wanted).max())
+
+
+@pytest.mark.parametrize(("image", "kernel", "stride", "padding", "groups"), CONVS)
+def test_conv_equals_xla_in_value_and_gradients(image, kernel, stride, padding, groups):
+    axes = len(image) - 2
+    strides = (stride,) * axes if isinstance(stride, int) else stride
+    pads = (padding,) * axes if isinstance(padding, int) else padding
+    assert_same_value_and_gradients(
+        jax.jit(lambda x, k: conv(x, k, stride=stride, padding=padding, groups=groups)),
+        jax.jit(lambda x, k: direct(x, k, strides, pads, groups)),
+        normal(0, image),
+        normal(1, kernel),
+    )
+
+
+@pytest.mark.parametrize(("image", "kernel", "stride"), TRANSPOSED)
+def test_transposed_conv_equals_xla_in_value_and_gradients(image, kernel, stride):
+    assert_same_value_and_gradients(
+        jax.jit(lambda x, k: conv_transpose(x, k, stride=stride)),
+        jax.jit(lambda x, k: direct_transpose(x, k, stride)),
+        normal(0, image),
+        normal(1, kernel),
+    )
+
+
+def test_transposed_conv_is_the_gradient_of_a_strided_conv_with_the_mirrored_kernel():
+    kernel, small, large = normal(0, (4, 4, 4, 2, 3)), (1, 2, 3, 4, 2), (1, 4, 6, 8, 3)
+    mirrored = jnp.flip(kernel, (0, 1, 2)).swapaxes(3, 4)
+
+    def shrink(x):
+        return direct(x, mirrored, (2, 2, 2), (1, 1, 1))
+
+    image = normal(1, small)
+    (expected,) = jax.vjp(shrink, jnp.zeros(large))[1](image)
+    np.testing.assert_allclose(conv_transpose(image, kernel), expected, atol=1e-5)
+
+
+def test_conv_in_bfloat16_stays_bfloat16_and_near_float32():
+    image, kernel = normal(0, (1, 4, 4, 4, 8)), normal(1, (3, 3, 3, 8, 8))
+    half = conv(image.astype(jnp.bfloat16), kernel.astype(jnp.bfloat16), padding=1)
+    full = conv(image, kernel, padding=1)
+    assert half.dtype == jnp.bfloat16
+    # bfloat16 rounds to 2^-8; Winograd's sums and differences lose up to three more bits.
+    np.testing.assert_allclose(half.astype(jnp.float32), full, atol=2**-5 * np.abs(full).max())
+
+
+def test_conv_of_zeros_outside_does_not_read_the_other_end():
+    image = jnp.zeros((1, 8, 4, 4, 2)).at[:, 0].set(1).at[:, -1].set(jnp.nan)
+    out = conv(image, jnp.ones((3, 3, 3, 2, 2)), padding=1)
+    assert np.isfinite(out[:, :4]).all()
+
+
+@pytest.mark.parametrize("shape", [(2, 4, 6, 8, 3), (1, 6, 4, 2)])
+def test_max_pool_equals_a_reduce_window(shape):
+    axes = len(shape) - 2
+    image = normal(0, shape)
+    window = (1, *(2,) * axes, 1)
+    expected = lax.reduce_window(image, -jnp.inf, lax.max, window, window, "VALID")
+    np.testing.assert_array_equal(max_pool(image), expected)
+
+
+def test_max_pool_gradient_is_shared_by_equal_voxels():
+    grad = jax.grad(lambda x: max_pool(x).sum())(jnp.zeros((1, 2, 2, 2, 1)))
+    np.testing.assert_array_equal(grad, np.full((1, 2, 2, 2, 1), 1 / 8))
+
+
+def test_max_pool_refuses_sizes_that_do_not_divide():
+    with pytest.raises(ValueError, match="must be divisible by 2"):
+        max_pool(jnp.zeros((1, 3, 4, 4, 1)))
+
+
+def test_conv_refuses_arrays_without_a_batch_axis():
+    with pytest.raises(ValueError, match="image must have 4 or 5 axes"):
+        conv(jnp.zeros((4, 4, 1)), jnp.zeros((3, 3, 1, 1)), padding=1)
+
+
+def test_conv_refuses_a_kernel_of_another_rank():
+    with pytest.raises(ValueError, match="kernel must have 5 axes"):
+        conv(jnp.zeros((1, 4, 4, 4, 1)), jnp.zeros((3, 3, 1, 1)), padding=1)

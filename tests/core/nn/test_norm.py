@@ -1,0 +1,56 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from core.nn.norm import BatchNorm, moments
+
+
+def image(shape=(3, 4, 2, 5, 6)):
+    return 2 + 3 * jax.random.normal(jax.random.key(0), shape)
+
+
+def test_moments_are_mean_and_biased_variance():
+    mean, var = moments(image())
+    rows = np.asarray(image(), np.float64).reshape(-1, 6)
+    np.testing.assert_allclose(mean, rows.mean(0), rtol=1e-5)
+    np.testing.assert_allclose(var, rows.var(0), rtol=1e-5)
+
+
+def test_moments_of_bfloat16_are_summed_in_float32():
+    # In bfloat16 a count stops at 256.
+    mean, var = moments(jnp.ones((1, 64, 64, 2), jnp.bfloat16))
+    np.testing.assert_array_equal(mean, [1, 1])
+    np.testing.assert_array_equal(var, [0, 0])
+
+
+def test_training_brings_every_channel_to_mean_0_and_variance_1():
+    layer = BatchNorm()
+    variables = layer.init(jax.random.key(0), image(), train=True)
+    out, _ = layer.apply(variables, image(), train=True, mutable=["batch_stats"])
+    mean, var = moments(out)
+    np.testing.assert_allclose(mean, np.zeros(6), atol=1e-5)
+    np.testing.assert_allclose(var, np.ones(6), atol=1e-4)
+
+
+def test_running_statistics_move_by_a_tenth():
+    layer = BatchNorm()
+    variables = layer.init(jax.random.key(0), image(), train=True)
+    _, updated = layer.apply(variables, image(), train=True, mutable=["batch_stats"])
+    mean, var = moments(image())
+    np.testing.assert_allclose(updated["batch_stats"]["mean"], 0.1 * mean, rtol=1e-6)
+    np.testing.assert_allclose(updated["batch_stats"]["var"], 0.9 + 0.1 * var, rtol=1e-6)
+
+
+def test_initialization_leaves_fresh_statistics():
+    variables = BatchNorm().init(jax.random.key(0), image(), train=True)
+    np.testing.assert_array_equal(variables["batch_stats"]["mean"], np.zeros(6))
+    np.testing.assert_array_equal(variables["batch_stats"]["var"], np.ones(6))
+
+
+def test_evaluation_uses_the_running_statistics():
+    layer = BatchNorm()
+    stats = {"mean": jnp.full(6, 2.0), "var": jnp.full(6, 4.0)}
+    params = {"scale": jnp.full(6, 3.0), "bias": jnp.full(6, 1.0)}
+    out = layer.apply({"params": params, "batch_stats": stats}, image(), train=False)
+    expected = (image() - 2) / np.sqrt(4 + 1e-5) * 3 + 1
+    np.testing.assert_allclose(out, expected, atol=1e-5)

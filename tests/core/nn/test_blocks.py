@@ -39,7 +39,7 @@ def test_kernels_start_with_he_variance():
 
 @pytest.mark.parametrize("use_bias", [False, True])
 @pytest.mark.parametrize("make", [Conv, ConvTranspose])
-def test_evaluation_folds_the_norm_and_changes_nothing(make, use_bias):
+def test_evaluation_convolves_normalizes_by_the_running_statistics_and_rectifies(make, use_bias):
     extra = {"padding": 1} if make is Conv else {}
     size = 3 if make is Conv else 4
     layer = ConvNormRelu(make(4, (size,) * 3, use_bias=use_bias, **extra))

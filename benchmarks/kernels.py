@@ -8,7 +8,8 @@ import jax
 import numpy as np
 
 from benchmarks import harness
-from core.nn.conv import conv, conv_transpose, max_pool
+from core.nn.conv import conv, conv_transpose
+from core.nn.pool import max_pool
 
 CONVS = [(2, 64, 1, 32), (2, 64, 32, 32), (2, 32, 64, 64), (2, 16, 128, 128), (2, 8, 256, 256)]
 CONVS += [(1, 64, 8, 8), (6, 32, 8, 8), (24, 16, 8, 8)]

@@ -9,8 +9,8 @@ from jaxtyping import Array, Float
 
 from core import check
 from core.nn.blocks import Conv, ConvNormRelu, ConvTranspose
-from core.nn.conv import max_pool
 from core.nn.init import score_normal
+from core.nn.pool import max_pool
 from core.types import Key, ModelState, Params, Variables
 from s4c.config import ModelConfig
 

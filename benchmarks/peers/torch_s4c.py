@@ -118,11 +118,16 @@ def _tensor(value: Any) -> torch.Tensor:
 def loss(
     cfg: Config, outputs: tuple[torch.Tensor, list[torch.Tensor]], label: torch.Tensor
 ) -> torch.Tensor:
-    """Main cross-entropy plus the weighted auxiliary ones."""
+    """Main cross-entropy plus the weighted auxiliary ones, class weights not normalized."""
     main, aux = outputs
-    total = F.cross_entropy(main, label)
+    class_weights = torch.tensor(cfg.loss.class_weights, dtype=main.dtype)
+
+    def entropy(logits: torch.Tensor) -> torch.Tensor:
+        return F.cross_entropy(logits, label, weight=class_weights, reduction="none").mean()
+
+    total = entropy(main)
     for weight, logits in zip(cfg.loss.aux_weights, aux, strict=True):
-        total = total + weight * F.cross_entropy(logits, label)
+        total = total + weight * entropy(logits)
     return total
 
 

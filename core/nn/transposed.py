@@ -18,7 +18,7 @@ from jaxtyping import Array, Float
 _NHWC = ("NHWC", "HWIO", "NHWC")
 
 
-def enlarge(
+def convolve(
     image: Float[Array, "n d h w i"], kernel: Float[Array, "4 4 4 i o"]
 ) -> Float[Array, "n 2*d 2*h 2*w o"]:
     """Transposed convolution that doubles each axis."""
@@ -47,7 +47,7 @@ def enlarge(
 def input_gradient(
     kernel: Float[Array, "4 4 4 i o"], grad: Float[Array, "n 2*d 2*h 2*w o"]
 ) -> Float[Array, "n d h w i"]:
-    """Gradient of `enlarge` with respect to its image: a convolution with stride 2."""
+    """Gradient of `convolve` with respect to its image: a convolution with stride 2."""
     n, depth2, height2, width2, _ = grad.shape
     mirrored = jnp.flip(kernel, (0, 1, 2)).swapaxes(3, 4)
 
@@ -68,7 +68,7 @@ def input_gradient(
 def kernel_gradient(
     image: Float[Array, "n d h w i"], grad: Float[Array, "n 2*d 2*h 2*w o"]
 ) -> Float[Array, "4 4 4 i o"]:
-    """Gradient of `enlarge` with respect to its kernel, summed in float32."""
+    """Gradient of `convolve` with respect to its kernel, summed in float32."""
     in_channels, out_channels = image.shape[-1], grad.shape[-1]
 
     def step(i: jax.Array, sums: list[jax.Array]) -> list[jax.Array]:

@@ -2,9 +2,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax import lax
 
-from core.nn.conv import conv, conv_transpose, direct, direct_transpose, max_pool
+from core.nn.conv import conv, conv_transpose, direct, direct_transpose
 
 # Winograd's F(4, 3) loses about two bits; the rest is the order of float32 sums.
 RELATIVE = 1e-5
@@ -100,25 +99,6 @@ def test_conv_of_zeros_outside_does_not_read_the_other_end():
     image = jnp.zeros((1, 8, 4, 4, 2)).at[:, 0].set(1).at[:, -1].set(jnp.nan)
     out = conv(image, jnp.ones((3, 3, 3, 2, 2)), padding=1)
     assert np.isfinite(out[:, :4]).all()
-
-
-@pytest.mark.parametrize("shape", [(2, 4, 6, 8, 3), (1, 6, 4, 2)])
-def test_max_pool_equals_a_reduce_window(shape):
-    axes = len(shape) - 2
-    image = normal(0, shape)
-    window = (1, *(2,) * axes, 1)
-    expected = lax.reduce_window(image, -jnp.inf, lax.max, window, window, "VALID")
-    np.testing.assert_array_equal(max_pool(image), expected)
-
-
-def test_max_pool_gradient_is_shared_by_equal_voxels():
-    grad = jax.grad(lambda x: max_pool(x).sum())(jnp.zeros((1, 2, 2, 2, 1)))
-    np.testing.assert_array_equal(grad, np.full((1, 2, 2, 2, 1), 1 / 8))
-
-
-def test_max_pool_refuses_sizes_that_do_not_divide():
-    with pytest.raises(ValueError, match="must be divisible by 2"):
-        max_pool(jnp.zeros((1, 3, 4, 4, 1)))
 
 
 def test_conv_refuses_arrays_without_a_batch_axis():

@@ -100,12 +100,12 @@ def _step(
 ) -> tuple[Any, jax.Array]:
     def loss(params: Any, state: Any) -> tuple[jax.Array, Any]:
         outputs, state = model.apply(cfg.model, params, state, image, train=True)
-        weights = (1.0, *cfg.loss.aux_weights)
-        logits = (outputs.main, *outputs.aux)
+        weighted = zip((1.0, *cfg.loss.aux_weights), (outputs.main, *outputs.aux), strict=True)
         terms = [
-            w * jnp.mean(cross_entropy(z, label)) for w, z in zip(weights, logits, strict=True)
+            w * jnp.mean(cross_entropy(z, label, class_weights=cfg.loss.class_weights))
+            for w, z in weighted
         ]
-        return sum(terms, start=jnp.float32(0)), state
+        return jnp.stack(terms).sum(), state
 
     variables, opt_state = moving
     (value, state), grads = jax.value_and_grad(loss, has_aux=True)(

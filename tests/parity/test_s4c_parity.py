@@ -32,8 +32,10 @@ CONFIGS = {
 @pytest.fixture(params=CONFIGS, scope="module")
 def case(request):
     """Config, random variables with used statistics, image and label."""
-    weights = (0.2, 0.4) if CONFIGS[request.param].num_aux == 2 else (1 / 3,)
-    cfg = Config(model=CONFIGS[request.param], loss=LossConfig(aux_weights=weights))
+    network = CONFIGS[request.param]
+    aux_weights = (0.2, 0.4) if network.num_aux == 2 else (1 / 3,)
+    class_weights = (1.0, 0.5, 3.0, 2.0)[: network.num_classes]
+    cfg = Config(model=network, loss=LossConfig(aux_weights, class_weights))
     variables = jax.jit(lambda key: model.init(cfg.model, key, SHAPE))(jax.random.key(0))
     rng = np.random.default_rng(0)
     # Score layers start near zero and norms at one: move all, so that nothing hides.
@@ -71,9 +73,12 @@ def test_training_gives_the_same_outputs_statistics_and_gradients(case):
     def run(params, state, image, label):
         def loss(params):
             outputs, after = model.apply(cfg.model, params, state, image, train=True)
-            terms = zip((1.0, *cfg.loss.aux_weights), (outputs.main, *outputs.aux), strict=True)
-            total = jnp.stack([w * cross_entropy(z, label).mean() for w, z in terms]).sum()
-            return total, (outputs, after)
+            weighted = zip((1.0, *cfg.loss.aux_weights), (outputs.main, *outputs.aux), strict=True)
+            terms = [
+                w * cross_entropy(z, label, class_weights=cfg.loss.class_weights).mean()
+                for w, z in weighted
+            ]
+            return jnp.stack(terms).sum(), (outputs, after)
 
         return jax.value_and_grad(loss, has_aux=True)(params)
 

@@ -17,7 +17,8 @@ demo: install
 	$(BIN)/s4c demo --out out/demo
 
 test: install
-	$(BIN)/python -m pytest -m "not parity" -n 2
+	# A file stays on one process, so that what is made for a whole file is made once.
+	$(BIN)/python -m pytest -m "not parity" -n 2 --dist loadfile
 
 check: install
 	$(BIN)/ruff check .

@@ -16,8 +16,8 @@ install: .venv/.installed
 demo: install
 	$(BIN)/s4c demo --out out/demo
 
+# A file stays on one process (loadfile), so that what is made for a whole file is made once.
 test: install
-	# A file stays on one process, so that what is made for a whole file is made once.
 	$(BIN)/python -m pytest -m "not parity" -n 2 --dist loadfile
 
 check: install

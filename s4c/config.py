@@ -217,7 +217,13 @@ _PDAC_16 = replace(
 
 
 def _tiny(
-    paper: Config, *, steps: int, batch: int, windows: int, tumor_weight: float, foreground: float
+    paper: Config,
+    *,
+    steps: int,
+    batch: int,
+    windows: int,
+    class_weights: tuple[float, float, float],
+    foreground: float,
 ) -> Config:
     """A paper recipe cut down to minutes on two cores, for scans of about 2 mm voxels."""
     return replace(
@@ -225,14 +231,14 @@ def _tiny(
         run=RunConfig(steps=steps, log_every=25, checkpoint_every=100),
         data=replace(paper.data, batch=batch, foreground=foreground),
         model=replace(paper.model, width=8),
-        # In a few hundred steps the rare tumor voxels are hardly heard among the others.
-        loss=replace(paper.loss, class_weights=(1.0, 1.0, tumor_weight)),
+        # In a few hundred steps the rare classes are hardly heard among the others.
+        loss=replace(paper.loss, class_weights=class_weights),
         # Few steps need long ones; batch norm keeps them stable.
         optim=replace(paper.optim, learning_rate=0.3),
         # Half a window, for speed. 8 voxels of 2 mm are 16 mm; 32 would take in half the phantom.
         infer=InferConfig(stride=paper.data.patch // 2, batch=windows, roi_margin=8),
-        # 20 voxels of 2 mm are 0.16 ml, a tumor of 7 mm; 50 would be one of 9 mm.
-        decision=replace(paper.decision, min_tumor_voxels=20, saturation_voxels=500),
+        # 500 voxels of 2 mm are 4 ml, a tumor of 20 mm.
+        decision=replace(paper.decision, saturation_voxels=500),
     )
 
 
@@ -241,8 +247,29 @@ RECIPES = {
     "pdac-32": _PDAC_32,
     "pdac-16": _PDAC_16,
     # One patch a step: it fills half of the phantom, so let it always hold pancreas.
-    "tiny-64": _tiny(_PDAC_64, steps=260, batch=1, windows=2, tumor_weight=3.0, foreground=1.0),
-    "tiny-32": _tiny(_PDAC_32, steps=400, batch=6, windows=16, tumor_weight=3.0, foreground=0.5),
-    "tiny-16": _tiny(_PDAC_16, steps=600, batch=24, windows=128, tumor_weight=1.0, foreground=0.5),
+    "tiny-64": _tiny(
+        _PDAC_64,
+        steps=380,
+        batch=1,
+        windows=2,
+        class_weights=(1.0, 3.0, 3.0),
+        foreground=1.0,
+    ),
+    "tiny-32": _tiny(
+        _PDAC_32,
+        steps=400,
+        batch=6,
+        windows=16,
+        class_weights=(1.0, 1.0, 3.0),
+        foreground=0.5,
+    ),
+    "tiny-16": _tiny(
+        _PDAC_16,
+        steps=600,
+        batch=24,
+        windows=128,
+        class_weights=(1.0, 1.0, 2.0),
+        foreground=0.5,
+    ),
 }
 """Named as in the paper, one per network (Sec. 2.2); `tiny-*` for two CPU cores."""

@@ -35,7 +35,7 @@ def main() -> None:
         cfg = RECIPES[name]
         cfg = replace(cfg, data=replace(cfg.data, batch=BATCH.get(name, cfg.data.batch)))
         rows += measure(name, cfg, peer=args.peer, repeats=args.repeats)
-    harness.save(f"step-{args.paper}", rows)
+        harness.save(f"step-{args.paper}", rows)
 
 
 def measure(name: str, cfg: Config, *, peer: str | None, repeats: int) -> list[harness.Row]:

@@ -1,4 +1,4 @@
-"""A scan in space: voxels in (D, H, W) order and where each of them lies in the patient.
+"""A scan in space: voxels in (D, H, W) order and where each of them lies in the patient; a frame.
 
 Axis 0 is D, 1 is H, 2 is W everywhere. Physical points are (x, y, z) millimetres in LPS (x to the
 patient's left, y to the back, z to the head), as in DICOM; NIfTI's RAS differs by the sign of x, y.
@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601: the brightness of red, green and blue
 
 # (D, H, W) run to the head, to the back, to the left: rows and columns as radiologists see them.
 CANONICAL_DIRECTION = np.array([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [1.0, 0.0, 0.0]])
@@ -61,6 +63,44 @@ class Volume:
         if array.shape != self.array.shape:
             raise ValueError(f"array {array.shape} does not fit the grid {self.array.shape}")
         return replace(self, array=array)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One picture of an ultrasound machine, alone or out of a clip.
+
+    Args:
+      array: uint8 pixels, gray (H, W) or RGB (H, W, 3).
+      spacing_mm: distance between neighbouring pixel centres along (H, W); None if not known.
+      time_s: since the first frame of its clip; None for a still, or if not known.
+    """
+
+    array: NDArray[np.uint8]
+    spacing_mm: tuple[float, float] | None = None
+    time_s: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.array.dtype != np.uint8:
+            raise ValueError(f"a frame has uint8 pixels; got {self.array.dtype}")
+        if self.array.ndim not in (2, 3) or self.array.shape[2:] not in ((), (3,)):
+            raise ValueError(f"a frame is (H, W) or (H, W, 3); got shape {self.array.shape}")
+        if self.spacing_mm is not None and not all(s > 0 for s in self.spacing_mm):
+            raise ValueError(f"spacing_mm must be positive; got {self.spacing_mm}")
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(H, W)."""
+        return self.array.shape[:2]  # type: ignore[return-value]
+
+    def gray(self) -> NDArray[np.uint8]:
+        """Brightness (H, W): 0.299 R + 0.587 G + 0.114 B, which is R where all three are equal."""
+        if self.array.ndim == 2:
+            return self.array
+        return np.rint(self.array @ np.array(LUMA)).astype(np.uint8)
+
+    def rgb(self) -> NDArray[np.uint8]:
+        """Colors (H, W, 3); gray stands three times."""
+        return self.array if self.array.ndim == 3 else np.repeat(self.array[..., None], 3, 2)
 
 
 def from_affine_lps(array: NDArray, affine: NDArray) -> Volume:

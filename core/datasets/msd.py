@@ -20,8 +20,8 @@ from core.datasets.case import (
     patient_of,
 )
 from core.errors import InputError
-from core.io.nifti_header import is_shadow
 from core.io.skipped import Skipped
+from core.io.stand_in import is_shadow
 from core.records import read_json
 
 

@@ -19,20 +19,15 @@ from nibabel.wrapstruct import WrapStructError
 from numpy.typing import NDArray
 
 from core.errors import InputError
+from core.io.stand_in import START_BYTES, refuse_stand_in
 
 LOG = logging.getLogger(__name__)
 
 Header = nib.Nifti1Header  # NIfTI-2 is a subclass of it in nibabel
 
 _GZIP = b"\x1f\x8b"
-_APPLE_DOUBLE = b"\x00\x05\x16\x07"
 _SIZES = {348: nib.Nifti1Header, 540: nib.Nifti2Header}
 _DEFLATE_LIMIT = 1032  # no gzip stream grows by more than this factor
-
-
-def is_shadow(path: Path) -> bool:
-    """Whether a file is metadata that macOS writes beside real files."""
-    return path.name.startswith("._") or path.name == ".DS_Store" or "__MACOSX" in path.parts
 
 
 def is_nifti(path: Path) -> bool:
@@ -50,12 +45,9 @@ def opened(path: str | Path) -> Iterator[BinaryIO]:
     path = Path(path)
     try:
         with path.open("rb") as raw:
-            start = raw.read(len(_APPLE_DOUBLE))
+            start = raw.read(START_BYTES)
             raw.seek(0)
-            if not start:
-                raise InputError("the file is empty", path=path, hint="fetch or copy it again")
-            if start == _APPLE_DOUBLE:
-                raise InputError("this is a macOS shadow file, not an image", path=path)
+            refuse_stand_in(start, path)
             yield cast(BinaryIO, gzip.GzipFile(fileobj=raw)) if start[:2] == _GZIP else raw
     except FileNotFoundError:
         raise InputError("no such file", path=path) from None
@@ -72,7 +64,7 @@ def read_header(stream: BinaryIO, path: Path) -> Header:
     start = stream.read(4)
     kind = _header_class(start)
     if kind is None:
-        raise InputError(_what_else(start + stream.read(60)), path=path)
+        raise InputError("not a NIfTI image", path=path)
     try:
         # Without extensions: free text. Unchecked: nibabel's checks print lines of their own.
         header = kind(start + stream.read(kind.sizeof_hdr - len(start)), check=False)
@@ -170,9 +162,3 @@ def _header_class(start: bytes) -> type[Header] | None:
         if kind := _SIZES.get(int.from_bytes(start, order)):
             return kind
     return None
-
-
-def _what_else(start: bytes) -> str:
-    if start.startswith(b"version https://git-lfs"):
-        return "this is a Git LFS pointer, not the image; run `git lfs pull`"
-    return "not a NIfTI image"

@@ -1,8 +1,7 @@
 """CT scans of any kind: a NIfTI file, a DICOM file or folder, or a folder of them."""
 
 import os
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -14,8 +13,10 @@ from core.io.dicom.grid import grid
 from core.io.dicom.pixels import read_hu
 from core.io.dicom.scan import find_volumes
 from core.io.dicom.seg import write_seg
-from core.io.nifti_header import is_nifti, is_shadow
+from core.io.found import below, files_at, summary, unique_ids
+from core.io.nifti_header import is_nifti
 from core.io.skipped import Skipped
+from core.io.stand_in import is_shadow
 from core.volume import Volume, reorient, same_grid
 
 NIFTI_ENDINGS = (".nii.gz", ".nii")
@@ -69,17 +70,12 @@ def find_scans(
       InputError: there is nothing at the path, or nothing usable; the line says why.
     """
     path = Path(path)
-    if not path.exists():
-        raise InputError("no such file or folder", path=path)
-    files = [path] if path.is_file() else list(_walk(path))
-    if not files:
-        raise InputError("the folder is empty", path=path)
-    scans, skipped, others = _find_nifti(files)
+    scans, skipped, others = _find_nifti(files_at(path))
     volumes, not_volumes = find_volumes(others, min_slices=min_slices)
     scans += [_dicom_scan(frames) for frames in volumes]
     skipped = not_volumes + skipped
     if not scans:
-        raise InputError(f"no CT volume: {_summary(skipped)}", path=path)
+        raise InputError(f"no CT volume: {summary(skipped)}", path=path)
     return _with_ids(sorted(scans, key=lambda s: min(s.files)), path), skipped
 
 
@@ -125,18 +121,6 @@ def write_segmentation(
     return written
 
 
-def _walk(root: Path) -> Iterator[Path]:
-    seen = set()
-    for folder, folders, files in os.walk(root, followlinks=True):
-        real = os.path.realpath(folder)
-        if real in seen:  # a link back to a folder above
-            folders.clear()
-            continue
-        seen.add(real)
-        folders.sort()
-        yield from (Path(folder) / name for name in sorted(files))
-
-
 def _find_nifti(files: Sequence[Path]) -> tuple[list[Scan], list[Skipped], list[Path]]:
     """NIfTI scans, what is one no more, and the files that may be DICOM."""
     scans, skipped, others = [], [], []
@@ -162,27 +146,8 @@ def _dicom_scan(frames: tuple[Frame, ...]) -> Scan:
 
 
 def _with_ids(scans: Sequence[Scan], root: Path) -> list[Scan]:
-    """Name each scan by its path below `root`; number those that would share a name."""
-    named, taken = [], set()
-    for scan in scans:
-        base = _name(scan, root)
-        free = (f"{base}-{n}" if n > 1 else base for n in range(1, len(scans) + 1))
-        name = next(n for n in free if n not in taken)
-        taken.add(name)
-        named.append(replace(scan, id=name))
-    return named
-
-
-def _name(scan: Scan, root: Path) -> str:
-    below = scan.path.relative_to(root).as_posix() if root.is_dir() else scan.files[0].name
-    for ending in (*NIFTI_ENDINGS, ".dcm"):
-        below = below.removesuffix(ending)
-    below = below if below != "." else root.resolve().name
-    return re.sub(r"[^\w.-]+", "_", below).strip("._") or "scan"
-
-
-def _summary(skipped: Sequence[Skipped]) -> str:
-    """The three most telling reasons; `find_volumes` puts refused series first."""
-    reasons = [f"{s.path.name}: {s.reason}" for s in skipped[:3]]
-    more = f" … and {len(skipped) - 3} more" if len(skipped) > 3 else ""
-    return ", ".join(reasons) + more
+    """Name each scan by its path below `root`."""
+    endings = (*NIFTI_ENDINGS, ".dcm")
+    places = [s.path if root.is_dir() else s.files[0] for s in scans]
+    ids = unique_ids([below(place, root, endings) for place in places], instead="scan")
+    return [replace(scan, id=name) for scan, name in zip(scans, ids, strict=True)]

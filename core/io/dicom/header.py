@@ -5,7 +5,7 @@ Only the elements listed here are ever read; none of them identifies the patient
 
 import math
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +79,7 @@ def read_frames(path: Path) -> tuple[Frame, ...]:
     Raises:
       NotUsedError: the file holds none; the message says what it is.
     """
-    header = _read_header(path)
+    header = read_header(path, TAGS)
     try:
         _refuse_other_kinds(header)
         return tuple(_frames(path, header))
@@ -87,7 +87,12 @@ def read_frames(path: Path) -> tuple[Frame, ...]:
         raise NotUsedError("its header is damaged") from None
 
 
-def _read_header(path: Path) -> Dataset:
+def read_header(path: Path, tags: Sequence[str]) -> Dataset:
+    """The named elements of a DICOM file.
+
+    Raises:
+      NotUsedError: it is no DICOM file, or cannot be read.
+    """
     try:
         with path.open("rb") as file:
             start = file.read(132)
@@ -98,7 +103,9 @@ def _read_header(path: Path) -> Dataset:
     if start[128:] != b"DICM" and not headless:
         raise NotUsedError("not a DICOM file")
     try:
-        header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=TAGS, force=True)
+        header = pydicom.dcmread(
+            path, stop_before_pixels=True, specific_tags=list(tags), force=True
+        )
         is_dicom = header.get("SOPClassUID") or header.get("SeriesInstanceUID")
     except DAMAGED:
         raise NotUsedError("its header is damaged") from None
@@ -109,7 +116,7 @@ def _read_header(path: Path) -> Dataset:
 
 def _refuse_other_kinds(header: Dataset) -> None:
     kind, modality = header.get("SOPClassUID"), header.get("Modality")
-    image_type = {str(word).strip().upper() for word in _values(header, "ImageType")}
+    image_type = {str(word).strip().upper() for word in values(header, "ImageType")}
     if header.file_meta.get("MediaStorageSOPClassUID") == MediaStorageDirectoryStorage:
         raise NotUsedError("an index of other files (DICOMDIR)")
     if kind and kind not in CT_CLASSES:
@@ -141,11 +148,11 @@ def _frames(path: Path, header: Dataset) -> Iterator[Frame]:
 
 def _frame(path: Path, index: int, header: Dataset, places: list[Dataset]) -> Frame:
     def numbers(name: str) -> tuple[float, ...]:
-        found = next((v for place in places if (v := _values(place, name))), [])
-        values = tuple(float(v) for v in found)
-        if not all(map(math.isfinite, values)):
+        found = next((v for place in places if (v := values(place, name))), [])
+        converted = tuple(float(v) for v in found)
+        if not all(map(math.isfinite, converted)):
             raise NotUsedError("its header is damaged")
-        return values
+        return converted
 
     position, orientation = numbers("ImagePositionPatient"), numbers("ImageOrientationPatient")
     spacing, slope, intercept = (
@@ -166,10 +173,10 @@ def _frame(path: Path, index: int, header: Dataset, places: list[Dataset]) -> Fr
         series=folder + tuple(str(header.get(name) or "") for name in series),
         description=str(header.get("SeriesDescription") or "").strip(),
         split_keys=(
-            "/".join(str(v) for n in phase for p in places for v in _values(p, n)),
-            "/".join(str(v) for v in _values(header, "TemporalPositionIdentifier")),
-            "/".join(str(v) for v in _values(header, "ImageType")),
-            "/".join(str(v) for v in _values(header, "ConvolutionKernel")),
+            "/".join(str(v) for n in phase for p in places for v in values(p, n)),
+            "/".join(str(v) for v in values(header, "TemporalPositionIdentifier")),
+            "/".join(str(v) for v in values(header, "ImageType")),
+            "/".join(str(v) for v in values(header, "ConvolutionKernel")),
         ),
         size=(int(header.Rows), int(header.Columns)),
         spacing_mm=(spacing[0], spacing[1]),
@@ -182,7 +189,7 @@ def _frame(path: Path, index: int, header: Dataset, places: list[Dataset]) -> Fr
     )
 
 
-def _values(place: Dataset, name: str) -> list[Any]:
+def values(place: Dataset, name: str) -> list[Any]:
     """Values of an element: none where it is absent or empty, one, or several."""
     value = place.get(name)
     if value is None or value == "":

@@ -5,6 +5,7 @@ import logging
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pydicom
@@ -65,11 +66,9 @@ def _decode(frames: list[Frame]) -> list[NDArray]:
 
 def _stored(frames: list[Frame]) -> Iterator[NDArray]:
     path, indices = frames[0].path, [f.index for f in frames]
-    _require_decoder(frames[0])
+    require_decoder(frames[0].syntax, path)
     try:
-        data = pydicom.dcmread(path, force=True)
-        if not data.file_meta.get("TransferSyntaxUID"):
-            data.file_meta.TransferSyntaxUID = _guessed_syntax(data)
+        data = read_dataset(path)
         arrays = list(iter_pixels(data, indices=indices, raw=True))
     except Exception as error:  # decoders raise many kinds, and their text is their own
         raise InputError(
@@ -83,18 +82,31 @@ def _stored(frames: list[Frame]) -> Iterator[NDArray]:
         yield array
 
 
-def _require_decoder(frame: Frame) -> None:
-    syntax = UID(frame.syntax)
+def read_dataset(path: Path) -> pydicom.Dataset:
+    """A whole DICOM file, with the transfer syntax that it may have left out."""
+    data = pydicom.dcmread(path, force=True)
+    if not data.file_meta.get("TransferSyntaxUID"):
+        data.file_meta.TransferSyntaxUID = _guessed_syntax(data)
+    return data
+
+
+def require_decoder(syntax_uid: str, path: Path) -> None:
+    """Refuse a file whose compression nothing here can undo.
+
+    Raises:
+      InputError: the compression is unknown, or its decoder is not installed.
+    """
+    syntax = UID(syntax_uid)
     if not syntax:
         return
     try:
         available = get_decoder(syntax).is_available
     except NotImplementedError:
-        raise InputError(f"unknown compression {syntax.name}", path=frame.path) from None
+        raise InputError(f"unknown compression {syntax.name}", path=path) from None
     if not available:
         raise InputError(
             f"compressed as {syntax.name}, and no decoder is installed",
-            path=frame.path,
+            path=path,
             hint="pip install 'panjax[dicom]'",
         )
 

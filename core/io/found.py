@@ -1,0 +1,75 @@
+"""What lies in a folder: every file at any depth, in order, under a name of its own."""
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from core.errors import InputError
+from core.io.skipped import Skipped
+
+
+def files_at(path: Path) -> list[Path]:
+    """The file itself, or every file of the folder.
+
+    Raises:
+      InputError: there is nothing.
+    """
+    if not path.exists():
+        raise InputError("no such file or folder", path=path)
+    files = [path] if path.is_file() else list(_walk(path))
+    if not files:
+        raise InputError("the folder is empty", path=path)
+    return files
+
+
+def _walk(root: Path) -> Iterator[Path]:
+    seen = set()
+    for folder, folders, files in os.walk(root, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in seen:  # a link back to a folder above
+            folders.clear()
+            continue
+        seen.add(real)
+        folders.sort()
+        yield from (Path(folder) / name for name in sorted(files))
+
+
+def natural(path: Path) -> tuple[tuple[tuple[int, int, str], ...], ...]:
+    """Sorting key that takes digits for numbers, folder by folder: "a (2)" before "a (10)"."""
+    return tuple(
+        tuple((0, int(part), part) if part.isdecimal() else (1, 0, part) for part in parts)
+        for parts in (re.findall(r"[0-9]+|[^0-9]+", name) for name in path.parts)
+    )
+
+
+def below(path: Path, root: Path, endings: Sequence[str]) -> str:
+    """Path below a root, without its ending; for the root itself its own name."""
+    name = path.relative_to(root).as_posix() if root.is_dir() else path.name
+    for ending in endings:
+        name = name.removesuffix(ending)
+    return name if name != "." else root.resolve().name
+
+
+def unique_ids(names: Sequence[str], *, instead: str) -> list[str]:
+    """One id per name, fit for a file name; those that would share one are numbered.
+
+    Args:
+      names: as `below` gives them.
+      instead: for a name of which nothing is left.
+    """
+    ids: list[str] = []
+    taken = set()
+    for name in names:
+        base = re.sub(r"[^\w.-]+", "_", name).strip("._") or instead
+        free = (f"{base}-{n}" if n > 1 else base for n in range(1, len(names) + 1))
+        ids.append(next(n for n in free if n not in taken))
+        taken.add(ids[-1])
+    return ids
+
+
+def summary(skipped: Sequence[Skipped]) -> str:
+    """The first three reasons; callers put the most telling ones first."""
+    reasons = [f"{s.path.name}: {s.reason}" for s in skipped[:3]]
+    more = f" … and {len(skipped) - 3} more" if len(skipped) > 3 else ""
+    return ", ".join(reasons) + more

@@ -1,14 +1,27 @@
-"""One small file per public layout, all giving the same Case records. Host room."""
+"""One small file per public layout, all giving the same records. Host room.
+
+Volumes come as `Case` from `read_dataset`, images as `ImageCase` from `read_images`.
+"""
 
 from pathlib import Path
 
 from core.datasets.case import Case, Dataset, Fold
+from core.datasets.image_case import ImageCase, ImageDataset
+from core.datasets.images import read_images
 from core.datasets.msd import read_msd
 from core.datasets.nnunet import read_nnunet
 from core.errors import InputError
 from core.records import read_json
 
-__all__ = ["Case", "Dataset", "Fold", "read_dataset"]
+__all__ = [
+    "Case",
+    "Dataset",
+    "Fold",
+    "ImageCase",
+    "ImageDataset",
+    "read_dataset",
+    "read_images",
+]
 
 
 def read_dataset(root: str | Path, *, patient_pattern: str | None = None) -> Dataset:

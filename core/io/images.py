@@ -10,7 +10,7 @@ from core.errors import InputError
 from core.io.dicom.header import NotUsedError
 from core.io.dicom.picture import read_picture_header, read_pictures
 from core.io.found import below, files_at, natural, summary, unique_ids
-from core.io.image.names import is_mask
+from core.io.image.names import masks_among
 from core.io.image.still import ENDINGS as IMAGE_ENDINGS
 from core.io.image.still import num_pages, read_pages
 from core.io.image.video import ENDINGS as VIDEO_ENDINGS
@@ -62,7 +62,7 @@ def find_images(path: str | Path) -> tuple[list[ImageSource], list[Skipped]]:
     """
     path = Path(path)
     files = sorted(files_at(path), key=natural)
-    masks = {file for file in files if is_mask(file)} if path.is_dir() else set()
+    masks = masks_among(files) if path.is_dir() else set()
     with ThreadPoolExecutor(8) as pool:
         results = list(pool.map(lambda file: _source(file, masks), files))
     sources = [result for result in results if isinstance(result, ImageSource)]

@@ -1,0 +1,94 @@
+"""Images that are nearly the same, so that a split never has one on either side.
+
+A difference hash keeps, of a small version of an image, the sign of the step from each pixel to its
+right neighbor. It does not change with brightness, contrast, size or compression.
+
+Source: N. Krawetz, "Kind of like that", 2013 (the hash); the distance is that of Hamming.
+"""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, UInt8
+from PIL import Image
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from core.datasets.image_case import ImageDataset
+from core.io.images import read_frames, source_of
+
+HASH_SIZE = 16
+# Of 256 bits. Copies that were cropped, scaled or annotated anew differ in up to a fifth of them,
+# pictures of different places in a quarter or more; unrelated ones differ in about half.
+MAX_DISTANCE = 56
+
+
+def difference_hash(
+    gray: UInt8[np.ndarray, "h w"], *, size: int = HASH_SIZE
+) -> Bool[np.ndarray, "b"]:
+    """Signs of the horizontal steps of an image shrunk to `size` rows.
+
+    Args:
+      gray: brightness.
+      size: rows, and steps per row.
+
+    Returns:
+      size² bits: whether a pixel is darker than its right neighbor.
+    """
+    small = Image.fromarray(gray).resize((size + 1, size), Image.Resampling.BOX)
+    values = np.asarray(small, np.int16)
+    return (values[:, 1:] > values[:, :-1]).ravel()
+
+
+def near_pairs(hashes: Bool[np.ndarray, "n b"], *, max_distance: int) -> list[tuple[int, int]]:
+    """Pairs (i < j) of hashes that differ in at most `max_distance` bits."""
+    signs = hashes.astype(np.float32) * 2 - 1
+    pairs = []
+    for i, row in enumerate(signs):
+        # Equal bits less different ones is the number of bits less twice the distance.
+        distance = (signs.shape[1] - signs[i + 1 :] @ row) / 2
+        pairs += [(i, i + 1 + int(j)) for j in np.flatnonzero(distance <= max_distance)]
+    return pairs
+
+
+def keep_duplicates_together(
+    dataset: ImageDataset, *, max_distance: int = MAX_DISTANCE
+) -> ImageDataset:
+    """Make one patient of all patients who share a near-duplicate image, also over several steps.
+
+    Args:
+      dataset: images, whose patients may be known or not.
+      max_distance: bits of 256 in which two near-duplicates differ at most.
+
+    Returns:
+      The same images; the patient of each is the first, in the order of the images, of those that
+      belong together.
+
+    Raises:
+      InputError: an image cannot be read.
+    """
+    with ThreadPoolExecutor() as pool:
+        hashes = np.stack(list(pool.map(_hash, (case.image for case in dataset.cases))))
+    links = near_pairs(hashes, max_distance=max_distance)
+    first: dict[str, int] = {}
+    links += [(first.setdefault(c.patient, i), i) for i, c in enumerate(dataset.cases)]
+    groups = _connected(links, len(dataset.cases))
+    names: dict[int, str] = {}
+    for group, case in zip(groups, dataset.cases, strict=True):
+        names.setdefault(group, case.patient)
+    cases = (replace(c, patient=names[g]) for g, c in zip(groups, dataset.cases, strict=True))
+    return replace(dataset, cases=tuple(cases))
+
+
+def _hash(path: Path) -> Bool[np.ndarray, "b"]:
+    return difference_hash(next(read_frames(source_of(path))).gray())
+
+
+def _connected(links: Sequence[tuple[int, int]], num: int) -> list[int]:
+    """Number of the group of each of `num` members."""
+    rows, columns = np.array(links).T
+    graph = coo_array((np.ones(len(links), bool), (rows, columns)), shape=(num, num))
+    return connected_components(graph, directed=False)[1].tolist()

@@ -1,0 +1,79 @@
+"""The files of a data set of images, told apart by name and content-free tests only."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from core.io.found import below, natural, unique_ids
+from core.io.image.still import ENDINGS as IMAGE_ENDINGS
+from core.io.skipped import Skipped
+from core.io.stand_in import is_shadow
+
+ENDINGS = (*IMAGE_ENDINGS, ".dcm")
+PARTS = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+    "testing": "test",
+}
+
+
+class Found(NamedTuple):
+    """An image that a layout knows, before it has an id and a patient.
+
+    Args:
+      image: its file.
+      masks: its mask files.
+      category: class, if the layout has any.
+      exam: what groups the images of one patient, if the layout has any.
+    """
+
+    image: Path
+    masks: tuple[Path, ...]
+    category: str | None = None
+    exam: str | None = None
+
+
+class Layout(NamedTuple):
+    """What a layout made of the files it was given.
+
+    Args:
+      name: of the layout.
+      found: images with their masks.
+      skipped: all other files.
+    """
+
+    name: str
+    found: list[Found]
+    skipped: list[Skipped]
+
+
+def sort_out(files: Iterable[Path]) -> tuple[list[Path], list[Skipped]]:
+    """Images and masks in natural order, and everything else with its reason."""
+    pictures, skipped = [], []
+    for file in sorted(files, key=natural):
+        if is_shadow(file) or file.name.startswith("."):
+            skipped.append(Skipped(file, "hidden or macOS shadow file"))
+        elif file.suffix.lower() not in ENDINGS:
+            skipped.append(Skipped(file, f"no image by its ending {file.suffix!r}"))
+        else:
+            pictures.append(file)
+    return pictures, skipped
+
+
+def part_of(image: Path, root: Path) -> str | None:
+    """Part of the split that a folder on the way to the image names."""
+    names = (name.lower() for name in image.relative_to(root).parts[:-1])
+    return next((PARTS[name] for name in names if name in PARTS), None)
+
+
+def ids_of(images: Iterable[Path], root: Path) -> list[str]:
+    """One id per image: its file name where that is unique, else its path below the root."""
+    images = list(images)
+    stems = [image.stem for image in images]
+    if len(set(stems)) < len(stems):
+        stems = [below(image, root, (image.suffix,)) for image in images]
+    return unique_ids(stems, instead="image")

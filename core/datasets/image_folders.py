@@ -1,0 +1,85 @@
+"""Layouts in which file names pair images with masks.
+
+    images/a.png  masks/a.png                              also below train/, val/ and test/
+    benign/benign (1).png  benign/benign (1)_mask.png      BUSI: also _mask_1.png, …
+
+TextSAM-EUS and most published data sets are of the first kind, BUSI of the second. Several masks of
+one image ("a_mask.png", "a_mask_1.png") mark parts of its tumor, in either kind.
+
+Source: Al-Dhabyani et al., Dataset of breast ultrasound images, Data in Brief 28, 2020.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+from core.datasets.image_files import PARTS, Found, Layout
+from core.io.image.names import IMAGE_FOLDERS, MASK_FOLDERS, image_stem
+from core.io.skipped import Skipped
+
+
+def pair_folders(pictures: Sequence[Path], root: Path) -> Layout | None:
+    """Images and masks in folders beside each other; None where there are no such folders."""
+    folders = {p.parent for p in pictures if p.parent.name.lower() in IMAGE_FOLDERS}
+    if not any(_mask_folders(folder, pictures) for folder in folders):
+        return None
+    found, skipped, used = [], [], set()
+    for folder in sorted(folders):
+        masks = _by_stem(p for p in pictures if p.parent in _mask_folders(folder, pictures))
+        for image in (p for p in pictures if p.parent == folder):
+            own = tuple(masks.get(image.stem, ()))
+            used.update((image, *own))
+            if own:
+                found.append(Found(image, own))
+            else:
+                skipped.append(Skipped(image, "no mask of its name"))
+    skipped += [Skipped(p, _why_left(p)) for p in pictures if p not in used]
+    return Layout("images and masks", found, skipped)
+
+
+def pair_suffixes(pictures: Sequence[Path], root: Path) -> Layout | None:
+    """Masks beside their images, named after them; None where there is none."""
+    known = {(p.parent, p.stem) for p in pictures}
+    masks: dict[tuple[Path, str], list[Path]] = defaultdict(list)
+    for picture in pictures:
+        stem = image_stem(picture)
+        if stem is not None and (picture.parent, stem) in known:
+            masks[picture.parent, stem].append(picture)
+    if not masks:
+        return None
+    are_masks = {mask for several in masks.values() for mask in several}
+    found, skipped = [], []
+    for image in (p for p in pictures if p not in are_masks):
+        own = tuple(masks.get((image.parent, image.stem), ()))
+        if own:
+            found.append(Found(image, own, _category(image, root)))
+        else:
+            orphan = image_stem(image) is not None
+            skipped.append(Skipped(image, "mask without an image" if orphan else "no mask"))
+    return Layout("masks beside images", found, skipped)
+
+
+def _mask_folders(images: Path, pictures: Sequence[Path]) -> set[Path]:
+    """Folders of masks beside a folder of images."""
+    beside = {p.parent for p in pictures if p.parent.parent == images.parent}
+    return {folder for folder in beside if folder.name.lower() in MASK_FOLDERS}
+
+
+def _by_stem(masks) -> dict[str, list[Path]]:
+    """Masks by the name of their image: their own name, or what stands before "_mask"."""
+    stems: dict[str, list[Path]] = defaultdict(list)
+    for mask in masks:
+        for stem in {mask.stem, image_stem(mask) or mask.stem}:
+            stems[stem].append(mask)
+    return stems
+
+
+def _why_left(picture: Path) -> str:
+    named = picture.parent.name.lower() in MASK_FOLDERS
+    return "mask without an image" if named else "neither among the images nor among the masks"
+
+
+def _category(image: Path, root: Path) -> str | None:
+    """Folder of the image, unless it only says which part of a split it is in."""
+    name = image.parent.name
+    return None if image.parent == root or name.lower() in PARTS else name

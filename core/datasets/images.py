@@ -1,0 +1,95 @@
+"""A data set of images and masks of any known layout, told apart by looking at it."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from core.datasets.case import patient_of
+from core.datasets.iaeus import pair_exams
+from core.datasets.image_case import ImageCase, ImageDataset
+from core.datasets.image_files import Found, Layout, ids_of, part_of, sort_out
+from core.datasets.image_folders import pair_folders, pair_suffixes
+from core.datasets.image_table import find_table, read_table
+from core.errors import InputError
+from core.io.found import files_at, natural, summary
+from core.io.skipped import Skipped
+
+LAYOUTS = (pair_exams, pair_folders, pair_suffixes)
+# "malignant_069" and "benign (12)" are of a class that only the name tells.
+_NAMED_CLASS = re.compile(r"(benign|malignant|normal)(?![a-z])", re.IGNORECASE)
+
+
+def read_images(data: str | Path, *, patient_pattern: str | None = None) -> ImageDataset:
+    r"""Read a data set of images and masks.
+
+    Args:
+      data: a folder of any layout of `image_folders` or `iaeus`, with or without a table
+        `image,patient,stage,location` in it.
+      patient_pattern: regular expression whose first group is the patient in an image's id, such
+        as `(\w+)_\d+`; it stands in for a table without patients.
+
+    Returns:
+      At least one image, and everything that was left out with its reason.
+
+    Raises:
+      InputError: the folder is missing, of no known layout, or without a usable image.
+    """
+    root = Path(data)
+    if not root.is_dir():
+        raise InputError("no such folder", path=root)
+    pictures, skipped = sort_out(files_at(root))
+    layout = next((found for pair in LAYOUTS if (found := pair(pictures, root))), None)
+    if layout is None:
+        raise InputError(
+            "no images with masks",
+            path=root,
+            hint="expected images/ and masks/ with files of the same names, or a.png, a_mask.png",
+        )
+    if not layout.found:
+        raise InputError(f"no usable image: {summary(layout.skipped)}", path=root)
+    return _dataset(root, layout, skipped, patient_pattern)
+
+
+def _dataset(
+    root: Path, layout: Layout, skipped: list[Skipped], pattern: str | None
+) -> ImageDataset:
+    found = sorted(layout.found, key=lambda f: natural(f.image))
+    table, rows, unknown = find_table(root), {}, []
+    if table is not None:
+        rows, unknown = read_table(table, [f.image for f in found])
+        skipped = [s for s in skipped if s.path != table]
+    cases = []
+    for case_id, one in zip(ids_of([f.image for f in found], root), found, strict=True):
+        row = rows.get(one.image, {})
+        cases.append(
+            ImageCase(
+                id=case_id,
+                patient=row.get("patient") or one.exam or patient_of(case_id, pattern),
+                image=one.image,
+                masks=one.masks,
+                category=one.category or _named_class(one.image),
+                stage=row.get("stage"),
+                location=row.get("location"),
+                part=part_of(one.image, root),
+            )
+        )
+    absent = [
+        Skipped(root / name, f"in {table.name}, but no usable image") for name in unknown if table
+    ]
+    return ImageDataset(
+        name=root.resolve().name,
+        root=root,
+        layout=layout.name,
+        cases=tuple(cases),
+        knows_patients=pattern is not None or _all_known(found, rows),
+        skipped=tuple(skipped + layout.skipped + absent),
+    )
+
+
+def _all_known(found: Sequence[Found], rows: dict) -> bool:
+    return all(f.exam or rows.get(f.image, {}).get("patient") for f in found)
+
+
+def _named_class(image: Path) -> str | None:
+    match = _NAMED_CLASS.match(image.stem)
+    return match.group(1).lower() if match else None

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from core.datasets.case import Case, Dataset, Fold
 from core.datasets.image_case import ImageCase, ImageDataset
-from core.datasets.images import read_images
+from core.datasets.images import read_case, read_images
 from core.datasets.msd import read_msd
 from core.datasets.nnunet import read_nnunet
 from core.errors import InputError
@@ -19,6 +19,7 @@ __all__ = [
     "Fold",
     "ImageCase",
     "ImageDataset",
+    "read_case",
     "read_dataset",
     "read_images",
 ]

@@ -28,7 +28,7 @@ MAX_DISTANCE = 56
 
 def difference_hash(
     gray: UInt8[np.ndarray, "h w"], *, size: int = HASH_SIZE
-) -> Bool[np.ndarray, "b"]:
+) -> Bool[np.ndarray, " b"]:
     """Signs of the horizontal steps of an image shrunk to `size` rows.
 
     Args:
@@ -83,7 +83,7 @@ def keep_duplicates_together(
     return replace(dataset, cases=tuple(cases))
 
 
-def _hash(path: Path) -> Bool[np.ndarray, "b"]:
+def _hash(path: Path) -> Bool[np.ndarray, " b"]:
     return difference_hash(next(read_frames(source_of(path))).gray())
 
 

@@ -77,20 +77,19 @@ def _places(images: Iterable[Path], folder: Path) -> dict[str, set[Path]]:
 
 def _read(path: Path) -> list[dict[str, str]]:
     lines = _text(path).splitlines()
-    if not lines:
-        return []
-    delimiter = max(",;\t", key=lines[0].count)
-    names = [name.strip().lower() for name in next(csv.reader(lines[:1], delimiter=delimiter))]
-    rows = csv.reader(lines[1:], delimiter=delimiter)
+    names = _header(path)
+    rows = csv.reader(lines[1:], delimiter=_delimiter(lines))
     return [dict(zip(names, (cell.strip() for cell in row), strict=False)) for row in rows]
 
 
 def _header(path: Path) -> list[str]:
-    line = _text(path).partition("\n")[0]
-    return [
-        name.strip().strip('"').lower()
-        for name in line.replace(";", ",").replace("\t", ",").split(",")
-    ]
+    lines = _text(path).splitlines()
+    first = next(csv.reader(lines[:1], delimiter=_delimiter(lines)), [])
+    return [name.strip().lower() for name in first]
+
+
+def _delimiter(lines: list[str]) -> str:
+    return max(",;\t", key=lines[0].count) if lines else ","
 
 
 def _text(path: Path) -> str:

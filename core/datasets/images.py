@@ -12,7 +12,10 @@ from core.datasets.image_folders import pair_folders, pair_suffixes
 from core.datasets.image_table import find_table, read_table
 from core.errors import InputError
 from core.io.found import files_at, natural, summary
+from core.io.image.mask import Mask, read_mask
+from core.io.images import read_frames, source_of
 from core.io.skipped import Skipped
+from core.volume import Frame
 
 LAYOUTS = (pair_exams, pair_folders, pair_suffixes)
 # "malignant_069" and "benign (12)" are of a class that only the name tells.
@@ -48,6 +51,19 @@ def read_images(data: str | Path, *, patient_pattern: str | None = None) -> Imag
     if not layout.found:
         raise InputError(f"no usable image: {summary(layout.skipped)}", path=root)
     return _dataset(root, layout, skipped, patient_pattern)
+
+
+def read_case(case: ImageCase) -> tuple[Frame, Mask]:
+    """Image of a case, and where its tumor is.
+
+    Raises:
+      InputError: a file cannot be read, they do not fit each other, or the image is a clip.
+    """
+    source = source_of(case.image)
+    if source.is_clip:
+        raise InputError("holds several frames, and a mask fits one", path=case.image)
+    frame = next(read_frames(source))
+    return frame, read_mask(case.masks, shape=frame.shape, image_path=case.image)
 
 
 def _dataset(

@@ -1,4 +1,7 @@
-"""How well a decision or a score separates positive from negative cases."""
+"""How well a decision or a score separates positive from negative cases.
+
+Rates come from counts, and so serve pixels as well: a mask's counts give its pixels' rates.
+"""
 
 from typing import NamedTuple
 
@@ -18,6 +21,11 @@ def sensitivity(counts: Counts) -> float:
 def specificity(counts: Counts) -> float:
     """Negative cases that are left alone, TN / (TN + FP); nan without negative cases."""
     return ratio(counts.true_negative, counts.true_negative + counts.false_positive)
+
+
+def precision(counts: Counts) -> float:
+    """Cases called positive that are, TP / (TP + FP); nan where none is called positive."""
+    return ratio(counts.true_positive, counts.true_positive + counts.false_positive)
 
 
 def accuracy(counts: Counts) -> float:

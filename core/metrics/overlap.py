@@ -63,6 +63,28 @@ def dice(pred_mask: NDArray[np.bool_], true_mask: NDArray[np.bool_]) -> float:
     return ratio(2 * counts.true_positive, 2 * counts.true_positive + wrong)
 
 
+def iou(pred_mask: NDArray[np.bool_], true_mask: NDArray[np.bool_]) -> float:
+    """Intersection over union of two masks, also called the Jaccard index.
+
+    |P ∩ T| / |P ∪ T|
+
+    Args:
+      pred_mask: predicted pixels.
+      true_mask: annotated pixels, same shape.
+
+    Returns:
+      A number in [0, 1]; 0 where exactly one mask is empty, nan where both are.
+
+    Raises:
+      ValueError: the shapes differ, or an array is not boolean.
+
+    Source: Cancers 2022 (EUSDAF), Eq. 3.
+    """
+    counts = confusion_counts(pred_mask, true_mask)
+    union = counts.true_positive + counts.false_positive + counts.false_negative
+    return ratio(counts.true_positive, union)
+
+
 def ratio(numerator: int, denominator: int) -> float:
     """Quotient of two counts; nan, for undefined, where there is nothing to count."""
     return numerator / denominator if denominator else float("nan")

@@ -3,11 +3,21 @@
 import numpy as np
 import pytest
 
-from core.metrics.classification import accuracy, auc, sensitivity, specificity
-from core.metrics.overlap import confusion_counts, dice
+from core.metrics.classification import accuracy, auc, precision, sensitivity, specificity
+from core.metrics.overlap import confusion_counts, dice, iou
+from core.metrics.surface import surface_dice, surface_distances
 
-OVERLAP = {"dice": dice}
-RATES = {"sensitivity": sensitivity, "specificity": specificity, "accuracy": accuracy}
+OVERLAP = {
+    "dice": dice,
+    "iou": iou,
+    "surface_dice": lambda pred, true: surface_dice(surface_distances(pred, true), tolerance=1.0),
+}
+RATES = {
+    "sensitivity": sensitivity,
+    "specificity": specificity,
+    "precision": precision,
+    "accuracy": accuracy,
+}
 SHAPE = (3, 4, 5)
 
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from sklearn.metrics import confusion_matrix, f1_score
+from sklearn.metrics import confusion_matrix, f1_score, jaccard_score
 
-from core.metrics.overlap import Counts, confusion_counts, dice
+from core.metrics.overlap import Counts, confusion_counts, dice, iou
 
 
 def _masks(seed=0, shape=(5, 6, 7)):
@@ -35,6 +35,14 @@ def test_dice_of_half_overlapping_boxes():
     assert dice(pred, true) == 2 * 4 / (8 + 8)
 
 
+def test_iou_is_the_jaccard_score_of_pixels_and_a_function_of_dice():
+    pred, true = _masks()
+    # Float64 quotients of the same counts.
+    assert iou(pred, true) == pytest.approx(jaccard_score(true.ravel(), pred.ravel()), rel=1e-12)
+    coefficient = dice(pred, true)
+    assert iou(pred, true) == pytest.approx(coefficient / (2 - coefficient), rel=1e-12)
+
+
 @pytest.mark.parametrize("shape", [(3, 4), (3, 4, 5)])
 def test_refuses_masks_of_other_shapes(shape):
     with pytest.raises(ValueError, match=r"pred_mask .* true_mask"):
@@ -44,3 +52,15 @@ def test_refuses_masks_of_other_shapes(shape):
 def test_refuses_labels_where_masks_belong():
     with pytest.raises(ValueError, match="true_mask must be boolean; got uint8"):
         dice(np.zeros((2, 2), bool), np.full((2, 2), 2, np.uint8))
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("seed", range(3))
+def test_dice_and_iou_are_those_of_monai(seed):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: run `make peers`")
+    metrics = pytest.importorskip("monai.metrics", reason="MONAI is not installed")
+    pred, true = _masks(seed, shape=(16, 17))
+    theirs = [torch.tensor(mask[None, None].astype(np.float32)) for mask in (pred, true)]
+    near = {"rel": 1e-6}  # float32 quotients
+    assert dice(pred, true) == pytest.approx(metrics.compute_dice(*theirs).item(), **near)
+    assert iou(pred, true) == pytest.approx(metrics.compute_iou(*theirs).item(), **near)

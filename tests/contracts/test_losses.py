@@ -7,9 +7,17 @@ import pytest
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from core.losses.entropy import cross_entropy
+from core.losses.overlap import dice_loss
 
 SHAPE, NUM_CLASSES = (8, 4, 4, 4), 3
-LOSSES = {"cross_entropy": cross_entropy}
+
+
+def _dice(logits, label):
+    onehot = jax.nn.one_hot(label, NUM_CLASSES)
+    return dice_loss(jax.nn.softmax(logits.astype(jnp.float32)), onehot, smooth=1)
+
+
+LOSSES = {"cross_entropy": cross_entropy, "dice": _dice}
 
 
 def _labels():

@@ -1,0 +1,39 @@
+"""Losses from the overlap of a probability map with the truth."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Integer
+
+from core import check
+
+
+def dice_loss(
+    probs: Float[Array, "n *s c"],
+    onehot: Float[Array, "n *s c"] | Integer[Array, "n *s c"] | Bool[Array, "n *s c"],
+    *,
+    smooth: float,
+) -> Float[Array, "n c"]:
+    """One minus the soft Dice coefficient, per example and class.
+
+    1 − (2 Σ p t + smooth) / (Σ p + Σ t + smooth), sums over space, without squares
+
+    Args:
+      probs: class probabilities p in [0, 1], of any float type; summed in float32.
+      onehot: truth t, 0 or 1; for two classes one channel is enough.
+      smooth: added to both sides. It makes the loss of an absent class that is not predicted 0,
+        and keeps its gradient finite.
+
+    Returns:
+      Losses in [0, 1), float32.
+
+    Raises:
+      ValueError: the shapes differ, there is no class axis, or smooth is not positive.
+
+    Source: Cancers 2022 (EUSDAF), Eq. 1 with smooth 1; Milletari et al. 2016, without the squares.
+    """
+    check.same_shape(probs=probs, onehot=onehot)
+    check.rank("probs", probs, range(2, 7))
+    check.positive("smooth", smooth)
+    space = tuple(range(1, probs.ndim - 1))
+    p, t = probs.astype(jnp.float32), onehot.astype(jnp.float32)
+    both = jnp.sum(p * t, axis=space)
+    return 1 - (2 * both + smooth) / (jnp.sum(p, axis=space) + jnp.sum(t, axis=space) + smooth)

@@ -29,6 +29,7 @@ class Conv(nn.Module):
     groups: int = 1
     use_bias: bool = True
     kernel_init: Initializer = he_normal_fan_in
+    bias_init: Initializer = nn.initializers.zeros
     dtype: Dtype = jnp.float32
 
     @nn.compact
@@ -43,7 +44,7 @@ class Conv(nn.Module):
             padding=self.padding,
             groups=self.groups,
         )
-        return _add_bias(self, x) if self.use_bias else x
+        return _add_bias(self, x, self.bias_init) if self.use_bias else x
 
 
 class ConvTranspose(nn.Module):
@@ -75,6 +76,8 @@ class ConvNormRelu(nn.Module):
         return jax.nn.relu(BatchNorm(name="norm")(self.conv(x), train=train))
 
 
-def _add_bias(module: nn.Module, x: jax.Array) -> jax.Array:
-    bias = module.param("bias", nn.initializers.zeros, (x.shape[-1],))
+def _add_bias(
+    module: nn.Module, x: jax.Array, bias_init: Initializer = nn.initializers.zeros
+) -> jax.Array:
+    bias = module.param("bias", bias_init, (x.shape[-1],))
     return x + bias.astype(x.dtype).reshape((1,) * (x.ndim - 1) + (-1,))

@@ -13,11 +13,18 @@ MOMENTUM = 0.9
 def moments(
     x: Float[Array, "n *s c"],
 ) -> tuple[Float[Array, "c"], Float[Array, "c"]]:
-    """Mean and biased variance per channel, over batch and space, in float32."""
+    """Mean and biased variance per channel, over batch and space, in float32.
+
+    σ² = E[(x − a)²] − (μ − a)² in one pass; with a near μ nothing cancels, and neither the value
+    nor the gradient depends on a.
+    """
     axes = tuple(range(x.ndim - 1))
     x = x.astype(jnp.float32)
-    mean = x.mean(axes)
-    return mean, jnp.maximum((x * x).mean(axes) - mean * mean, 0.0)
+    near = lax.stop_gradient(x[:, :1].mean(axes, keepdims=True))
+    shifted = x - near
+    mean = shifted.mean(axes)
+    var = jnp.maximum((shifted * shifted).mean(axes) - mean * mean, 0.0)
+    return mean + near.reshape(-1), var
 
 
 class BatchNorm(nn.Module):

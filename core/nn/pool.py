@@ -1,34 +1,58 @@
 """Max-pooling, channel last."""
 
 from collections.abc import Iterator
+from functools import reduce
 from itertools import product
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array, Float
 
 from core import check
 
 
-def max_pool(image: Float[Array, "n *s c"], *, window: int = 2) -> Float[Array, "n *t c"]:
-    """Largest value of each block of `window` voxels per axis.
+def max_pool(
+    image: Float[Array, "n *s c"], *, window: int = 2, stride: int | None = None, padding: int = 0
+) -> Float[Array, "n *t c"]:
+    """Largest value of each window.
 
-    The gradient goes in equal parts to all voxels of a block that share its largest value; PyTorch
-    gives it to the first. After a ReLU such ties are common, and all zero.
+    The gradient is shared by all voxels of a window that have its largest value, in equal parts
+    where windows are blocks side by side; PyTorch gives it to the first. After a ReLU such ties are
+    common, and all zero.
 
     Args:
       image: two or three spatial axes.
-      window: voxels per axis of a block, and between blocks.
+      window: voxels per axis.
+      stride: voxels between windows; `window` unless given.
+      padding: voxels on both sides that are never the largest.
 
     Returns:
-      s / window voxels per axis.
+      ⌊(s + 2 padding - window) / stride⌋ + 1 voxels per axis.
 
     Raises:
-      ValueError: a spatial size is not divisible by `window`.
+      ValueError: windows are blocks and a spatial size is not divisible by them.
     """
     check.rank("image", image, (4, 5))
+    stride = stride or window
+    if stride != window or padding:
+        for axis in range(1, image.ndim - 1):
+            image = _largest_along(image, axis, window, stride, padding)
+        return image
     check.divisible("image spatial shape", image.shape[1:-1], window, "max-pool window")
     return _max_pool(image, window)
+
+
+def _largest_along(
+    image: jax.Array, axis: int, window: int, stride: int, padding: int
+) -> jax.Array:
+    """Sliding maximum along one axis; its gradient is elementwise, XLA's own scatters on CPU."""
+    pads = [(0, 0, 0)] * image.ndim
+    pads[axis] = (padding, padding, 0)
+    padded = lax.pad(image, jnp.array(-jnp.inf, image.dtype), pads)
+    span = padded.shape[axis] - window + 1
+    shifted = [lax.slice_in_dim(padded, i, i + span, stride, axis) for i in range(window)]
+    return reduce(jnp.maximum, shifted)
 
 
 def _largest(image: jax.Array, window: int) -> jax.Array:
@@ -44,7 +68,7 @@ def _backward(window: int, saved: tuple[jax.Array, jax.Array], grad: jax.Array) 
     image, out = saved
     winners = sum((part == out).astype(jnp.float32) for part in _parts(image, window))
     # The barrier keeps the shares at low resolution; fused, XLA would count once per voxel.
-    share = jax.lax.optimization_barrier((grad / winners).astype(image.dtype))
+    share = lax.optimization_barrier((grad / winners).astype(image.dtype))
     blocks = _blocks(image, window)
     spread = tuple(range(2, blocks.ndim - 1, 2))
     at_largest = blocks == jnp.expand_dims(out, spread)

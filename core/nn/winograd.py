@@ -20,17 +20,11 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
+from core.nn import plane
+
 TILE = 4
 ROWS_PER_STEP = 8192
 """Voxels of a slice group: enough work for a matrix product, little enough for the cache."""
-
-SMALL_SIDE = 2
-"""Up to here nine shifted copies and one product: XLA's 2D convolution of 256 channels on images of
-2 × 2 takes 45 times as long (301 against 7 ms); from 4 × 4 on it is the faster one."""
-
-FEW_CHANNELS = 16
-"""Up to here XLA's 2D convolution gains from twice the output channels at 4/3 of the products:
-1.5 times as fast at 8 channels, equal at 16, slower above."""
 
 # Interpolation points 0, 1, -1, 2, -2, ∞: relative error 2e-6 in float32.
 INPUT = np.array(
@@ -61,7 +55,9 @@ def convolve(
 
     def step(t: jax.Array, out: jax.Array) -> jax.Array:
         seen = _combine(INPUT, _tile_slices(_with_neighbors(image, t, per_step), INPUT.shape[1]))
-        slices = _combine(OUTPUT, [_convolve_2d(v, k) for v, k in zip(seen, kernels, strict=True)])
+        slices = _combine(
+            OUTPUT, [plane.convolve(v, k) for v, k in zip(seen, kernels, strict=True)]
+        )
         return lax.dynamic_update_slice_in_dim(
             out, _join(slices, per_step), t * TILE * per_step, axis=1
         )
@@ -90,13 +86,12 @@ def kernel_gradient(
         grads = _combine(OUTPUT.T, _tile_slices(tiles, TILE))
         # Without the barrier the shifted copies are fused with the sums and computed thrice.
         stacks = lax.optimization_barrier((jnp.stack(seen), jnp.stack(grads)))
-        return sums + _kernel_gradients_2d(*stacks)
+        return sums + plane.tap_products(*stacks)
 
     channels = image.shape[-1], grad.shape[-1]
     zeros = jnp.zeros((INPUT.shape[0], 3 * channels[0], 3 * channels[1]), jnp.float32)
     sums = lax.fori_loop(0, image.shape[1] // (TILE * per_step), step, zeros)
-    # (pair, column tap, i, mirrored row tap, o) → (pair, row tap, column tap, i, o)
-    taps = sums.reshape(-1, 3, channels[0], 3, channels[1])[:, :, :, ::-1].transpose(0, 3, 1, 2, 4)
+    taps = plane.taps_of(sums, *channels)
     return jnp.stack(_combine(KERNEL.T, list(taps))).astype(image.dtype)
 
 
@@ -140,42 +135,3 @@ def _join(slices: Slices, per_step: int) -> jax.Array:
     """Inverse of `_tile_slices` for whole tiles: (n, 4 p, h, w, c)."""
     stacked = jnp.stack([s.reshape(-1, per_step, *s.shape[1:]) for s in slices], axis=2)
     return stacked.reshape(stacked.shape[0], per_step * TILE, *stacked.shape[3:])
-
-
-def _convolve_2d(image: jax.Array, kernel: jax.Array) -> jax.Array:
-    """3 × 3, stride 1, padding 1, in the form that was fastest for the shape."""
-    height, width = image.shape[1:3]
-    in_channels, out_channels = kernel.shape[2:]
-    if max(height, width) <= SMALL_SIDE:
-        taps = _shifted(_shifted(image, axis=2), axis=1)
-        return jnp.tensordot(taps, kernel.reshape(9 * in_channels, out_channels), 1)
-    columns = 2 if out_channels <= FEW_CHANNELS and width % 2 == 0 else 1
-    if columns == 2:
-        first = jnp.pad(kernel, ((0, 0), (0, 1), (0, 0), (0, 0)))
-        kernel = jnp.concatenate([first, jnp.roll(first, 1, axis=1)], axis=-1)
-    out = lax.conv_general_dilated(
-        image, kernel, (1, columns), ((1, 1), (1, 1)), dimension_numbers=("NHWC", "HWIO", "NHWC")
-    )
-    return out.reshape(-1, height, width, out_channels)
-
-
-def _kernel_gradients_2d(images: jax.Array, grads: jax.Array) -> jax.Array:
-    """All nine taps in one product a pair: columns shifted on one side, rows on the other.
-
-    ∂k[a, b] = Σ_{y,x} image[y + a - 1, x + b - 1] grad[y, x]
-             = Σ_{y,x} image[y, x + b - 1] grad[y + 1 - a, x]
-    """
-    columns, rows = _shifted(images, axis=3), _shifted(grads, axis=2)
-    return lax.dot_general(
-        columns, rows, (((1, 2, 3), (1, 2, 3)), ((0,), (0,))), preferred_element_type=jnp.float32
-    )
-
-
-def _shifted(x: jax.Array, axis: int) -> jax.Array:
-    """x[· - 1], x[·], x[· + 1] along `axis`, side by side in the channels, zeros outside."""
-    pads = [(0, 0)] * x.ndim
-    pads[axis] = (1, 1)
-    padded, size = jnp.pad(x, pads), x.shape[axis]
-    return jnp.concatenate(
-        [lax.slice_in_dim(padded, j, j + size, axis=axis) for j in range(3)], axis=-1
-    )

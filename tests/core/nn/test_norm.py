@@ -54,3 +54,25 @@ def test_evaluation_uses_the_running_statistics():
     out = layer.apply({"params": params, "batch_stats": stats}, image(), train=False)
     expected = (image() - 2) / np.sqrt(4 + 1e-5) * 3 + 1
     np.testing.assert_allclose(out, expected, atol=1e-5)
+
+
+def test_moments_far_from_zero_keep_their_variance():
+    # E[x²] − μ² alone would lose all digits here: 1e4² · 2^-24 is six times the variance.
+    near = image()
+    mean, var = moments(near + 1e4)
+    rows = np.asarray(near + 1e4, np.float64).reshape(-1, 6)
+    np.testing.assert_allclose(mean, rows.mean(0), rtol=1e-6)
+    np.testing.assert_allclose(var, rows.var(0), rtol=1e-4)
+
+
+def test_gradient_of_moments_is_that_of_their_formulas():
+    def plain(x):
+        mean = x.mean((0, 1, 2, 3))
+        return jnp.stack([mean, ((x - mean.reshape(1, 1, 1, 1, -1)) ** 2).mean((0, 1, 2, 3))])
+
+    pull = jax.random.normal(jax.random.key(1), (2, 6))
+    ours, expected = (
+        jax.grad(lambda x, f=f: (jnp.stack(list(f(x))) * pull).sum())(image())
+        for f in (moments, plain)
+    )
+    np.testing.assert_allclose(ours, expected, atol=1e-6)

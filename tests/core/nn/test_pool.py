@@ -22,6 +22,35 @@ def test_max_pool_equals_a_reduce_window_in_value_and_gradient(shape, window):
     np.testing.assert_array_equal(pull_back(grad)[0], pull_back_expected(grad)[0])
 
 
+@pytest.mark.parametrize(
+    ("shape", "window", "stride", "padding"),
+    [
+        ((2, 8, 6, 3), 3, 2, 1),
+        ((1, 7, 5, 2), 3, 2, 1),
+        ((1, 1, 2, 2), 3, 2, 1),
+        ((1, 6, 7, 5, 2), 3, 1, 1),
+        ((1, 7, 8, 2), 2, 3, 0),
+    ],
+)
+def test_overlapping_max_pool_equals_a_reduce_window(shape, window, stride, padding):
+    image = jax.random.normal(jax.random.key(0), shape) - 3  # padding with zeros would win
+    axes = len(shape) - 2
+    sizes, strides = (1, *(window,) * axes, 1), (1, *(stride,) * axes, 1)
+    pads = ((0, 0), *((padding, padding),) * axes, (0, 0))
+
+    def reference(image):
+        return lax.reduce_window(image, -jnp.inf, lax.max, sizes, strides, pads)
+
+    def ours(image):
+        return max_pool(image, window=window, stride=stride, padding=padding)
+
+    value, pull_back = jax.vjp(ours, image)
+    expected, pull_back_expected = jax.vjp(reference, image)
+    np.testing.assert_array_equal(value, expected)
+    grad = jax.random.normal(jax.random.key(1), expected.shape)
+    np.testing.assert_allclose(pull_back(grad)[0], pull_back_expected(grad)[0], rtol=1e-6)
+
+
 def test_max_pool_gradient_is_shared_by_equal_voxels():
     grad = jax.grad(lambda x: max_pool(x).sum())(jnp.zeros((1, 2, 2, 2, 1)))
     np.testing.assert_array_equal(grad, np.full((1, 2, 2, 2, 1), 1 / 8))

@@ -1,0 +1,146 @@
+"""ResNet and ResNeXt, channel last, layer by layer as torchvision has them."""
+
+from typing import Literal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from flax.typing import Dtype
+from jaxtyping import Array, Float
+
+from core import check
+from core.nn.blocks import Conv
+from core.nn.init import he_normal_fan_out, symmetric_uniform, uniform_fan_in
+from core.nn.norm import BatchNorm
+from core.nn.pool import max_pool
+
+BlockKind = Literal["basic", "bottleneck"]
+EXPANSION = {"basic": 1, "bottleneck": 4}
+"""Output channels of a block over the base width of its stage."""
+
+
+class ResNet(nn.Module):
+    """Stem and stages of residual blocks; stage k has base width `width` · 2^(k - 1).
+
+    ResNet-18 and -34 are `basic` with (2, 2, 2, 2) and (3, 4, 6, 3) blocks; ResNeXt-101 is
+    `bottleneck` with (3, 4, 23, 3), and 32x4d means 32 groups of 4 channels in the first stage.
+
+    Args:
+      block: two 3 × 3 convolutions, or a grouped 3 × 3 between two 1 × 1.
+      blocks: per stage; every stage but the first halves the grid.
+      width: channels of the stem.
+      groups: of the 3 × 3 convolution of a bottleneck.
+      group_width: channels of a group in the first stage, doubled at each.
+
+    Source: He et al. 2016, Table 1; Xie et al. 2017, Table 1 and Fig. 3c.
+    """
+
+    block: BlockKind
+    blocks: tuple[int, ...]
+    width: int = 64
+    groups: int = 1
+    group_width: int = 64
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, image: Float[Array, "n h w c"], *, train: bool
+    ) -> tuple[Float[Array, "n ..."], ...]:
+        """Outputs of the stem at 1/2 of the image and of the stages at 1/4, 1/8, 1/16 and so on."""
+        check.rank("image", image, 4)
+        x = ConvNorm(self.width, size=7, stride=2, dtype=self.dtype, name="stem")(
+            image, train=train
+        )
+        outputs = [jax.nn.relu(x)]
+        x = max_pool(outputs[0], window=3, stride=2, padding=1)
+        for stage, num_blocks in enumerate(self.blocks):
+            for number in range(num_blocks):
+                x = Block(
+                    self.block,
+                    self.width * 2**stage,
+                    stride=2 if stage > 0 and number == 0 else 1,
+                    groups=self.groups,
+                    group_width=self.group_width * 2**stage,
+                    dtype=self.dtype,
+                    name=f"layer{stage + 1}_{number}",
+                )(x, train=train)
+            outputs.append(x)
+        return tuple(outputs)
+
+
+class Block(nn.Module):
+    """Residual block: relu(branch(x) + shortcut(x)); the 3 × 3 (the first of two) has the stride.
+
+    The shortcut is the identity, or where shapes differ a 1 × 1 convolution and a norm.
+    """
+
+    kind: BlockKind
+    width: int
+    stride: int
+    groups: int = 1
+    group_width: int = 64
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "n h w i"], *, train: bool) -> Float[Array, "n p q o"]:
+        """Add the branch to the shortcut."""
+
+        def layer(name: str, x: jax.Array, features: int, **options: int) -> jax.Array:
+            return ConvNorm(features, **options, dtype=self.dtype, name=name)(x, train=train)
+
+        features = self.width * EXPANSION[self.kind]
+        if self.kind == "basic":
+            y = jax.nn.relu(layer("conv1", x, features, size=3, stride=self.stride))
+            y = layer("conv2", y, features, size=3)
+        else:
+            inner = self.groups * self.group_width
+            y = jax.nn.relu(layer("conv1", x, inner, size=1))
+            y = layer("conv2", y, inner, size=3, stride=self.stride, groups=self.groups)
+            y = layer("conv3", jax.nn.relu(y), features, size=1)
+        if self.stride != 1 or x.shape[-1] != features:
+            x = layer("shortcut", x, features, size=1, stride=self.stride)
+        return jax.nn.relu(y + x)
+
+
+class ConvNorm(nn.Module):
+    """A convolution without bias that keeps the grid or divides it by `stride`; batch norm."""
+
+    features: int
+    size: int
+    stride: int = 1
+    groups: int = 1
+    dtype: Dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "n h w i"], *, train: bool) -> Float[Array, "n p q o"]:
+        """Convolve and normalize."""
+        x = Conv(
+            self.features,
+            (self.size, self.size),
+            padding=self.size // 2,
+            stride=self.stride,
+            groups=self.groups,
+            use_bias=False,
+            kernel_init=he_normal_fan_out,
+            dtype=self.dtype,
+            name="conv",
+        )(x)
+        return BatchNorm(name="norm")(x, train=train)
+
+
+class Classifier(nn.Module):
+    """Global mean of a trunk's last output, dropout, one linear layer to logits in float32."""
+
+    trunk: ResNet
+    num_classes: int
+    dropout: float = 0.0
+
+    @nn.compact
+    def __call__(self, image: Float[Array, "n h w c"], *, train: bool) -> Float[Array, "n k"]:
+        """Logits; in training with dropout the random stream `dropout` is needed."""
+        x = self.trunk(image, train=train)[-1].astype(jnp.float32).mean((1, 2))
+        x = nn.Dropout(self.dropout, deterministic=not train)(x)
+        bias_init = symmetric_uniform(x.shape[-1] ** -0.5)
+        return nn.Dense(
+            self.num_classes, kernel_init=uniform_fan_in, bias_init=bias_init, name="fc"
+        )(x)

@@ -1,0 +1,74 @@
+"""The networks behind two pure functions, `init` and `apply`."""
+
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from core import check
+from core.types import Key, ModelState, Params, Variables
+from eusdaf.config import ModelConfig
+from eusdaf.model.daf import STAGES, DAFNet
+from eusdaf.model.unets import UNet
+
+
+class Outputs(NamedTuple):
+    """Logits at the size of the image: the answer, and every map that has a loss of its own."""
+
+    logits: Float[Array, "n h w 1"]
+    """Their sigmoid is the probability of a lesion; for DAF-Net the mean of the four SIs."""
+    side_logits: tuple[Float[Array, "n h w 1"], ...]
+    """Of DAF-Net the four SLFs, then the four SIs, stages 1 to 4; of a U-Net the one output."""
+
+
+def init(cfg: ModelConfig, key: Key, shape: tuple[int, ...]) -> Variables:
+    """Draw parameters and fresh batch-norm statistics.
+
+    Args:
+      cfg: the network.
+      key: used once.
+      shape: of a batch of images, (n, h, w, c); traced, not computed on.
+
+    Returns:
+      {"params": …, "batch_stats": …}.
+    """
+    return _network(cfg).lazy_init(key, jax.ShapeDtypeStruct(shape, jnp.float32), train=True)
+
+
+def apply(
+    cfg: ModelConfig,
+    params: Params,
+    model_state: ModelState,
+    image: Float[Array, "n h w c"],
+    *,
+    train: bool = False,
+) -> tuple[Outputs, ModelState]:
+    """Logits of a batch of images, and the batch-norm statistics after it.
+
+    Args:
+      cfg: the network.
+      params: as `init` gives them.
+      model_state: {"batch_stats": …}.
+      image: normalized intensities; for the U-Nets each spatial size is divisible by 16.
+      train: use batch statistics and move the running ones.
+
+    Returns:
+      Outputs in float32, and the model state (unchanged in evaluation).
+
+    Raises:
+      ValueError: not a batch of images, or sizes that four poolings do not divide.
+    """
+    check.rank("image", image, 4)
+    variables, network = {"params": params, **model_state}, _network(cfg)
+    if train:
+        maps, model_state = network.apply(variables, image, train=True, mutable=list(model_state))
+    else:
+        maps = network.apply(variables, image, train=False)
+    answers = maps[-len(STAGES) :] if cfg.network == "daf" else maps
+    return Outputs(sum(answers[1:], start=answers[0]) / len(answers), maps), model_state
+
+
+def _network(cfg: ModelConfig) -> nn.Module:
+    return DAFNet(cfg) if cfg.network == "daf" else UNet(cfg)

@@ -1,0 +1,143 @@
+"""Weights from elsewhere: an ImageNet encoder, or a whole DAF-Net in its authors' naming."""
+
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from core.errors import InputError
+from core.nn import torch_weights
+from core.nn.torch_weights import ModulePath, torchvision_resnet
+
+T = TypeVar("T")
+
+HEADS = ("fc.", "last_linear.", "classifier.", "10.")
+"""Prefixes of the ImageNet classifiers behind the trunk; "10." in a flat sequence of layers."""
+
+IN_SEQUENCE = {
+    ("conv1", "conv"): "0.0.0.0",
+    ("conv1", "norm"): "0.0.0.1",
+    ("conv2", "conv"): "0.0.0.3",
+    ("conv2", "norm"): "0.0.0.4",
+    ("conv3", "conv"): "0.0.1",
+    ("conv3", "norm"): "0.0.2",
+    ("shortcut", "conv"): "0.1.0",
+    ("shortcut", "norm"): "0.1.1",
+}
+"""Places inside a block in networks that were converted from the official Torch release."""
+
+
+def load_encoder(variables: Mapping[str, Any], path: str | Path) -> dict[str, Any]:
+    """Variables of a DAF-Net with the encoder of a file.
+
+    Args:
+      variables: of `eusdaf.model.init`; the decoder's are kept.
+      path: a ResNeXt as torchvision or timm name it (32x8d, 64x4d, 32x4d), as a sequence of layers
+        like the official release of 32x4d, or the encoder inside a DAF checkpoint.
+
+    Returns:
+      {"params": …, "batch_stats": …}.
+
+    Raises:
+      InputError: an unreadable file, or tensors missing, left over or of another shape.
+    """
+    tensors = torch_weights.read(path)
+    if any(name.startswith("resnext.") for name in tensors):
+        tensors = _below("resnext.", tensors)
+    tensors = {name: t for name, t in tensors.items() if not name.startswith(HEADS)}
+    encoder = {collection: tree["encoder"] for collection, tree in _encoders(variables, path)}
+    loaded = torch_weights.fill(encoder, tensors, encoder_names(tensors, path), path=path)
+    return {
+        collection: {**tree, "encoder": loaded[collection]}
+        for collection, tree in variables.items()
+    }
+
+
+def load_daf(variables: Mapping[str, Any], path: str | Path) -> dict[str, Any]:
+    """Variables of a whole DAF-Net of a file in the naming of the network's authors.
+
+    Args:
+      variables: of `eusdaf.model.init`; tell the shapes wanted.
+      path: a checkpoint with `resnext.…`, `down1.0.…`, `fuse1.0.…`, `predict1_2.…`.
+
+    Returns:
+      {"params": …, "batch_stats": …}.
+
+    Raises:
+      InputError: an unreadable file, or tensors missing, left over or of another shape.
+    """
+    tensors = torch_weights.read(path)
+    return torch_weights.fill(variables, tensors, daf_names(tensors, path), path=path)
+
+
+def daf_names(
+    tensors: Collection[str], path: str | Path | None = None
+) -> Callable[[ModulePath], str]:
+    """Names of all modules of a DAF-Net whose encoder is named as in `tensors`."""
+    encoder_name = encoder_names(_below("resnext.", dict.fromkeys(tensors)), path)
+
+    def name_of(module: ModulePath) -> str:
+        if module[0] == "encoder":
+            return f"resnext.{encoder_name(module[1:])}"
+        return decoder_name(module)
+
+    return name_of
+
+
+def decoder_name(module: ModulePath) -> str:
+    """The authors' name of a decoder module: ("refine2_1", "norm") → "refine2.1"."""
+    layer, *kind = module
+    if layer.startswith("predict"):
+        return layer
+    # The last convolution of an attention stands alone.
+    place = {"conv": 0, "norm": 1, "prelu": 2}[kind[0]] if kind else 0
+    if layer.startswith("down"):
+        return f"{layer}.{place}"
+    # Three layers of convolution, norm and PReLU in one sequence.
+    name, number = layer.split("_")
+    return f"{name}.{3 * (int(number) - 1) + place}"
+
+
+def encoder_names(
+    tensors: Collection[str], path: str | Path | None = None
+) -> Callable[[ModulePath], str]:
+    """Names of the encoder's modules in the layout that the names of `tensors` tell.
+
+    Raises:
+      InputError: a layout that is not known.
+    """
+    stages = ["layer1.", "layer2.", "layer3.", "layer4."]
+    if "conv1.weight" in tensors:
+        stem = {"conv": "conv1", "norm": "bn1"}
+    elif "layer0.0.weight" in tensors:
+        # The first stage stands behind the pooling, which has no weights.
+        stem, stages[0] = {"conv": "layer0.0", "norm": "layer0.1"}, "layer1.1."
+    elif any(f"{prefix}0.weight" in tensors for prefix in ("", "features.")):
+        prefix = "" if "0.weight" in tensors else "features."
+        stem = {"conv": f"{prefix}0", "norm": f"{prefix}1"}
+        stages = [f"{prefix}{place}." for place in range(4, 8)]
+    else:
+        raise InputError(
+            "no ResNeXt encoder: neither conv1.weight, layer0.0.weight, 0.weight nor "
+            "features.0.weight is there",
+            path=path,
+        )
+    named = any(".conv2." in name for name in tensors)
+
+    def name_of(module: ModulePath) -> str:
+        if module[0] == "stem":
+            return stem[module[1]]
+        stage, number = module[0].removeprefix("layer").split("_")
+        within = torchvision_resnet(module).split(".", 2)[2] if named else IN_SEQUENCE[module[1:]]
+        return f"{stages[int(stage) - 1]}{number}.{within}"
+
+    return name_of
+
+
+def _below(prefix: str, tensors: dict[str, T]) -> dict[str, T]:
+    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+
+
+def _encoders(variables: Mapping[str, Any], path: str | Path) -> list[tuple[str, Any]]:
+    if any("encoder" not in tree for tree in variables.values()):
+        raise InputError("weights of an encoder fit DAF-Net only; U-Nets have none", path=path)
+    return list(variables.items())

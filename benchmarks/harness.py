@@ -17,7 +17,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from core.records import write_json
+from core.records import read_json, write_json
 from core.report import manifest
 
 RESULTS = Path(__file__).parent / "results"
@@ -143,9 +143,11 @@ def peer_module(name: str) -> ModuleType:
 
 
 def save(name: str, rows: list[Row]) -> None:
-    """Write rows to benchmarks/results/NAME.json."""
+    """Put rows into benchmarks/results/NAME.json in place of those of the same name and device."""
+    path, new = RESULTS / f"{name}.json", {(row["name"], row["device"]) for row in rows}
+    before = read_json(path) if path.is_file() else []
     RESULTS.mkdir(exist_ok=True)
-    write_json(RESULTS / f"{name}.json", rows)
+    write_json(path, [row for row in before if (row["name"], row["device"]) not in new] + rows)
 
 
 def _status_bytes(field: str) -> int:

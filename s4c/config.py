@@ -82,6 +82,9 @@ class DataConfig:
     foreground: float = 0.5
     """Share of `scan` patches centred on a pancreas voxel (Not stated: the pancreas fills about
     1 % of a scan, so uniform starts waste most steps; 0 samples uniformly)"""
+    symmetries: Literal["cube", "none"] = "cube"
+    """Patches are turned by one of the cube's 48 symmetries: flips, and rotations by 90°, 180° and
+    270° over three axes (Sec. 2.2)"""
     roi_margin: int = 32
     """Voxels around the smallest box of the pancreas (Sec. 2.2)"""
     type_fraction: float = 0.05
@@ -92,6 +95,7 @@ class DataConfig:
         check.divisible("patch", (self.patch,), 8, "three poolings")
         check.positive("batch", self.batch)
         check.one_of("sampling", self.sampling, ("scan", "roi"))
+        check.one_of("symmetries", self.symmetries, ("cube", "none"))
         check.fraction("foreground", self.foreground)
         check.fraction("type_fraction", self.type_fraction)
 

@@ -5,6 +5,7 @@ Every example of a run has a number and a generator of its own: a batch is a pur
 """
 
 from collections.abc import Callable, Sequence
+from math import floor
 from typing import NamedTuple
 
 import numpy as np
@@ -102,9 +103,9 @@ Example = tuple[np.ndarray, np.ndarray]
 
 
 def _draw_from_scan(cohort: Cohort, cfg: DataConfig, number: int, random: Generator) -> Example:
-    """A patch anywhere in a scan; the first ones of a batch lie around a pancreas voxel."""
+    """A patch anywhere in a scan; a fixed share, spread evenly, lies around a pancreas voxel."""
     patch = (cfg.patch,) * 3
-    if number % cfg.batch < round(cfg.foreground * cfg.batch):
+    if floor((number + 1) * cfg.foreground) > floor(number * cfg.foreground):
         case = _choose(cohort.with_pancreas, random)
         voxel = _choose(case.pancreas_voxels, random)
         return cut(case, patches.centered_start(voxel, case.label.shape, patch), cfg.patch)

@@ -14,10 +14,10 @@ from s4c.config import Config
 def loss(
     cfg: Config, params: Params, model_state: ModelState, batch: Batch, key: Key
 ) -> tuple[Scalar, tuple[ModelState, Metrics]]:
-    """Main cross-entropy plus weighted auxiliary ones, on patches turned by a random symmetry.
+    """Main cross-entropy plus weighted auxiliary ones, on augmented patches.
 
     Args:
-      cfg: network and loss weights.
+      cfg: network, augmentation and loss weights.
       params: trainable arrays.
       model_state: batch-norm statistics.
       batch: `image` (n, d, h, w, 1) normalised, `label` (n, d, h, w) ids.
@@ -26,9 +26,10 @@ def loss(
     Returns:
       Scalar loss, and (new model_state, metrics `loss`, `loss_main`).
     """
-    keys = jax.random.split(stream(key, "augment"), batch["label"].shape[0])
-    # Sec. 2.2: flips and rotations by 90°, 180°, 270° over three axes, that is, the 48 symmetries.
-    image, label = jax.vmap(cube_symmetry)(keys, batch["image"], batch["label"])
+    image, label = batch["image"], batch["label"]
+    if cfg.data.symmetries == "cube":
+        keys = jax.random.split(stream(key, "augment"), label.shape[0])
+        image, label = jax.vmap(cube_symmetry)(keys, image, label)
     outputs, model_state = model.apply(cfg.model, params, model_state, image, train=True)
 
     def entropy(logits: jax.Array) -> Scalar:

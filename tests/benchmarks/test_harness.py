@@ -41,10 +41,19 @@ def test_agreement_is_relative_to_the_largest_value():
     assert not harness.agree([1000.0, 0.0], [1000.0, 0.2])
 
 
-def test_rows_are_saved_as_json(tmp_path, monkeypatch):
+def test_rows_take_the_place_of_their_namesakes_on_the_same_device(tmp_path, monkeypatch):
     monkeypatch.setattr(harness, "RESULTS", tmp_path / "results")
-    harness.save("name", [{"ratio": float("nan")}])
-    assert json.loads((tmp_path / "results" / "name.json").read_text()) == [{"ratio": None}]
+
+    def row(name, ratio, device="cpu"):
+        return {"name": name, "device": device, "ratio": ratio}
+
+    harness.save("file", [row("a", 1.0), row("b", 2.0), row("a", 3.0, device="gpu")])
+    harness.save("file", [row("a", float("nan"))])
+    assert json.loads((tmp_path / "results" / "file.json").read_text()) == [
+        row("b", 2.0),
+        row("a", 3.0, device="gpu"),
+        row("a", None),
+    ]
 
 
 def test_a_missing_peer_is_one_line_and_status_2(monkeypatch, capsys):

@@ -21,9 +21,9 @@ from core.datasets.image_case import ImageDataset
 from core.io.images import read_frames, source_of
 
 HASH_SIZE = 16
-# Of 256 bits. Copies that were cropped, scaled or annotated anew differ in up to a fifth of them,
-# pictures of different places in a quarter or more; unrelated ones differ in about half.
-MAX_DISTANCE = 56
+# Copies that were cropped, scaled or annotated anew differ in less than this share of the bits in
+# which unrelated images differ; pictures of neighboring places differ in more.
+MAX_SHARE = 0.44
 
 
 def difference_hash(
@@ -43,25 +43,37 @@ def difference_hash(
     return (values[:, 1:] > values[:, :-1]).ravel()
 
 
-def near_pairs(hashes: Bool[np.ndarray, "n b"], *, max_distance: int) -> list[tuple[int, int]]:
-    """Pairs (i < j) of hashes that differ in at most `max_distance` bits."""
+def expected_distance(hashes: Bool[np.ndarray, "n b"]) -> float:
+    """Number of bits in which two unrelated images of a set differ: Σ 2 p (1 − p).
+
+    p is how often a bit is set, by the rule of succession (k + 1) / (n + 2). So what all images
+    share, such as the fan of one machine on black, tells nothing about a pair.
+    """
+    often = (hashes.sum(axis=0) + 1) / (len(hashes) + 2)
+    return float(np.sum(2 * often * (1 - often)))
+
+
+def near_pairs(hashes: Bool[np.ndarray, "n b"], *, max_share: float) -> list[tuple[int, int]]:
+    """Pairs (i < j) of hashes that differ in at most `max_share` of the expected distance."""
     signs = hashes.astype(np.float32) * 2 - 1
+    limit = max_share * expected_distance(hashes)
     pairs = []
     for i, row in enumerate(signs):
         # Equal bits less different ones is the number of bits less twice the distance.
         distance = (signs.shape[1] - signs[i + 1 :] @ row) / 2
-        pairs += [(i, i + 1 + int(j)) for j in np.flatnonzero(distance <= max_distance)]
+        pairs += [(i, i + 1 + int(j)) for j in np.flatnonzero(distance <= limit)]
     return pairs
 
 
 def keep_duplicates_together(
-    dataset: ImageDataset, *, max_distance: int = MAX_DISTANCE
+    dataset: ImageDataset, *, max_share: float = MAX_SHARE
 ) -> ImageDataset:
     """Make one patient of all patients who share a near-duplicate image, also over several steps.
 
     Args:
       dataset: images, whose patients may be known or not.
-      max_distance: bits of 256 in which two near-duplicates differ at most.
+      max_share: of the bits in which unrelated images of the set differ, near-duplicates differ
+        in no more than this.
 
     Returns:
       The same images; the patient of each is the first, in the order of the images, of those that
@@ -72,7 +84,7 @@ def keep_duplicates_together(
     """
     with ThreadPoolExecutor() as pool:
         hashes = np.stack(list(pool.map(_hash, (case.image for case in dataset.cases))))
-    links = near_pairs(hashes, max_distance=max_distance)
+    links = near_pairs(hashes, max_share=max_share)
     first: dict[str, int] = {}
     links += [(first.setdefault(c.patient, i), i) for i, c in enumerate(dataset.cases)]
     groups = _connected(links, len(dataset.cases))

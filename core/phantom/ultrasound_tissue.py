@@ -1,4 +1,4 @@
-"""Painting a patient's anatomy onto the lines of an ultrasound array, from the back to the front."""
+"""Painting an anatomy onto the lines of an ultrasound array, from the back to the front."""
 
 from typing import Protocol
 

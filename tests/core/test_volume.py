@@ -5,6 +5,8 @@ from hypothesis import strategies as st
 
 from core.volume import (
     CANONICAL_DIRECTION,
+    LUMA,
+    Frame,
     Volume,
     canonical,
     from_affine_lps,
@@ -145,3 +147,31 @@ def test_an_affine_without_three_axes_is_refused(value):
     affine[:, 1] = value
     with pytest.raises(ValueError, match="zero or non-finite axis"):
         from_affine_lps(ARRAY, affine)
+
+
+def test_a_frame_is_gray_or_rgb_and_knows_its_size():
+    gray = np.arange(6, dtype=np.uint8).reshape(2, 3)
+    frame = Frame(gray)
+    assert (frame.shape, frame.spacing_mm, frame.time_s) == ((2, 3), None, None)
+    assert frame.gray() is gray
+    np.testing.assert_array_equal(frame.rgb(), np.stack([gray] * 3, -1))
+    np.testing.assert_array_equal(Frame(frame.rgb()).gray(), gray)
+
+
+def test_brightness_is_the_luma_of_the_colors():
+    colors = np.eye(3, dtype=np.uint8)[None] * np.uint8(255)
+    np.testing.assert_array_equal(Frame(colors).gray()[0], np.rint(255 * np.array(LUMA)))
+
+
+@pytest.mark.parametrize(
+    ("array", "spacing", "message"),
+    [
+        (np.zeros((2, 2), np.uint16), None, "a frame has uint8 pixels; got uint16"),
+        (np.zeros((2, 2, 4), np.uint8), None, r"\(H, W\) or \(H, W, 3\); got shape \(2, 2, 4\)"),
+        (np.zeros(2, np.uint8), None, r"got shape \(2,\)"),
+        (np.zeros((2, 2), np.uint8), (0.0, 1.0), "spacing_mm must be positive"),
+    ],
+)
+def test_what_is_no_frame_is_refused(array, spacing, message):
+    with pytest.raises(ValueError, match=message):
+        Frame(array, spacing)

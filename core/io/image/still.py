@@ -13,7 +13,7 @@ from core.io.image.depth import bits_needed, to_uint8
 from core.io.stand_in import START_BYTES, refuse_stand_in
 from core.volume import Frame
 
-FORMATS = ("PNG", "JPEG", "MPO", "TIFF", "BMP", "GIF", "WEBP")
+FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP")
 ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp")
 DEEP_MODES = ("I", "I;16", "I;16L", "I;16B", "I;16N", "F")
 # Above this a file of pictures claims more pixels than any ultrasound machine makes.

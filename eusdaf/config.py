@@ -3,10 +3,11 @@
 Addresses name the paper (Cancers 2022) unless they say Ref.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from core import check
+from core.train.config import RunConfig
 
 
 @dataclass(frozen=True)
@@ -49,3 +50,175 @@ class ModelConfig:
         check.one_of("upsampling", self.upsampling, ("half_pixel", "align_corners"))
         check.one_of("decoder_init", self.decoder_init, ("default", "uniform01"))
         check.one_of("dtype", self.dtype, ("float32", "bfloat16"))
+
+
+@dataclass(frozen=True)
+class SplitConfig:
+    """Cross-validation by patient."""
+
+    num_folds: int = 5
+    """Folds; images of a patient stay together (Sec. 2.3)"""
+    seed: int = 0
+    """Of the shuffle (Not stated: any)"""
+
+    def __post_init__(self) -> None:
+        if self.num_folds < 2:
+            raise ValueError(f"num_folds must be at least 2; got {self.num_folds}")
+
+
+@dataclass(frozen=True)
+class PrepareConfig:
+    """From a file to a picture that a network can read."""
+
+    size: int = 256
+    """Rows and columns that every picture is resized to (Sec. 2.3)"""
+
+    def __post_init__(self) -> None:
+        check.divisible("size", (self.size,), 32, "five halvings")
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """From prepared pictures to the batches of a step."""
+
+    batch: int = 32
+    """Pictures per step, over all devices (Sec. 2.4)"""
+    lesions_only: bool = False
+    """Leave out training pictures whose mask is empty (Not stated: the paper has none of those)"""
+
+    def __post_init__(self) -> None:
+        check.positive("batch", self.batch)
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """Random rotation, scale, flip and elastic deformation of every training picture."""
+
+    degrees: tuple[float, ...] = (-5.0, -2.5, 0.0, 2.5, 5.0)
+    """Angles to draw from (Sec. 2.3)"""
+    scales: tuple[float, ...] = (0.9, 1.0, 1.1)
+    """Factors to draw from (Sec. 2.3)"""
+    flip: bool = True
+    """Mirror left and right, in half of the draws (Sec. 2.3)"""
+    elastic: Literal["simard", "literal", "none"] = "simard"
+    """Scale the filtered field to its reach, or filter a field of that reach (Not stated: the
+    literal order of Sec. 2.3 leaves a displacement of 0.016 pixels, that is none)"""
+    reach_px: float = 2.048
+    """Reach of the elastic displacement at 256 × 256 (Sec. 2.3)"""
+    sigma_px: float = 20.48
+    """Standard deviation of the Gaussian filter at 256 × 256 (Sec. 2.3)"""
+
+    def __post_init__(self) -> None:
+        for scale in self.scales:
+            check.positive("a scale", scale)
+        check.one_of("elastic", self.elastic, ("simard", "literal", "none"))
+        check.positive("sigma_px", self.sigma_px)
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Sum of the Dice losses of all maps: eight for DAF-Net, one for a U-Net (Eq. 2)."""
+
+    smooth: float = 1.0
+    """Smooth factor of the Dice loss (Eq. 1)"""
+
+    def __post_init__(self) -> None:
+        check.positive("smooth", self.smooth)
+
+
+@dataclass(frozen=True)
+class OptimConfig:
+    """The optimizer, and a learning rate that falls in steps."""
+
+    algorithm: Literal["sgd", "adam"] = "sgd"
+    """Stochastic gradient descent with momentum (Sec. 2.4), or Adam"""
+    learning_rate: float = 0.007
+    """At the first epoch (Sec. 2.4)"""
+    drop_epochs: tuple[int, ...] = (5, 20)
+    """Epochs, the first is 1, at whose start the rate falls (Sec. 2.4)"""
+    drop_factor: float = 0.02
+    """What it is multiplied with (Sec. 2.4)"""
+    momentum: float = 0.9
+    """Of gradient descent (Sec. 2.4)"""
+    weight_decay: float = 0.01
+    """Added to the gradient, times the parameter (Sec. 2.4)"""
+    decay_biases: bool = True
+    """Whether biases, norms and slopes decay too (Not stated: "a weight decay"; the code of the
+    cited DAF network spares biases)"""
+
+    def __post_init__(self) -> None:
+        check.one_of("algorithm", self.algorithm, ("sgd", "adam"))
+        check.positive("learning_rate", self.learning_rate)
+        check.positive("drop_factor", self.drop_factor)
+        check.fraction("momentum", self.momentum)
+        if any(epoch < 1 for epoch in self.drop_epochs):
+            raise ValueError(f"drop_epochs count from 1; got {self.drop_epochs}")
+
+
+@dataclass(frozen=True)
+class InferConfig:
+    """From probabilities to a mask."""
+
+    threshold: float = 0.5
+    """Probability from which a pixel is tumor (Not stated: the middle)"""
+    batch: int = 8
+    """Pictures per device at a time (Not stated: bounds the memory, changes no result)"""
+
+    def __post_init__(self) -> None:
+        check.fraction("threshold", self.threshold)
+        check.positive("batch", self.batch)
+
+
+@dataclass(frozen=True)
+class Config:
+    """One network: how it is trained and how it is asked."""
+
+    run: RunConfig = field(
+        default_factory=lambda: RunConfig(epochs=50, log_every=10, checkpoint_every=100)
+    )
+    """Epochs, seed, logging and checkpoints (Sec. 2.4: 50 epochs)"""
+    split: SplitConfig = field(default_factory=SplitConfig)
+    """Cross-validation (Sec. 2.3)"""
+    prepare: PrepareConfig = field(default_factory=PrepareConfig)
+    """Size of the pictures (Sec. 2.3)"""
+    data: DataConfig = field(default_factory=DataConfig)
+    """Batches (Sec. 2.4)"""
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    """Augmentation (Sec. 2.3)"""
+    model: ModelConfig = field(default_factory=ModelConfig)
+    """Network (Fig. 2)"""
+    loss: LossConfig = field(default_factory=LossConfig)
+    """Loss (Eq. 1 and 2)"""
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    """Optimizer (Sec. 2.4)"""
+    infer: InferConfig = field(default_factory=InferConfig)
+    """Masks (Not stated: see the fields)"""
+
+
+_DAF = Config()
+# Each baseline with what suits it best (Sec. 4); the paper does not say what that was.
+_UNET = replace(
+    _DAF,
+    data=DataConfig(batch=16),
+    model=ModelConfig(network="unet"),
+    optim=OptimConfig("adam", learning_rate=1e-4, drop_epochs=(), weight_decay=0.0),
+)
+
+RECIPES = {
+    "daf": _DAF,
+    "daf-32x8d": replace(_DAF, model=ModelConfig(group_width=8)),
+    "unet": _UNET,
+    "attention-unet": replace(_UNET, model=ModelConfig(network="attention-unet")),
+    # Two cores, minutes, no ImageNet weights: a thin network, small pictures, and Adam, since the
+    # paper's learning rates are made for a trained encoder.
+    "tiny": replace(
+        _DAF,
+        run=RunConfig(epochs=30, log_every=10, checkpoint_every=100),
+        prepare=PrepareConfig(size=128),
+        data=DataConfig(batch=8),
+        augment=AugmentConfig(reach_px=1.024, sigma_px=10.24),
+        model=ModelConfig(width=16, blocks=(1, 1, 1, 1), groups=4, group_width=16, features=16),
+        optim=OptimConfig("adam", 2e-3, drop_epochs=(20,), drop_factor=0.1, weight_decay=0.0),
+    ),
+}
+"""Named as in the paper, `daf` with the 32x4d encoder (Sec. 2.4); `tiny` for two CPU cores."""

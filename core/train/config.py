@@ -1,6 +1,6 @@
 """What a training run needs besides the task: how long, and how often to look and to save."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from core import check
 
@@ -9,8 +9,11 @@ from core import check
 class RunConfig:
     """Length and rhythm of a training run."""
 
-    steps: int
-    """Updates of the parameters (Not stated: each recipe sets its paper's number)"""
+    steps: int = 0
+    """Updates of the parameters; 0 where `epochs` says how long (Not stated: each recipe sets its
+    paper's number)"""
+    epochs: int = 0
+    """Passes over the training images; 0 where `steps` says how long (Not stated: as for steps)"""
     seed: int = 0
     """Seed of initialisation, sampling and augmentation (Not stated: any; it makes runs repeat)"""
     log_every: int = 100
@@ -23,8 +26,19 @@ class RunConfig:
     """Steps between evaluations; 0 is at the end only (Not stated: costs time, alters nothing)"""
 
     def __post_init__(self) -> None:
-        for name in ("steps", "log_every", "checkpoint_every", "keep_checkpoints"):
+        for name in ("log_every", "checkpoint_every", "keep_checkpoints"):
             check.positive(f"run.{name}", getattr(self, name))
-        for name in ("seed", "evaluate_every"):
+        for name in ("steps", "epochs", "seed", "evaluate_every"):
             if getattr(self, name) < 0:
                 raise ValueError(f"run.{name} must not be negative; got {getattr(self, name)}")
+        if (self.steps > 0) is (self.epochs > 0):
+            raise ValueError(
+                "one of run.steps and run.epochs must be positive and the other 0; "
+                f"got {self.steps} and {self.epochs}"
+            )
+
+    def in_steps(self, num_examples: int, batch: int) -> "RunConfig":
+        """The same run with its length in steps: epochs · num_examples / batch, rounded up."""
+        if self.steps:
+            return self
+        return replace(self, steps=-(-self.epochs * num_examples // batch), epochs=0)

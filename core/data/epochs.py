@@ -1,0 +1,31 @@
+"""Passes over a data set: each example once per pass, in an order that the seed and the pass decide.
+
+Batches follow each other without a gap: one may hold the last examples of a pass and the first of
+the next, so all batches are full and every example is seen equally often.
+"""
+
+from collections.abc import Callable
+from functools import lru_cache
+
+from core import check
+from core.random import rng
+
+
+def shuffled(num_examples: int, seed: int) -> Callable[[int], int]:
+    """Function from the number of a draw in a run (0, 1, 2, …) to the index of an example.
+
+    Args:
+      num_examples: of the data set; draws k · num_examples … (k + 1) · num_examples − 1 are pass k
+        and hold every index once.
+      seed: another seed, other orders.
+
+    Raises:
+      ValueError: no example.
+    """
+    check.positive("num_examples", num_examples)
+
+    @lru_cache(maxsize=4)  # Threads that work ahead meet two passes at most.
+    def order(number: int) -> list[int]:
+        return rng(seed, number).permutation(num_examples).tolist()
+
+    return lambda draw: order(draw // num_examples)[draw % num_examples]

@@ -1,0 +1,32 @@
+"""Pictures, masks and probability maps at another size, by area-weighted linear interpolation.
+
+Making a picture smaller averages what falls into a pixel (a triangle filter as wide as the new
+pixels), so that speckle does not alias; making it larger interpolates. Size (h, w) both ways: what
+resizing a mask down and up again loses is a line along its border.
+"""
+
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+from PIL import Image
+
+Size = tuple[int, int]
+
+
+def resize_gray(picture: UInt8[np.ndarray, "h w"], size: Size) -> UInt8[np.ndarray, "p q"]:
+    """A gray picture at `size`, (rows, columns)."""
+    if picture.shape == size:
+        return picture
+    return np.asarray(Image.fromarray(picture).resize(size[::-1], Image.Resampling.BILINEAR))
+
+
+def resize_map(values: Float[np.ndarray, "h w"], size: Size) -> Float[np.ndarray, "p q"]:
+    """A map of numbers at `size`, (rows, columns), in float32."""
+    values = np.asarray(values, np.float32)
+    if values.shape == size:
+        return values
+    return np.asarray(Image.fromarray(values).resize(size[::-1], Image.Resampling.BILINEAR))
+
+
+def resize_mask(mask: Bool[np.ndarray, "h w"], size: Size) -> Bool[np.ndarray, "p q"]:
+    """A mask at `size`, (rows, columns): pixels of which it covers at least half."""
+    return mask if mask.shape == size else resize_map(mask, size) >= 0.5

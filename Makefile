@@ -39,6 +39,7 @@ parity: peers
 bench: peers
 	$(BIN)/python -m benchmarks.kernels --peer torch
 	$(BIN)/python -m benchmarks.step s4c --peer torch
+	$(BIN)/python -m benchmarks.step eusdaf --peer torch
 	$(BIN)/python -m benchmarks.case s4c --peer monai
 
 format: install

@@ -8,8 +8,9 @@ LAYOUT = torch.channels_last_3d
 
 
 def to_input(array: np.ndarray) -> torch.Tensor:
-    """(n, d, h, w, c) array as a channels-last tensor (n, c, d, h, w)."""
-    return torch.tensor(array).permute(0, 4, 1, 2, 3).contiguous(memory_format=LAYOUT)
+    """(n, d, h, w, c) or (n, h, w, c) array as a channels-last tensor (n, c, …)."""
+    layout = LAYOUT if array.ndim == 5 else torch.channels_last
+    return torch.tensor(array).movedim(-1, 1).contiguous(memory_format=layout)
 
 
 def kernel(array: np.ndarray, *, transposed: bool) -> torch.Tensor:

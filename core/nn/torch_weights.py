@@ -94,6 +94,17 @@ def fill(
     return tree
 
 
+def export(tree: Mapping[str, Any], name_of: Callable[[ModulePath], str]) -> Tensors:
+    """Inverse of `fill`: the tensors of a tree, in PyTorch's layout and under its names."""
+    found = {}
+    for keys, leaf in _leaves(tree):
+        array = np.asarray(leaf)
+        if keys[-1] == "kernel":
+            array = np.ascontiguousarray(np.moveaxis(array, (-1, -2), (0, 1)))
+        found[_tensor_name(keys, name_of)] = array
+    return found
+
+
 def torchvision_resnet(module: ModulePath) -> str:
     """Name in torchvision's ResNets of a module of `core.nn.resnet`."""
     if module[0] == "stem":
@@ -175,7 +186,7 @@ def _tensor_name(keys: ModulePath, name_of: Callable[[ModulePath], str]) -> str:
 def _our_layout(leaf: str, tensor: np.ndarray) -> np.ndarray:
     """(o, i, k…) → (k…, i, o) for the kernel of a convolution or of a linear layer."""
     if leaf != "kernel" or tensor.ndim < 2:
-        return tensor
+        return tensor  # of a wrong rank: refused with its shape
     return np.ascontiguousarray(np.moveaxis(tensor, (0, 1), (-1, -2)))
 
 

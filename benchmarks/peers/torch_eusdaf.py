@@ -1,0 +1,78 @@
+"""DAF-Net and the U-Nets in PyTorch, channels last, with weights copied from our parameters."""
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.peers.torch_daf import DAF
+from benchmarks.peers.torch_layout import NAME, to_input
+from benchmarks.peers.torch_unets import UNet
+from core.nn import torch_weights
+from core.types import Variables
+from eusdaf import weights
+from eusdaf.config import ModelConfig
+
+__all__ = ["NAME", "Bench", "build", "make", "name_of"]
+
+
+def make(cfg: ModelConfig, *, num_in: int = 3) -> DAF | UNet:
+    """The twin of a network, with PyTorch's own weights."""
+    return DAF(cfg) if cfg.network == "daf" else UNet(cfg, num_in=num_in)
+
+
+def name_of(cfg: ModelConfig) -> Any:
+    """From the path of a module of ours to its name in the twin."""
+    if cfg.network != "daf":
+        return ".".join
+    return weights.daf_names(("resnext.conv1.weight", "resnext.layer1.0.conv2.weight"))
+
+
+def build(cfg: ModelConfig, variables: Variables) -> DAF | UNet:
+    """The twin of our network, holding the same numbers."""
+    twin = make(cfg)
+    state = twin.state_dict()
+    for name, array in torch_weights.export(variables, name_of(cfg)).items():
+        state[name] = torch.tensor(array)
+    twin.load_state_dict(state)
+    return twin.to(memory_format=torch.channels_last)
+
+
+def loss(maps: list[torch.Tensor], mask: torch.Tensor) -> torch.Tensor:
+    """Sum of one Dice loss a map, each averaged over the batch; smooth 1."""
+    total = torch.zeros(())
+    for logits in maps:
+        probs = torch.sigmoid(logits)
+        both, sizes = (probs * mask).sum((1, 2, 3)), (probs + mask).sum((1, 2, 3))
+        total = total + (1 - (2 * both + 1) / (sizes + 1)).mean()
+    return total
+
+
+class Bench:
+    """Forward pass and training step over fixed arrays, to time."""
+
+    def __init__(
+        self, cfg: ModelConfig, variables: Variables, image: np.ndarray, mask: np.ndarray
+    ) -> None:
+        self.num_answers = 4 if cfg.network == "daf" else 1
+        # Two twins, since training moves the weights.
+        self.fixed = build(cfg, variables).eval()
+        self.moving = build(cfg, variables).train()
+        self.optimizer = torch.optim.SGD(
+            self.moving.parameters(), lr=0.007, momentum=0.9, weight_decay=0.01
+        )
+        self.image, self.mask = to_input(image), to_input(mask)
+
+    def forward(self) -> np.ndarray:
+        """Logits in evaluation (n, h, w, 1)."""
+        with torch.inference_mode():
+            maps = self.fixed(self.image)[-self.num_answers :]
+            return (sum(maps[1:], start=maps[0]) / len(maps)).permute(0, 2, 3, 1).numpy()
+
+    def step(self) -> float:
+        """Loss, forward and backward, and one update."""
+        self.optimizer.zero_grad(set_to_none=True)
+        value = loss(self.moving(self.image), self.mask)
+        value.backward()
+        self.optimizer.step()
+        return float(value.detach())

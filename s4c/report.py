@@ -9,7 +9,7 @@ from jaxtyping import UInt8
 
 from core.report import html
 from core.report import overlay as views
-from core.report.overlay import Outline
+from core.report.outline import Outline
 from core.report.table import Badge, Link, Table
 from core.volume import Volume
 from s4c.labels import BACKGROUND, TUMOR

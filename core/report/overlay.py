@@ -5,41 +5,21 @@ left side with the head up; every view has millimeters of equal length on both a
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
-from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
 from core import check
-from core.report.figures import DPI, to_png
+from core.report.canvas import DPI, to_png
+from core.report.outline import SHADOW, Outline, draw_outline, legend
 from core.volume import Volume, orientation
 
 FRAME = "#ffd24a"
-SHADOW = [withStroke(linewidth=2, foreground="black")]
 ZOOM_MARGIN_MM, ZOOM_MIN_MM = 25.0, 80.0
-
-
-@dataclass(frozen=True)
-class Outline:
-    """One object to draw.
-
-    Args:
-      name: in the legend, "tumor, predicted".
-      mask: (D, H, W) on the grid of the image.
-      color: any color matplotlib knows.
-      tinted: solid with a light fill, for predictions; else a dashed line, for annotations.
-    """
-
-    name: str
-    mask: NDArray[np.bool_]
-    color: str
-    tinted: bool
 
 
 class View(NamedTuple):
@@ -105,20 +85,7 @@ def overlay(
     for view in (axial, axial, coronal, sagittal):
         _draw(next(panels), image, outlines, view, window_hu)
     _zoom(figure.axes[0], figure.axes[1], image, focus[axial.index])
-    handles = [
-        Line2D([], [], color=o.color, linewidth=2, linestyle=_dash(o), label=o.name)
-        for o in outlines
-    ]
-    if handles:
-        figure.legend(
-            handles=handles,
-            loc="lower center",
-            ncols=len(handles),
-            frameon=False,
-            fontsize=9,
-            labelcolor="white",
-            borderaxespad=0.1,
-        )
+    legend(figure, outlines)
     return to_png(figure)
 
 
@@ -144,16 +111,8 @@ def _draw(
         interpolation="bilinear",
     )
     for outline in outlines:
-        # A rim of background closes outlines that touch the border of the scan.
-        mask = np.pad(np.take(outline.mask, view.index, axis=view.axis), 1).astype(float)
-        if not mask.any():
-            continue
-        x = (np.arange(mask.shape[1]) - 0.5) * column_mm
-        y = (np.arange(mask.shape[0]) - 0.5) * row_mm
-        if outline.tinted:
-            axes.contourf(x, y, mask, [0.5, 1.5], colors=[outline.color], alpha=0.25)
-        style = {"colors": [outline.color], "linewidths": 1.3, "linestyles": _dash(outline)}
-        axes.contour(x, y, mask, [0.5], **style)
+        mask = np.take(outline.mask, view.index, axis=view.axis)
+        draw_outline(axes, outline, mask, (row_mm, column_mm))
     # Square cells: the shorter side is filled up with black.
     side = max(width, height)
     x_low, y_low = (width - side) / 2, (height - side) / 2
@@ -195,7 +154,3 @@ def _zoom(whole: Axes, close: Axes, image: Volume, focus: NDArray[np.bool_]) -> 
     close.spines[:].set(visible=True, color=FRAME, linewidth=1.5)
     close.plot([x + 0.05 * side, x + 0.05 * side + 20], [y + 0.95 * side] * 2, color="white", lw=2)
     close.text(x + 0.05 * side, y + 0.93 * side, "20 mm", color="white", fontsize=8, va="bottom")
-
-
-def _dash(outline: Outline) -> Literal["solid", "dashed"]:
-    return "solid" if outline.tinted else "dashed"

@@ -5,11 +5,12 @@ from html.parser import HTMLParser
 
 import pytest
 
-from core.report import figures, html
+from core.report import html
+from core.report.learning import learning_curves
 from core.report.table import Badge, Link, Table
 
 EVIL = "<script>alert('&\"')</script>"
-PNG = figures.learning_curves([], ["loss"])
+PNG = learning_curves([], ["loss"])
 VOID = {"meta", "img", "br", "link", "input", "hr"}
 
 

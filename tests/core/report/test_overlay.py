@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from core.io import nifti
-from core.report.overlay import Outline, center, decisive_slice, overlay
+from core.report.outline import Outline
+from core.report.overlay import center, decisive_slice, overlay
 from core.volume import CANONICAL_DIRECTION, Volume, canonical
 
 LIVER, VERTEBRA_L1, PANCREAS = 5, 31, 7  # TotalSegmentator v2

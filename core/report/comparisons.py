@@ -1,0 +1,100 @@
+"""Charts that compare methods or groups of cases, as PNG bytes."""
+
+from collections.abc import Mapping, Sequence
+from itertools import cycle
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import ArrayLike
+
+from core.metrics.classification import OperatingPoint
+from core.report.canvas import BLUE, GREEN, GRID, INK, ORANGE, PURPLE, panels, roc_axes, to_png
+
+RED = "#dc2626"
+
+
+class Roc(NamedTuple):
+    """A curve and the area under it."""
+
+    points: Sequence[OperatingPoint]
+    area: float
+
+
+class Boxes(NamedTuple):
+    """One panel of box plots."""
+
+    title: str
+    groups: Mapping[str, ArrayLike]
+    """Values by name of the group, (n_i,) each; nan is left out."""
+    note: str = ""
+    """Shown under the title, such as a p value."""
+
+
+def rocs(curves: Mapping[str, Roc]) -> bytes:
+    """ROC curves of several methods, the area of each in the legend.
+
+    Args:
+      curves: by name of the method; an undefined (nan) area is left out.
+
+    Returns:
+      PNG.
+
+    Source: Cancers 2022 (EUSDAF), Fig. 5.
+    """
+    figure, axes = roc_axes()
+    # Lines that lie on each other stay visible: each is dashed in its own way.
+    looks = cycle(zip((BLUE, ORANGE, GREEN, PURPLE, INK), ("-", "--", "-.", ":", "-"), strict=True))
+    for (name, curve), (color, dash) in zip(curves.items(), looks, strict=False):
+        alarms = [1 - point.specificity for point in curve.points]
+        found = [point.sensitivity for point in curve.points]
+        label = f"{name}, AUC {curve.area:.3f}" if np.isfinite(curve.area) else name
+        style = {"color": color, "linestyle": dash, "linewidth": 2, "clip_on": False}
+        axes.plot(alarms, found, label=label, zorder=3, **style)
+    if curves:
+        axes.legend(loc="lower right", framealpha=0.92, edgecolor=GRID, fontsize=9)
+    return to_png(figure)
+
+
+def box_plots(plots: Sequence[Boxes], *, limits: tuple[float, float] | None = (0.0, 1.0)) -> bytes:
+    """Panels of box plots: median in red, quartiles, whiskers, outliers as red stars.
+
+    Whiskers end at the least and the largest value within 1.5 interquartile ranges of the box; the
+    number of values stands under each group.
+
+    Args:
+      plots: one panel each.
+      limits: of the vertical axis; None fits it to the values.
+
+    Returns:
+      PNG.
+
+    Source: Cancers 2022 (EUSDAF), Fig. 7.
+    """
+    figure, every = panels(len(plots))
+    for axes, plot in zip(every, plots, strict=True):
+        _draw_boxes(axes, plot)
+        if limits:
+            room = 0.03 * (limits[1] - limits[0])  # for half a star
+            axes.set_ylim(limits[0] - room, limits[1] + room)
+    return to_png(figure)
+
+
+def _draw_boxes(axes: Axes, plot: Boxes) -> None:
+    groups = {name: np.asarray(values, np.float64) for name, values in plot.groups.items()}
+    groups = {name: values[~np.isnan(values)] for name, values in groups.items()}
+    line = {"color": INK, "linewidth": 1.2}
+    if groups:
+        axes.boxplot(
+            list(groups.values()),
+            tick_labels=[f"{name}\nn = {values.size}" for name, values in groups.items()],
+            widths=0.55,
+            boxprops={"color": BLUE, "linewidth": 1.4},
+            whiskerprops={**line, "linestyle": (0, (4, 3))},
+            capprops=line,
+            medianprops={"color": RED, "linewidth": 2},
+            flierprops={"marker": "*", "markersize": 8, "mec": RED, "mfc": RED},
+        )
+    axes.grid(visible=False, axis="x")
+    title = f"{plot.title}\n{plot.note}" if plot.note else plot.title
+    axes.set_title(title, loc="left", fontsize=11, color=INK)

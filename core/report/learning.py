@@ -1,0 +1,86 @@
+"""Learning curves as PNG bytes: of one training, or of the folds of a cross-validation."""
+
+from collections.abc import Mapping, Sequence
+from itertools import cycle
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from core.report.canvas import BLUE, GREEN, INK, MUTED, ORANGE, PURPLE, panels, to_png
+
+Records = Sequence[Mapping[str, Any]]
+"""Lines of a run's metrics.jsonl, each with "step"; other values may be absent."""
+
+
+def learning_curves(records: Records, names: Sequence[str]) -> bytes:
+    """One panel per logged value over the training steps, with its running mean.
+
+    Args:
+      records: of one training.
+      names: values to draw.
+
+    Returns:
+      PNG.
+    """
+    figure, every = panels(len(names))
+    for axes, name in zip(every, names, strict=True):
+        steps, values = _series(records, name)
+        width = _width(values)
+        axes.plot(steps, values, color=BLUE, linewidth=1, alpha=0.3 if width > 1 else 1)
+        if width > 1:
+            label = f"mean of {width} records"
+            axes.plot(*_smooth(steps, values), color=BLUE, linewidth=2, label=label)
+            axes.legend(frameon=False, fontsize=9)
+        _finish(axes, name)
+    return to_png(figure)
+
+
+def fold_curves(folds: Mapping[str, Records], names: Sequence[str]) -> bytes:
+    """One panel per logged value, one line per training: its running mean over the steps.
+
+    Args:
+      folds: records by name, such as "fold 1".
+      names: values to draw.
+
+    Returns:
+      PNG.
+
+    Source: Cancers 2022 (EUSDAF), Fig. 4.
+    """
+    figure, every = panels(len(names))
+    for axes, name in zip(every, names, strict=True):
+        colors = cycle((BLUE, ORANGE, GREEN, PURPLE, INK, MUTED))
+        for (fold, records), color in zip(folds.items(), colors, strict=False):
+            places = _smooth(*_series(records, name))
+            axes.plot(*places, color=color, linewidth=1.6, label=fold)
+        if folds:
+            axes.legend(frameon=False, fontsize=9)
+        _finish(axes, name)
+    return to_png(figure)
+
+
+def _series(records: Records, name: str) -> tuple[np.ndarray, np.ndarray]:
+    pairs = [(r["step"], r[name]) for r in records if r.get(name) is not None]
+    steps, values = np.array(pairs, np.float64).reshape(-1, 2).T
+    return steps, values
+
+
+def _width(values: np.ndarray) -> int:
+    return len(values) // 20 | 1  # odd, so that the mean sits on its middle step
+
+
+def _smooth(steps: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    width = _width(values)
+    if width == 1:
+        return steps, values
+    mean = np.convolve(values, np.full(width, 1 / width), "valid")
+    return steps[width // 2 : -(width // 2)], mean
+
+
+def _finish(axes: Axes, name: str) -> None:
+    axes.set_xlabel("Step")
+    axes.set_title(name.replace("_", " "), loc="left", fontsize=11, color=INK)
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    axes.margins(x=0.01)

@@ -1,0 +1,73 @@
+"""Charts that compare: what they show is where the numbers say."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from core.metrics.classification import OperatingPoint
+from core.report import canvas, comparisons
+from core.report.comparisons import Boxes, Roc, box_plots, rocs
+from core.report.learning import fold_curves
+
+RNG = np.random.default_rng(0)
+CHANCE = [OperatingPoint(np.inf, 0.0, 1.0), OperatingPoint(0.0, 1.0, 0.0)]
+CORNER = [CHANCE[0], OperatingPoint(0.5, 1.0, 1.0), CHANCE[1]]
+STAGES = {"T1": RNG.beta(8, 2, 33), "T2": np.append(RNG.beta(8, 2, 30), np.nan), "T3": []}
+FOLDS = {f"fold {k}": [{"step": i, "loss": 8 / (i + 1) + k} for i in range(100)] for k in range(5)}
+DRAWINGS = {
+    "rocs": lambda: rocs({"DAF-Net": Roc(CORNER, 1.0), "U-Net": Roc(CHANCE, 0.5)}),
+    "no_curve": lambda: rocs({}),
+    "undefined_area": lambda: rocs({"DAF-Net": Roc(CHANCE, np.nan)}),
+    "box_plots": lambda: box_plots([Boxes("DSC", STAGES, "p = 0.98"), Boxes("IoU", STAGES)]),
+    "free_limits": lambda: box_plots([Boxes("HD", {"T1": [3.0, 40.0]})], limits=None),
+    "no_group": lambda: box_plots([Boxes("DSC", {})]),
+    "folds": lambda: fold_curves(FOLDS, ["loss"]),
+    "no_fold": lambda: fold_curves({}, ["loss"]),
+}
+
+
+def _pixels(png):
+    return np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(int)
+
+
+def _places(png, color):
+    """Rows and columns of pixels of exactly this color."""
+    return np.nonzero((_pixels(png) == list(bytes.fromhex(color[1:]))).all(-1))
+
+
+@pytest.mark.parametrize("draw", DRAWINGS.values(), ids=DRAWINGS.keys())
+def test_same_drawing_gives_the_same_bytes_and_is_not_blank(draw):
+    png = draw()
+    assert png == draw()
+    assert _pixels(png).std() > 0
+
+
+def test_the_better_curve_lies_above_the_other():
+    png = DRAWINGS["rocs"]()
+    better, worse = (_places(png, color)[0] for color in (canvas.BLUE, canvas.ORANGE))
+    assert np.median(better) < np.median(worse)
+
+
+def test_outliers_are_red_stars_and_there_are_none_without_outliers():
+    even = np.linspace(0.6, 0.9, 20)
+    red = [
+        _places(box_plots([Boxes("DSC", {"T1": values})]), comparisons.RED)[0]
+        for values in (even, [*even, 0.05])
+    ]
+    # The median is one line; the star lies far below it.
+    assert np.ptp(red[0]) < 10
+    assert np.ptp(red[1]) > 200
+    assert np.median(red[0]) == pytest.approx(np.median(red[1]), abs=20)
+
+
+def test_undefined_values_are_left_out():
+    with_nan, without = {"T2": [0.5, 0.7, np.nan]}, {"T2": [0.5, 0.7]}
+    assert box_plots([Boxes("DSC", with_nan)]) == box_plots([Boxes("DSC", without)])
+
+
+def test_every_fold_has_a_color_of_its_own():
+    png = DRAWINGS["folds"]()
+    for color in (canvas.BLUE, canvas.ORANGE, canvas.GREEN, canvas.PURPLE, canvas.INK):
+        assert _places(png, color)[0].size > 100

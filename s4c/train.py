@@ -17,7 +17,7 @@ from core.data import patches
 from core.data.pipeline import batches
 from core.errors import InputError
 from core.metrics.overlap import dice
-from core.report import figures
+from core.report.learning import learning_curves
 from core.report.manifest import manifest
 from core.train import log, optim
 from core.train.fit import fit
@@ -136,7 +136,7 @@ def _finish(cfg: Config, mesh: Mesh, out: Path) -> None:
     )
     records.write_json(out / "manifest.json", provenance)
     lines = [json.loads(line) for line in metrics.read_text("utf-8").splitlines()]
-    curves = figures.learning_curves(lines, ("loss", "loss_main"))
+    curves = learning_curves(lines, ("loss", "loss_main"))
     atomic.write_bytes(out / "plots" / "loss.png", curves)
 
 

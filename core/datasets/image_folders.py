@@ -10,7 +10,7 @@ Source: Al-Dhabyani et al., Dataset of breast ultrasound images, Data in Brief 2
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from core.datasets.image_files import PARTS, Found, Layout
@@ -20,12 +20,13 @@ from core.io.skipped import Skipped
 
 def pair_folders(pictures: Sequence[Path], root: Path) -> Layout | None:
     """Images and masks in folders beside each other; None where there are no such folders."""
-    folders = {p.parent for p in pictures if p.parent.name.lower() in IMAGE_FOLDERS}
-    if not any(_mask_folders(folder, pictures) for folder in folders):
+    folders = {p.parent for p in pictures}
+    beside = {f: _mask_folders(f, folders) for f in folders if f.name.lower() in IMAGE_FOLDERS}
+    if not any(beside.values()):
         return None
     found, skipped, used = [], [], set()
-    for folder in sorted(folders):
-        masks = _by_stem(p for p in pictures if p.parent in _mask_folders(folder, pictures))
+    for folder, mask_folders in sorted(beside.items()):
+        masks = _by_stem(p for p in pictures if p.parent in mask_folders)
         for image in (p for p in pictures if p.parent == folder):
             own = tuple(masks.get(image.stem, ()))
             used.update((image, *own))
@@ -59,13 +60,12 @@ def pair_suffixes(pictures: Sequence[Path], root: Path) -> Layout | None:
     return Layout("masks beside images", found, skipped)
 
 
-def _mask_folders(images: Path, pictures: Sequence[Path]) -> set[Path]:
+def _mask_folders(images: Path, folders: Iterable[Path]) -> set[Path]:
     """Folders of masks beside a folder of images."""
-    beside = {p.parent for p in pictures if p.parent.parent == images.parent}
-    return {folder for folder in beside if folder.name.lower() in MASK_FOLDERS}
+    return {f for f in folders if f.parent == images.parent and f.name.lower() in MASK_FOLDERS}
 
 
-def _by_stem(masks) -> dict[str, list[Path]]:
+def _by_stem(masks: Iterable[Path]) -> dict[str, list[Path]]:
     """Masks by the name of their image: their own name, or what stands before "_mask"."""
     stems: dict[str, list[Path]] = defaultdict(list)
     for mask in masks:

@@ -1,7 +1,7 @@
 """A data set of images and masks of any known layout, told apart by looking at it."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from core.datasets.case import patient_of
@@ -9,7 +9,7 @@ from core.datasets.iaeus import pair_exams
 from core.datasets.image_case import ImageCase, ImageDataset
 from core.datasets.image_files import Found, Layout, ids_of, part_of, sort_out
 from core.datasets.image_folders import pair_folders, pair_suffixes
-from core.datasets.image_table import find_table, read_table
+from core.datasets.image_table import Rows, find_table, read_table
 from core.errors import InputError
 from core.io.found import files_at, natural, summary
 from core.io.image.mask import Mask, read_mask
@@ -70,39 +70,41 @@ def _dataset(
     root: Path, layout: Layout, skipped: list[Skipped], pattern: str | None
 ) -> ImageDataset:
     found = sorted(layout.found, key=lambda f: natural(f.image))
-    table, rows, unknown = find_table(root), {}, []
-    if table is not None:
-        rows, unknown = read_table(table, [f.image for f in found])
-        skipped = [s for s in skipped if s.path != table]
-    cases = []
-    for case_id, one in zip(ids_of([f.image for f in found], root), found, strict=True):
-        row = rows.get(one.image, {})
-        cases.append(
-            ImageCase(
-                id=case_id,
-                patient=row.get("patient") or one.exam or patient_of(case_id, pattern),
-                image=one.image,
-                masks=one.masks,
-                category=one.category or _named_class(one.image),
-                stage=row.get("stage"),
-                location=row.get("location"),
-                part=part_of(one.image, root),
-            )
-        )
-    absent = [
-        Skipped(root / name, f"in {table.name}, but no usable image") for name in unknown if table
-    ]
+    images, table = [f.image for f in found], find_table(root)
+    rows, unknown = read_table(table, images) if table else ({}, [])
+    absent = [Skipped(root / name, "in the table, but no usable image") for name in unknown]
+    left = [s for s in skipped if s.path != table]
+    ids = ids_of(images, root)
     return ImageDataset(
         name=root.resolve().name,
         root=root,
         layout=layout.name,
-        cases=tuple(cases),
+        cases=tuple(
+            _case(case_id, one, rows.get(one.image, {}), root, pattern)
+            for case_id, one in zip(ids, found, strict=True)
+        ),
         knows_patients=pattern is not None or _all_known(found, rows),
-        skipped=tuple(skipped + layout.skipped + absent),
+        skipped=tuple(left + layout.skipped + absent),
     )
 
 
-def _all_known(found: Sequence[Found], rows: dict) -> bool:
+def _case(
+    case_id: str, one: Found, row: Mapping[str, str], root: Path, pattern: str | None
+) -> ImageCase:
+    """What the table tells comes first, then the folders, then the name."""
+    return ImageCase(
+        id=case_id,
+        patient=row.get("patient") or one.exam or patient_of(case_id, pattern),
+        image=one.image,
+        masks=one.masks,
+        category=one.category or _named_class(one.image),
+        stage=row.get("stage"),
+        location=row.get("location"),
+        part=part_of(one.image, root),
+    )
+
+
+def _all_known(found: Sequence[Found], rows: Rows) -> bool:
     return all(f.exam or rows.get(f.image, {}).get("patient") for f in found)
 
 

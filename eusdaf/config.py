@@ -131,7 +131,7 @@ class OptimConfig:
     """The optimizer, and a learning rate that falls in steps."""
 
     algorithm: Literal["sgd", "adam"] = "sgd"
-    """Stochastic gradient descent with momentum (Sec. 2.4), or Adam"""
+    """Stochastic gradient descent with momentum, or Adam (Sec. 2.4: the former)"""
     learning_rate: float = 0.007
     """At the first epoch (Sec. 2.4)"""
     drop_epochs: tuple[int, ...] = (5, 20)

@@ -15,6 +15,7 @@ from core.metrics.classification import auc, sensitivity, specificity
 from core.metrics.compare import bootstrap_interval, delong_interval, wilson_interval
 from core.metrics.overlap import confusion_counts, dice
 from core.metrics.rows import column, summarize, write_csv
+from core.report.results import read as read_results
 from core.volume import Volume
 from s4c.evaluation_page import evaluation_page
 from s4c.labels import BACKGROUND, TUMOR, lookup
@@ -37,7 +38,7 @@ def evaluate(pred: Path, truth: Path, out: Path) -> dict[str, Any]:
     Raises:
       InputError: no screening in `pred`, or none of its scans is annotated in `truth`.
     """
-    results = read_results(pred)
+    results = read_results(pred, "s4c screen")
     dataset = read_dataset(truth)
     annotated = {_stem(case.images[0]): case for case in dataset.cases}
     matched = [
@@ -59,14 +60,6 @@ def evaluate(pred: Path, truth: Path, out: Path) -> dict[str, Any]:
     write_csv(out / "rows.csv", rows)
     atomic.write_text(out / "report.html", evaluation_page(metrics, results, pred))
     return metrics
-
-
-def read_results(pred: Path) -> dict[str, Any]:
-    """Content of a screening's results.json."""
-    path = pred / "results.json"
-    if not path.is_file():
-        raise InputError("holds no results.json", path=pred, hint="give the --out of s4c screen")
-    return records.read_json(path)
 
 
 def _row(result: Mapping[str, Any], case: Case, dataset: Dataset, pred: Path) -> dict[str, Any]:

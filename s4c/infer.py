@@ -1,19 +1,17 @@
 """Screening new scans with a trained cascade: from files to a decision and a segmentation."""
 
-import itertools
 import logging
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from core import atomic, records, sharding
 from core.config import fingerprint
-from core.errors import InputError, RunError
+from core.io.found import find_all
 from core.io.scans import Scan, find_scans, read_scan, write_segmentation
-from core.io.skipped import Skipped
 from core.preprocess.intensity import window, z_score
+from core.report import results
 from core.report.manifest import manifest
 from core.volume import Volume, canonical
 from s4c.cascade import Segmentation, segment
@@ -23,8 +21,6 @@ from s4c.networks import Cascade, load_cascade
 from s4c.report import overlay, screening_page
 
 logger = logging.getLogger(__name__)
-
-RESULTS_VERSION = 1
 
 
 def screen(inputs: Sequence[Path], runs: Sequence[Path], out: Path) -> int:
@@ -41,46 +37,21 @@ def screen(inputs: Sequence[Path], runs: Sequence[Path], out: Path) -> int:
     Raises:
       InputError: nothing to screen, or runs that make no cascade.
     """
-    scans, skipped = _find(inputs)
+    scans, skipped = find_all(inputs, find_scans)
     mesh = sharding.mesh()
     cascade = load_cascade(runs, mesh)
     cases = []
     for number, scan in enumerate(scans, start=1):
-        case = _screen_one(scan, cascade, out / "cases" / scan.id)
+        work = partial(_screened, scan, cascade, out / "cases" / scan.id)
+        case = results.attempt(scan.id, scan.path, work)
         logger.info("%d/%d  %s  %s", number, len(scans), scan.id, _summary(case))
         cases.append(case)
     provenance = manifest(
         fingerprint=fingerprint(cascade.cfg), devices=[str(d) for d in mesh.devices.flat]
     )
-    results = {"version": RESULTS_VERSION, "manifest": provenance, "cases": cases}
-    results["skipped"] = [{"path": s.path, "reason": s.reason} for s in skipped]
-    records.write_json(out / "results.json", results)
-    atomic.write_text(out / "report.html", screening_page(results, out))
-    return int(any(case["status"] == "failed" for case in cases))
-
-
-def _find(inputs: Sequence[Path]) -> tuple[list[Scan], list[Skipped]]:
-    """Scans of all inputs, each with an id of its own, and the files that are none."""
-    found = [find_scans(path) for path in inputs]
-    scans, taken = [], set()
-    for scan in (scan for scans_of_one, _ in found for scan in scans_of_one):
-        free = (f"{scan.id}-{n}" if n > 1 else scan.id for n in itertools.count(1))
-        scans.append(replace(scan, id=next(id_ for id_ in free if id_ not in taken)))
-        taken.add(scans[-1].id)
-    return scans, [skipped for _, skipped_of_one in found for skipped in skipped_of_one]
-
-
-def _screen_one(scan: Scan, cascade: Cascade, folder: Path) -> dict[str, Any]:
-    """Row of one scan; what goes wrong with it becomes its error, and the others go on."""
-    start = time.perf_counter()
-    row: dict[str, Any] = {"id": scan.id, "input": scan.path, "status": "done"}
-    try:
-        row |= _screened(scan, cascade, folder)
-    except (InputError, RunError, OSError) as error:
-        logger.error("%s", error)
-        row |= {"status": "failed", "error": str(error)}
-    row["seconds"] = time.perf_counter() - start
-    return row
+    written = results.write(out, cases, skipped=skipped, provenance=provenance)
+    atomic.write_text(out / "report.html", screening_page(written, out))
+    return int(results.any_failed(cases))
 
 
 def _screened(scan: Scan, cascade: Cascade, folder: Path) -> dict[str, Any]:

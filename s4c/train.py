@@ -1,27 +1,21 @@
 """Training one network of the cascade (Sec. 2.2)."""
 
-import json
 import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import Mesh
 
-from core import atomic, records, sharding
-from core.config import fingerprint
+from core import sharding
 from core.data import patches
 from core.data.pipeline import batches
-from core.errors import InputError
+from core.data.splits import choose_fold
 from core.metrics.overlap import dice
-from core.report.learning import learning_curves
-from core.report.manifest import manifest
-from core.train import log, optim
+from core.train import optim
 from core.train.fit import fit
-from core.train.folder import open_run
+from core.train.folder import finish_run, open_run, record_fold
 from core.train.task import Rows, Task
 from core.types import ModelState, Params
 from s4c import model
@@ -32,7 +26,6 @@ from s4c.labels import BACKGROUND, TUMOR
 from s4c.loss import loss
 from s4c.prepare import folds, load
 
-SIDES = ("train", "test")
 BATCHES_AHEAD = 2
 """Ready on the host while the device works; a batch of 128 patches of 16³ takes 2.6 MB."""
 
@@ -95,49 +88,13 @@ def train(
         sharding.distributed()
     open_run(out, cfg, resume=resume)
     cases = load(data, cfg.prepare, out)
-    train_on, held_out = _sides(cases, cfg, fold, out)
+    by_id = {case.id: case for case in cases}
+    split = choose_fold(by_id, fold, lambda: folds(cases, cfg.split))
+    record_fold(out, fold, train=split.train, test=split.test)
+    train_on, held_out = ([by_id[id_] for id_ in ids] for ids in (split.train, split.test))
     mesh = sharding.mesh()
     fit(build(cfg, train_on, held_out), cfg.run, mesh=mesh, workdir=out, resume=resume)
-    _finish(cfg, mesh, out)
-
-
-def _sides(
-    cases: Sequence[Prepared], cfg: Config, fold: int | None, out: Path
-) -> tuple[Sequence[Prepared], Sequence[Prepared]]:
-    """Training and held-out cases; the folds are written to RUN/folds.json.
-
-    Raises:
-      InputError: no such fold, or a resumed run that trained on other cases.
-    """
-    chosen: dict[str, Any] = {"fold": fold, "train": [case.id for case in cases], "test": []}
-    if fold is not None:
-        splits = folds(cases, cfg.split)
-        if not 0 <= fold < len(splits):
-            raise InputError(f"fold {fold} does not exist; there are {len(splits)}, from 0")
-        chosen |= {side: list(getattr(splits[fold], side)) for side in SIDES}
-    path = out / "folds.json"
-    if path.is_file() and records.read_json(path) != chosen:
-        raise InputError("the run was started on other cases or another fold", path=path)
-    if jax.process_index() == 0:
-        records.write_json(path, chosen)
-    train_on, held_out = ([c for c in cases if c.id in set(chosen[side])] for side in SIDES)
-    return train_on, held_out
-
-
-def _finish(cfg: Config, mesh: Mesh, out: Path) -> None:
-    """Write the manifest and the learning curve of a run that is done."""
-    if jax.process_index() != 0:
-        return
-    metrics = out / "metrics.jsonl"
-    provenance = manifest(
-        fingerprint=fingerprint(cfg),
-        devices=[device.device_kind for device in mesh.devices.flat],
-        measured=log.summary(metrics),
-    )
-    records.write_json(out / "manifest.json", provenance)
-    lines = [json.loads(line) for line in metrics.read_text("utf-8").splitlines()]
-    curves = learning_curves(lines, ("loss", "loss_main"))
-    atomic.write_bytes(out / "plots" / "loss.png", curves)
+    finish_run(cfg, mesh, out, curves=("loss", "loss_main"))
 
 
 def _evaluator(cfg: Config, cases: Sequence[Prepared]):

@@ -1,4 +1,4 @@
-"""Passes over a data set: each example once per pass, in an order that the seed and the pass decide.
+"""Passes over a data set: each example once a pass, in an order that seed and pass decide.
 
 Batches follow each other without a gap: one may hold the last examples of a pass and the first of
 the next, so all batches are full and every example is seen equally often.
@@ -7,17 +7,18 @@ the next, so all batches are full and every example is seen equally often.
 from collections.abc import Callable
 from functools import lru_cache
 
+from numpy.random import Generator
+
 from core import check
-from core.random import rng
 
 
-def shuffled(num_examples: int, seed: int) -> Callable[[int], int]:
+def shuffled(num_examples: int, generator: Callable[[int], Generator]) -> Callable[[int], int]:
     """Function from the number of a draw in a run (0, 1, 2, …) to the index of an example.
 
     Args:
       num_examples: of the data set; draws k · num_examples … (k + 1) · num_examples − 1 are pass k
         and hold every index once.
-      seed: another seed, other orders.
+      generator: of the order of a pass, by the number of the pass.
 
     Raises:
       ValueError: no example.
@@ -26,6 +27,6 @@ def shuffled(num_examples: int, seed: int) -> Callable[[int], int]:
 
     @lru_cache(maxsize=4)  # Threads that work ahead meet two passes at most.
     def order(number: int) -> list[int]:
-        return rng(seed, number).permutation(num_examples).tolist()
+        return generator(number).permutation(num_examples).tolist()
 
     return lambda draw: order(draw // num_examples)[draw % num_examples]

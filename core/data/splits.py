@@ -5,8 +5,10 @@ seed and the names: not on the order of the input, nor on the version of a rando
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+
+from core.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,27 @@ def k_fold_and_hard_split(
         _split((*fold.train, *same.train), (*fold.test, *same.test))
         for fold in k_fold(folded, num_folds, seed)
     )
+
+
+def choose_fold(
+    cases: Iterable[str], fold: int | None, splits: Callable[[], Sequence[Split]]
+) -> Split:
+    """One split of the cases, or, without a fold, all of them to learn from.
+
+    Args:
+      cases: names.
+      fold: which split, from 0; None for none.
+      splits: makes all splits of the cases; not called without a fold.
+
+    Raises:
+      InputError: no such fold.
+    """
+    if fold is None:
+        return _split(cases, ())
+    found = splits()
+    if not 0 <= fold < len(found):
+        raise InputError(f"fold {fold} does not exist; there are {len(found)}, from 0")
+    return found[fold]
 
 
 def cases_of(split: Split, patient_of: Mapping[str, str]) -> Split:

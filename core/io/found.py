@@ -2,8 +2,10 @@
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
 from core.errors import InputError
 from core.io.skipped import Skipped
@@ -66,6 +68,34 @@ def unique_ids(names: Sequence[str], *, instead: str) -> list[str]:
         ids.append(next(n for n in free if n not in taken))
         taken.add(ids[-1])
     return ids
+
+
+class Named(Protocol):
+    """Something found that has an id; a frozen dataclass."""
+
+    @property
+    def id(self) -> str:
+        """Name, fit for a file name."""
+        ...
+
+
+N = TypeVar("N", bound=Named)
+
+
+def find_all(
+    paths: Sequence[Path], find: Callable[[Path], tuple[list[N], list[Skipped]]]
+) -> tuple[list[N], list[Skipped]]:
+    """What several paths hold, each under an id of its own.
+
+    Args:
+      paths: files or folders.
+      find: (path) → things with an id, and files that are none.
+    """
+    found = [find(path) for path in paths]
+    things = [thing for of_one, _ in found for thing in of_one]
+    ids = unique_ids([thing.id for thing in things], instead="case")
+    named: list[Any] = [replace(t, id=id_) for t, id_ in zip(things, ids, strict=True)]  # type: ignore[type-var]
+    return named, [skipped for _, of_one in found for skipped in of_one]
 
 
 def summary(skipped: Sequence[Skipped]) -> str:

@@ -1,14 +1,22 @@
-"""The run folder's config.json: written once, compared ever after."""
+"""The run folder: what is written once and compared ever after, and what is left at the end."""
 
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import jax
+from jax.sharding import Mesh
 
-from core import atomic, config
+from core import atomic, config, records
 from core.errors import InputError
+from core.report.learning import learning_curves
+from core.report.manifest import manifest
+from core.train import log
 
 T = TypeVar("T")
+
+FOLDS = "folds.json"
 
 
 def open_run(workdir: Path, cfg: Any, *, resume: bool) -> None:
@@ -45,3 +53,67 @@ def load_config(cls: type[T], workdir: Path) -> T:
     if not path.is_file():
         raise InputError("is no run: config.json is missing", path=workdir)
     return config.from_json(cls, path.read_text("utf-8"), path=path)
+
+
+def record_fold(
+    workdir: Path, fold: int | None, *, train: Sequence[str], test: Sequence[str]
+) -> None:
+    """Write RUN/folds.json, or check that the one there says the same.
+
+    Args:
+      workdir: RUN.
+      fold: of a cross-validation; None where there is none.
+      train: cases to learn from.
+      test: cases held out.
+
+    Raises:
+      InputError: the run was started on others.
+    """
+    path, chosen = workdir / FOLDS, {"fold": fold, "train": list(train), "test": list(test)}
+    if path.is_file() and records.read_json(path) != chosen:
+        raise InputError("the run was started on other cases or another fold", path=path)
+    if jax.process_index() == 0:
+        records.write_json(path, chosen)
+
+
+def held_out(workdir: Path) -> tuple[int, list[str]]:
+    """Fold of a run, and the cases that it did not train on.
+
+    Raises:
+      InputError: it trained on everything.
+    """
+    path = workdir / FOLDS
+    found: dict[str, Any] = records.read_json(path) if path.is_file() else {"fold": None}
+    if found["fold"] is None:
+        raise InputError("held no cases out", path=workdir, hint="train it with --fold")
+    return found["fold"], found["test"]
+
+
+def finish_run(
+    cfg: Any,
+    mesh: Mesh,
+    workdir: Path,
+    *,
+    curves: Sequence[str],
+    more: Mapping[str, Any] | None = None,
+) -> None:
+    """Write RUN/manifest.json and RUN/plots/loss.png; on several hosts, the first one does.
+
+    Args:
+      cfg: config of the run.
+      mesh: the devices it ran on.
+      workdir: RUN, with its metrics.jsonl.
+      curves: logged values to draw.
+      more: entries of the manifest beside its own.
+    """
+    if jax.process_index() != 0:
+        return
+    metrics = workdir / "metrics.jsonl"
+    provenance = manifest(
+        fingerprint=config.fingerprint(cfg),
+        devices=[device.device_kind for device in mesh.devices.flat],
+        measured=log.summary(metrics),
+    )
+    records.write_json(workdir / "manifest.json", provenance | dict(more or {}))
+    lines = [json.loads(line) for line in metrics.read_text("utf-8").splitlines()]
+    atomic.write_bytes(workdir / "plots" / "loss.png", learning_curves(lines, curves))

@@ -1,6 +1,11 @@
 """Optimizers and schedules of the papers that optax does not have under one name."""
 
+from collections.abc import Callable
+from typing import Any
+
 import optax
+
+from core.types import Params
 
 
 def polynomial_decay(learning_rate: float, steps: int, *, power: float) -> optax.Schedule:
@@ -11,14 +16,25 @@ def polynomial_decay(learning_rate: float, steps: int, *, power: float) -> optax
 
 
 def sgd(
-    learning_rate: optax.ScalarOrSchedule, *, momentum: float, weight_decay: float
+    learning_rate: optax.ScalarOrSchedule,
+    *,
+    momentum: float,
+    weight_decay: float,
+    decays: Callable[[Params], Any] | None = None,
 ) -> optax.GradientTransformation:
     """Momentum without Nesterov and with coupled weight decay, as in PyTorch.
 
     g ← ∇L + weight_decay · p;  v ← momentum · v + g;  p ← p − learning_rate · v
 
-    Source: torch.optim.SGD (dampening 0); decay applies to all parameters, also of norms.
+    Args:
+      learning_rate: a number, or a function of the step.
+      momentum: in [0, 1).
+      weight_decay: factor of the decay.
+      decays: tree of parameters → tree of whether each decays; None, all do, also those of norms.
+
+    Source: torch.optim.SGD (dampening 0).
     """
     return optax.chain(
-        optax.add_decayed_weights(weight_decay), optax.sgd(learning_rate, momentum=momentum)
+        optax.add_decayed_weights(weight_decay, decays),
+        optax.sgd(learning_rate, momentum=momentum),
     )

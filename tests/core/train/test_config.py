@@ -17,7 +17,7 @@ def test_numbers_are_not_negative(name: str):
 
 @pytest.mark.parametrize("length", [{}, {"steps": 1, "epochs": 1}])
 def test_a_run_is_as_long_as_its_steps_or_its_epochs_say(length: dict[str, int]):
-    with pytest.raises(ValueError, match="one of run.steps and run.epochs must be positive"):
+    with pytest.raises(ValueError, match=r"one of run\.steps and run\.epochs must be positive"):
         RunConfig(**length)
 
 

@@ -41,6 +41,13 @@ Runs = Annotated[
 ]
 """One or more run folders, each behind its own flag: `--run RUN [--run RUN …]`."""
 
+Preds = Annotated[
+    tuple[Path, ...],
+    tyro.conf.UseAppendAction,
+    tyro.conf.arg(name="pred", metavar="DIR", help_behavior_hint="(one or more)"),
+]
+"""One or more folders of predictions, each behind its own flag: `--pred DIR [--pred DIR …]`."""
+
 GLOBAL_FLAGS = "With every command: -q prints errors only, --debug shows tracebacks."
 
 

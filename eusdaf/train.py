@@ -8,6 +8,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import optax
+from jax.sharding import Mesh
 
 from core import sharding
 from core.data.pipeline import batches
@@ -21,7 +22,8 @@ from core.types import ModelState, Params, Variables
 from eusdaf import model, weights
 from eusdaf.config import Config, OptimConfig
 from eusdaf.data import Prepared, batch_maker
-from eusdaf.loss import loss, normalize
+from eusdaf.loss import loss
+from eusdaf.networks import network
 from eusdaf.prepare import folds, load
 
 BATCHES_AHEAD = 2
@@ -64,7 +66,7 @@ def build(
             num_threads=min(8, os.cpu_count() or 1),
             buffer_size=BATCHES_AHEAD,
         ),
-        evaluate=_evaluator(cfg, evaluate_on) if evaluate_on else None,
+        evaluate=_evaluator(cfg, evaluate_on, sharding.mesh()) if evaluate_on else None,
     )
 
 
@@ -133,25 +135,15 @@ def _init(cfg: Config, encoder_weights: Path | None, key: jax.Array) -> Variable
     return weights.load_encoder(variables, encoder_weights)
 
 
-def _evaluator(cfg: Config, cases: Sequence[Prepared]):
+def _evaluator(cfg: Config, cases: Sequence[Prepared], mesh: Mesh):
     """DSC of every held-out picture, at the size of the network."""
-    batch = cfg.infer.batch
-
-    @jax.jit
-    def forward(params: Params, model_state: ModelState, image: jax.Array) -> jax.Array:
-        outputs, _ = model.apply(cfg.model, params, model_state, normalize(image))
-        return jax.nn.sigmoid(outputs.logits[..., 0])
 
     def evaluate(params: Params, model_state: ModelState) -> Rows:
-        rows = []
-        for first in range(0, len(cases), batch):
-            some = cases[first : first + batch]
-            image = np.zeros((batch, cfg.prepare.size, cfg.prepare.size), np.uint8)
-            image[: len(some)] = [case.image[...] for case in some]
-            probs = np.asarray(forward(params, model_state, image))
-            for case, prob in zip(some, probs, strict=False):
-                pred = prob >= cfg.infer.threshold
-                rows.append({"id": case.id, "dsc": dice(pred, case.mask[...] == 1)})
-        return rows
+        predict = network(cfg, params, model_state, mesh)
+        probs = predict(np.stack([case.image[...] for case in cases]))
+        return [
+            {"id": case.id, "dsc": dice(prob >= cfg.infer.threshold, case.mask[...] == 1)}
+            for case, prob in zip(cases, probs, strict=True)
+        ]
 
     return evaluate

@@ -1,0 +1,5 @@
+"""`python -m eusdaf` is `eusdaf`."""
+
+from eusdaf.cli import main
+
+main()

@@ -125,7 +125,7 @@ def segment(
 
 
 def evaluate(*, preds: cli.Preds, truth: Path, out: Path) -> None:
-    """Compare segmentations with an annotated data set: Table 2, ROC, statistics, a row per picture.
+    """Compare segmentations with an annotated data set: Table 2, ROC, statistics, all pictures.
 
     Args:
       preds: the --out of `segment`; several where every fold has its own.

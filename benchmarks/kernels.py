@@ -1,7 +1,8 @@
-"""The kernels of the 3D networks at their shapes in ResDSN: `python -m benchmarks.kernels`."""
+"""The kernels at their shapes in ResDSN and in DAF-Net: `python -m benchmarks.kernels`."""
 
 import argparse
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -18,80 +19,119 @@ POOLS = [(2, 64, 32)]
 """Batch, side, channels in and out: full width at 64³, and width 8 at the demo's batches."""
 
 
+IMAGE_CONVS = [(64, 64, 64, 3, 1, 1), (64, 128, 64, 3, 1, 1), (64, 256, 64, 3, 1, 1)]
+IMAGE_CONVS += [(64, 128, 128, 3, 1, 32), (32, 256, 256, 3, 1, 32), (16, 512, 512, 3, 1, 32)]
+IMAGE_CONVS += [(8, 1024, 1024, 3, 1, 32), (64, 256, 256, 3, 2, 32), (32, 512, 512, 3, 2, 32)]
+IMAGE_CONVS += [(64, 64, 128, 3, 2, 1), (256, 3, 64, 7, 2, 1)]
+IMAGE_CONVS += [(16, 1024, 512, 1, 1, 1), (32, 512, 1024, 1, 2, 1)]
+"""Side, channels in and out, kernel, stride and groups: what DAF-Net and a ResNet are made of."""
+
+
 class Kernel(NamedTuple):
     """One kernel at one shape."""
 
+    title: str
     name: str
     ours: Callable[..., jax.Array]
-    peer: str
     args: tuple[np.ndarray, ...]
+    options: dict[str, int]
 
 
 def kernels() -> list[Kernel]:
     """Every kernel with random arguments."""
-    rng = np.random.default_rng(0)
+    return [*_of_volumes(), *_of_images()]
 
-    def normal(*shape: int) -> np.ndarray:
-        return rng.standard_normal(shape, np.float32)
 
+def _of_volumes() -> list[Kernel]:
     def title(name: str, n: int, side: int, *channels: int) -> str:
         return f"{name} {n} × {side}³ × {' → '.join(str(c) for c in channels)}"
+
+    def volume(n: int, side: int, channels: int) -> np.ndarray:
+        return _normal(n, side, side, side, channels)
 
     found = [
         Kernel(
             title("conv 3³", n, side, i, o),
-            lambda x, k: conv(x, k, padding=1),
             "conv",
-            (normal(n, side, side, side, i), normal(3, 3, 3, i, o)),
+            conv,
+            (volume(n, side, i), _normal(3, 3, 3, i, o)),
+            {"padding": 1},
         )
         for n, side, i, o in CONVS
     ]
     found += [
         Kernel(
             title("transposed conv 4³ / 2", n, side, i, o),
-            conv_transpose,
             "conv_transpose",
-            (normal(n, side, side, side, i), normal(4, 4, 4, i, o)),
+            conv_transpose,
+            (volume(n, side, i), _normal(4, 4, 4, i, o)),
+            {},
         )
         for n, side, i, o in TRANSPOSED
     ]
     return found + [
         Kernel(
             title("max-pool 2³", n, side, c),
-            max_pool,
             "max_pool",
-            (normal(n, side, side, side, c),),
+            max_pool,
+            (volume(n, side, c),),
+            {"window": 2},
         )
         for n, side, c in POOLS
     ]
+
+
+def _of_images() -> list[Kernel]:
+    found = []
+    for side, i, o, size, stride, groups in IMAGE_CONVS:
+        kind = f"conv {size}²" + (f" / {stride}" if stride > 1 else "")
+        kind += f" in {groups} groups" if groups > 1 else ""
+        options = {"padding": size // 2, "stride": stride, "groups": groups}
+        args = _normal(2, side, side, i), _normal(size, size, i // groups, o)
+        found.append(Kernel(f"{kind} 2 × {side}² × {i} → {o}", "conv", conv, args, options))
+    return [
+        *found,
+        Kernel(
+            "max-pool 3² / 2 2 × 128² × 64",
+            "max_pool",
+            max_pool,
+            (_normal(2, 128, 128, 64),),
+            {"window": 3, "stride": 2, "padding": 1},
+        ),
+    ]
+
+
+def _normal(*shape: int) -> np.ndarray:
+    return np.random.default_rng(shape).standard_normal(shape, np.float32)
 
 
 def main() -> None:
     """Time every kernel and its gradients and write the rows."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--peer", choices=["torch"], help="compare with its kernels")
+    parser.add_argument("--only", default="", help="kernels whose title has this in it")
     parser.add_argument("--repeats", type=int, default=7)
     args = parser.parse_args()
     peers = harness.peer_module("torch_kernels") if args.peer else None
-    rows = [row for kernel in kernels() for row in measure(kernel, peers, args.repeats)]
+    chosen = [kernel for kernel in kernels() if args.only in kernel.title]
+    rows = [row for kernel in chosen for row in measure(kernel, peers, args.repeats)]
     harness.save("kernels", rows)
 
 
 def measure(kernel: Kernel, peers: Any, repeats: int) -> list[harness.Row]:
     """Rows of one kernel: its value, and its gradients from a given output gradient."""
     arrays = [jax.numpy.asarray(a) for a in kernel.args]
-    grad = np.random.default_rng(1).standard_normal(
-        jax.eval_shape(kernel.ours, *arrays).shape, np.float32
-    )
-    # As in a network, nobody asks for the gradient of a one-channel image.
-    wanted = 1 if kernel.args[0].shape[-1] == 1 else 0
-    forward = harness.compile_step(kernel.ours, *arrays)
-    backward = harness.compile_step(_gradients(kernel.ours, wanted), arrays, grad)
+    ours = partial(kernel.ours, **kernel.options)
+    grad = np.random.default_rng(1).standard_normal(jax.eval_shape(ours, *arrays).shape, np.float32)
+    # As in a network, nobody asks for the gradient of the image itself.
+    wanted = 1 if kernel.args[0].shape[-1] in (1, 3) else 0
+    forward = harness.compile_step(ours, *arrays)
+    backward = harness.compile_step(_gradients(ours, wanted), arrays, grad)
     runs = {"value": lambda: forward(*arrays), "gradients": lambda: backward(arrays, grad)}
-    twins = peers.runs(kernel.peer, kernel.args, grad, wanted) if peers else {}
+    twins = peers.runs(kernel.name, kernel.args, kernel.options, grad, wanted) if peers else {}
     return [
         harness.compare(
-            f"{kernel.name} {what}",
+            f"{kernel.title} {what}",
             run,
             twins.get(what),
             peer_name=peers.NAME if peers else "",

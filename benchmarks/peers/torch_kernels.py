@@ -1,6 +1,7 @@
 """The kernels in PyTorch, channels last, over the same arrays."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,14 +13,21 @@ from benchmarks.peers.torch_layout import NAME, from_kernel, kernel, to_input
 __all__ = ["NAME", "runs"]
 
 FUNCTIONS = {
-    "conv": lambda x, k: F.conv3d(x, k, padding=1),
-    "conv_transpose": lambda x, k: F.conv_transpose3d(x, k, stride=2, padding=1),
-    "max_pool": lambda x: F.max_pool3d(x, 2),
+    ("conv", 3): F.conv3d,
+    ("conv", 2): F.conv2d,
+    ("conv_transpose", 3): lambda x, k: F.conv_transpose3d(x, k, stride=2, padding=1),
+    ("max_pool", 3): lambda x, window: F.max_pool3d(x, window),
+    ("max_pool", 2): lambda x, window, **options: F.max_pool2d(x, window, **options),
 }
+"""By name and number of spatial axes; their options have our names."""
 
 
 def runs(
-    name: str, args: tuple[np.ndarray, ...], grad: np.ndarray, wanted: int
+    name: str,
+    args: tuple[np.ndarray, ...],
+    options: dict[str, int],
+    grad: np.ndarray,
+    wanted: int,
 ) -> dict[str, Callable[[], Any]]:
     """`value` and `gradients` of a kernel, returning arrays in our layout."""
     transposed = name == "conv_transpose"
@@ -27,17 +35,17 @@ def runs(
     for tensor in tensors[wanted:]:
         tensor.requires_grad_()
     out_grad = to_input(grad)
-    function = FUNCTIONS[name]
+    function = partial(FUNCTIONS[name, args[0].ndim - 2], **options)
     # The graph is kept, so that only the backward pass is timed.
     out = function(*tensors)
 
     def value() -> np.ndarray:
         with torch.inference_mode():
-            return function(*tensors).permute(0, 2, 3, 4, 1).numpy()
+            return function(*tensors).movedim(1, -1).numpy()
 
     def gradients() -> list[np.ndarray]:
         found = torch.autograd.grad(out, tensors[wanted:], out_grad, retain_graph=True)
-        ours = [] if wanted else [found[0].permute(0, 2, 3, 4, 1).numpy()]
+        ours = [] if wanted else [found[0].movedim(1, -1).numpy()]
         return ours + [from_kernel(g, transposed=transposed) for g in found[len(ours) :]]
 
     return {"value": value, "gradients": gradients}

@@ -14,21 +14,23 @@ def to_input(array: np.ndarray) -> torch.Tensor:
 
 
 def kernel(array: np.ndarray, *, transposed: bool) -> torch.Tensor:
-    """(d, h, w, i, o) as (o, i, d, h, w); transposed: mirrored, (i, o, d, h, w).
+    """(k…, i, o) as (o, i, k…); transposed: mirrored, (i, o, k…).
 
     PyTorch's transposed convolution is the gradient of a correlation, ours is a correlation.
     """
-    array = (
-        array[::-1, ::-1, ::-1].transpose(3, 4, 0, 1, 2)
-        if transposed
-        else array.transpose(4, 3, 0, 1, 2)
-    )
-    return torch.tensor(np.ascontiguousarray(array)).contiguous(memory_format=LAYOUT)
+    space, i, o = tuple(range(array.ndim - 2)), array.ndim - 2, array.ndim - 1
+    if transposed:
+        array = np.flip(array, space).transpose(i, o, *space)
+    else:
+        array = array.transpose(o, i, *space)
+    layout = LAYOUT if array.ndim == 5 else torch.channels_last
+    return torch.tensor(np.ascontiguousarray(array)).contiguous(memory_format=layout)
 
 
 def from_kernel(tensor: torch.Tensor, *, transposed: bool) -> np.ndarray:
     """Inverse of `kernel`, as a view."""
     array = tensor.detach().numpy()
+    space = tuple(range(2, array.ndim))
     if transposed:
-        return array.transpose(2, 3, 4, 0, 1)[::-1, ::-1, ::-1]
-    return array.transpose(2, 3, 4, 1, 0)
+        return np.flip(array.transpose(*space, 0, 1), range(len(space)))
+    return array.transpose(*space, 1, 0)

@@ -1,6 +1,6 @@
 """ResNet and ResNeXt, channel last, layer by layer as torchvision has them."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import flax.linen as nn
 import jax
@@ -85,7 +85,7 @@ class Block(nn.Module):
     def __call__(self, x: Float[Array, "n h w i"], *, train: bool) -> Float[Array, "n p q o"]:
         """Add the branch to the shortcut."""
 
-        def layer(name: str, x: jax.Array, features: int, **options: int) -> jax.Array:
+        def layer(name: str, x: jax.Array, features: int, **options: Any) -> jax.Array:
             return ConvNorm(features, **options, dtype=self.dtype, name=name)(x, train=train)
 
         features = self.width * EXPANSION[self.kind]

@@ -18,7 +18,7 @@ torch = pytest.importorskip("torch", reason="PyTorch is not installed: run `make
 
 from safetensors.torch import save_file  # noqa: E402
 
-from benchmarks.peers import torch_daf, torch_resnext, torch_unets  # noqa: E402
+from benchmarks.peers import torch_eusdaf, torch_resnext  # noqa: E402
 
 pytestmark = pytest.mark.parity
 RELATIVE = 1e-4
@@ -43,7 +43,7 @@ def random_twin(twin, seed=0):
 
 def twin_of(cfg):
     torch.manual_seed(0)
-    return random_twin(torch_daf.DAF(cfg) if cfg.network == "daf" else torch_unets.UNet(cfg))
+    return random_twin(torch_eusdaf.make(cfg))
 
 
 def tensors_of(named):
@@ -52,12 +52,6 @@ def tensors_of(named):
         for name, tensor in named
         if not name.endswith("num_batches_tracked")
     }
-
-
-def names_of(cfg):
-    if cfg.network != "daf":
-        return ".".join
-    return weights.daf_names(("resnext.conv1.weight", "resnext.layer1.0.conv2.weight"))
 
 
 def to_tensor(array):
@@ -88,7 +82,7 @@ def case(request, tmp_path_factory):
         variables = weights.load_daf(template, path)
     else:
         tensors = tensors_of(twin.state_dict().items())
-        variables = torch_weights.fill(template, tensors, names_of(cfg))
+        variables = torch_weights.fill(template, tensors, torch_eusdaf.name_of(cfg))
     image = np.random.default_rng(0).standard_normal(shape, np.float32)
     return cfg, twin.double(), variables, image
 
@@ -128,8 +122,8 @@ def test_training_gives_the_same_maps_statistics_and_gradients(case):
     sum((m * to_tensor(p)).sum() for m, p in zip(theirs, pulls, strict=True)).backward()
     for ours, peer in zip(maps, theirs, strict=True):
         assert_close(ours, to_array(peer))
-    assert_same_gradients(grads, twin, names_of(cfg))
-    assert_same_statistics(after["batch_stats"], twin, names_of(cfg), image.shape)
+    assert_same_gradients(grads, twin, torch_eusdaf.name_of(cfg))
+    assert_same_statistics(after["batch_stats"], twin, torch_eusdaf.name_of(cfg), image.shape)
 
 
 def assert_same_gradients(grads, twin, name_of):
@@ -176,6 +170,21 @@ def test_every_stage_of_a_residual_trunk_is_the_same(kind, blocks, groups):
     variables = torch_weights.fill(
         template, tensors_of(twin.state_dict().items()), torch_weights.torchvision_resnet
     )
+    ours = jax.jit(lambda v, x: trunk.apply(v, x, train=False))(variables, image)
+    with torch.inference_mode():
+        theirs = twin.double().eval()(to_tensor(image))
+    for stage, peer in zip(ours, theirs, strict=True):
+        assert_close(stage, to_array(peer))
+
+
+def test_the_whole_resnext_101_gives_the_same_features():
+    trunk = ResNet("bottleneck", (3, 4, 23, 3), groups=32, group_width=4)
+    torch.manual_seed(0)
+    twin = random_twin(torch_resnext.ResNet("bottleneck", (3, 4, 23, 3), groups=32, group_width=4))
+    image = np.random.default_rng(0).standard_normal((1, 64, 64, 3), np.float32)
+    template = jax.eval_shape(lambda k: trunk.init(k, image, train=True), jax.random.key(0))
+    tensors = tensors_of(twin.state_dict().items())
+    variables = torch_weights.fill(template, tensors, torch_weights.torchvision_resnet)
     ours = jax.jit(lambda v, x: trunk.apply(v, x, train=False))(variables, image)
     with torch.inference_mode():
         theirs = twin.double().eval()(to_tensor(image))

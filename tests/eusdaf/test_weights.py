@@ -1,0 +1,156 @@
+import jax
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from core.errors import InputError
+from core.nn import torch_weights
+from eusdaf import model, weights
+from eusdaf.config import ModelConfig
+
+CFG = ModelConfig(width=4, blocks=(1, 2, 1, 1), groups=2, group_width=2, features=4)
+NAMED = ("resnext.conv1.weight", "resnext.layer1.0.conv2.weight")
+
+
+def draw(cfg, seed):
+    shapes = jax.eval_shape(lambda key: model.init(cfg, key, (1, 32, 32, 3)), jax.random.key(0))
+    rng = np.random.default_rng(seed)
+    return jax.tree.map(lambda s: rng.standard_normal(s.shape).astype(np.float32), shapes)
+
+
+@pytest.fixture(scope="module")
+def source():
+    """Variables that a file holds."""
+    return draw(CFG, 1)
+
+
+@pytest.fixture(scope="module")
+def ours():
+    """Variables that a file's replace."""
+    return draw(CFG, 2)
+
+
+def assert_equal(a, b):
+    assert jax.tree.structure(a) == jax.tree.structure(b)
+    jax.tree.map(np.testing.assert_array_equal, a, b)
+
+
+def encoder(variables):
+    return {collection: dict(tree["encoder"]) for collection, tree in variables.items()}
+
+
+def decoder(variables):
+    return {c: {k: v for k, v in tree.items() if k != "encoder"} for c, tree in variables.items()}
+
+
+def in_torchvision(source):
+    return torch_weights.export(encoder(source), torch_weights.torchvision_resnet)
+
+
+def numbered(name):
+    """Place of a torchvision tensor in the sequence of the official release of 32x4d."""
+    layers = {"conv1": "0.0.0.0", "bn1": "0.0.0.1", "conv2": "0.0.0.3", "bn2": "0.0.0.4"}
+    layers |= {"conv3": "0.0.1", "bn3": "0.0.2"}
+    parts = name.split(".")
+    if not name.startswith("layer"):
+        return ".".join([{"conv1": "0", "bn1": "1"}[parts[0]], *parts[1:]])
+    stage, number, layer, *rest = parts
+    place = f"0.1.{rest.pop(0)}" if layer == "downsample" else layers[layer]
+    return ".".join([str(int(stage[-1]) + 3), number, place, *rest])
+
+
+def of_the_authors(sequence_name):
+    """Name of such a place inside `resnext.` of a DAF checkpoint."""
+    first, rest = sequence_name.split(".", 1)
+    if first in "01":
+        return f"resnext.layer0.{sequence_name}"
+    return f"resnext.layer{int(first) - 3}." + ("1." if first == "4" else "") + rest
+
+
+HEAD = {"weight": np.zeros((1000, 64), np.float32), "bias": np.zeros(1000, np.float32)}
+
+
+def layouts(source):
+    named = in_torchvision(source)
+    sequence = {numbered(name): t for name, t in named.items()}
+    return {
+        "torchvision": named | {f"fc.{k}": v for k, v in HEAD.items()},
+        "trunk": named,
+        "sequence": sequence | {f"10.1.{k}": v for k, v in HEAD.items()},
+        "features": {f"features.{n}": t for n, t in sequence.items()}
+        | {f"last_linear.{k}": v for k, v in HEAD.items()},
+        "daf": {of_the_authors(n): t for n, t in sequence.items()},
+        "daf over torchvision": {f"resnext.{n}": t for n, t in named.items()},
+    }
+
+
+@pytest.mark.parametrize("layout", sorted(layouts(draw(CFG, 1))))
+def test_an_encoder_is_read_in_every_layout_and_the_decoder_kept(layout, source, ours, tmp_path):
+    save_file(layouts(source)[layout], tmp_path / "encoder.safetensors")
+    found = weights.load_encoder(ours, tmp_path / "encoder.safetensors")
+    assert_equal(encoder(found), encoder(source))
+    assert_equal(decoder(found), decoder(ours))
+
+
+def test_an_encoder_is_read_out_of_a_whole_checkpoint(source, ours, tmp_path):
+    tensors = torch_weights.export(source, weights.daf_names(NAMED))
+    save_file(tensors, tmp_path / "daf.safetensors")
+    found = weights.load_encoder(ours, tmp_path / "daf.safetensors")
+    assert_equal(encoder(found), encoder(source))
+
+
+def test_a_checkpoint_of_the_authors_is_read_whole(source, ours, tmp_path):
+    tensors = torch_weights.export(source, weights.daf_names(NAMED))
+    tensors = {n: t for n, t in tensors.items() if not n.startswith("resnext.")}
+    tensors |= layouts(source)["daf"]
+    save_file({f"module.{n}": t for n, t in tensors.items()}, tmp_path / "daf.safetensors")
+    assert_equal(weights.load_daf(ours, tmp_path / "daf.safetensors"), dict(source))
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        (("down3", "conv"), "down3.0"),
+        (("down3", "prelu"), "down3.2"),
+        (("fuse1_1", "conv"), "fuse1.0"),
+        (("fuse1_3", "prelu"), "fuse1.8"),
+        (("attention2_2", "norm"), "attention2.4"),
+        (("attention2_3",), "attention2.6"),
+        (("refine4_3", "norm"), "refine4.7"),
+        (("predict1",), "predict1"),
+        (("predict1_2",), "predict1_2"),
+    ],
+)
+def test_decoder_names_are_the_authors(module, name):
+    assert weights.decoder_name(module) == name
+
+
+def test_a_file_without_an_encoder_is_refused(ours, tmp_path):
+    save_file({"head.weight": np.zeros(3, np.float32)}, tmp_path / "net.safetensors")
+    with pytest.raises(InputError, match=r"net.safetensors: no ResNeXt encoder: neither conv1"):
+        weights.load_encoder(ours, tmp_path / "net.safetensors")
+
+
+def test_an_encoder_of_another_width_is_refused(source, tmp_path):
+    save_file(in_torchvision(source), tmp_path / "net.safetensors")
+    wider = draw(ModelConfig(width=4, blocks=CFG.blocks, groups=4, group_width=2, features=4), 0)
+    message = r"of another shape than in this network: layer1.0.bn1.running_mean \(4,\), .* more"
+    with pytest.raises(InputError, match=message):
+        weights.load_encoder(wider, tmp_path / "net.safetensors")
+
+
+def test_an_encoder_with_missing_or_more_blocks_is_refused(source, tmp_path):
+    save_file(in_torchvision(source), tmp_path / "net.safetensors")
+    fields = {"width": 4, "groups": 2, "group_width": 2, "features": 4}
+    deeper = draw(ModelConfig(blocks=(1, 2, 2, 1), **fields), 0)
+    with pytest.raises(InputError, match=r"tensors missing: layer3.1.bn1.running_mean, .* 11 more"):
+        weights.load_encoder(deeper, tmp_path / "net.safetensors")
+    flatter = draw(ModelConfig(blocks=(1, 1, 1, 1), **fields), 0)
+    with pytest.raises(InputError, match=r"not part of this network: layer2.1.bn1.bias, .* more"):
+        weights.load_encoder(flatter, tmp_path / "net.safetensors")
+
+
+def test_a_u_net_has_no_encoder_to_load(source, tmp_path):
+    save_file(in_torchvision(source), tmp_path / "net.safetensors")
+    with pytest.raises(InputError, match="fit DAF-Net only"):
+        weights.load_encoder(draw(ModelConfig("unet", width=2), 0), tmp_path / "net.safetensors")

@@ -14,7 +14,7 @@ from core.metrics.pixel_roc import ScoreHistogram
 from core.report import html
 from core.report.comparisons import Boxes, Roc, box_plots, rocs
 from core.report.learning import fold_curves
-from core.report.table import Badge, Link, Table, percent
+from core.report.table import Badge, Link, Table, p_value, percent
 from eusdaf.matching import Matched
 from eusdaf.report import MAX_PICTURES, overlay, picture_section
 from eusdaf.statistics import FACTORS, VALUES, groups
@@ -29,6 +29,7 @@ PAPER_SUCCESS = {"U-Net": 0.752, "Attention U-Net": 0.709, "DAF-Net": 0.909}
 """Share of pictures with IoU > 0.5 (Sec. 4)."""
 NAMES = ("dsc", "iou", "avd", "hd", "mad", "sensitivity", "specificity", "precision")
 COLUMNS = ("", "DSC", "IoU", "AVD", "HD", "MAD", "SEN", "SP", "PC", "IoU > 0.5")
+TITLES = {"dsc": "DSC", "iou": "IoU"}
 NETWORKS = {"daf": "DAF-Net", "unet": "U-Net", "attention-unet": "Attention U-Net"}
 
 
@@ -52,7 +53,7 @@ def evaluation_page(
         html.tiles("Segmentation", _tiles(summary)),
         html.table("Beside Table 2 of the paper", table_2(metrics), note=_note(summary)),
         html.group("Figures", _charts(metrics, pooled, segmented)),
-        html.table("Statistics", _statistics_table(metrics["statistics"])),
+        _statistics(metrics["statistics"]),
     ]
     # The worst first: failures are what a reader looks for.
     order = np.argsort([row.get("dsc", 0.0) for row in rows], kind="stable")
@@ -122,16 +123,16 @@ def _charts(
         alt = f"ROC curve of all pixels with an area of {curve.area:.3f}"
         charts.append(html.figure("ROC of all pixels", rocs({name: curve}), alt=alt))
     tests = {(line["value"], line["groups"]): line["p"] for line in metrics["statistics"]}
-    boxes = []
     for factor in FACTORS:
-        for value in VALUES:
-            by_group = groups(rows, factor, value)
-            if len(by_group) > 1:
-                note = f"Kruskal–Wallis p = {tests[value, factor]:.3g}"
-                boxes.append(Boxes(f"{value.upper()} by {factor}", by_group, note))
-    if boxes:
-        alt = "Box plots of DSC and IoU by stage, location or class"
-        charts.append(html.figure("By stage and location", box_plots(boxes), alt=alt))
+        by_value = {value: groups(rows, factor, value) for value in VALUES}
+        if any(len(by_group) < 2 for by_group in by_value.values()):
+            continue
+        boxes = [
+            Boxes(TITLES[value], by_group, f"Kruskal–Wallis {p_value(tests[value, factor])}")
+            for value, by_group in by_value.items()
+        ]
+        alt = f"Box plots of DSC and IoU by {factor}"
+        charts.append(html.figure(f"By {factor}", box_plots(boxes), alt=alt))
     if curves := _curves(segmented):
         png = fold_curves(curves, ("loss", "dice_loss"))
         charts.append(html.figure("Learning curves", png, alt="Loss over the steps of each fold"))
@@ -152,10 +153,32 @@ def _curves(segmented: Mapping[Path, Mapping[str, Any]]) -> dict[str, list[dict[
     return curves
 
 
-def _statistics_table(lines: Sequence[Mapping[str, Any]]) -> Table:
-    columns = ("test", "of", "groups", "statistic", "p", "p, Holm", "pictures", "note")
-    names = ("test", "value", "groups", "statistic", "p", "p_holm", "num", "reason")
-    return Table(columns, [[line.get(name) for name in names] for line in lines])
+def _statistics(lines: Sequence[Mapping[str, Any]]) -> html.Section:
+    """Tests of all lesions and of each factor, and folded behind them those of pairs of groups."""
+    of_pairs = [line for line in lines if "p_holm" in line]
+    whole = html.table("", _tests_table([line for line in lines if line not in of_pairs]))
+    pairs = html.table("", _tests_table(of_pairs))
+    return html.group("Statistics", [whole, html.details("Pairs of groups", [pairs])])
+
+
+def _tests_table(lines: Sequence[Mapping[str, Any]]) -> Table:
+    columns = ("test", "of", "groups", "statistic", "p", "p after Holm", "pictures", "note")
+    return Table(
+        columns,
+        [
+            (
+                line["test"],
+                TITLES[line["value"]],
+                line["groups"],
+                line["statistic"],
+                p_value(line["p"]),
+                p_value(line.get("p_holm", float("nan"))),
+                line["num"],
+                line["reason"],
+            )
+            for line in lines
+        ],
+    )
 
 
 def _rows_table(

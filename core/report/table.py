@@ -90,6 +90,13 @@ def percent(fraction: float) -> str:
     return UNDEFINED if math.isnan(fraction) else f"{100 * fraction:.1f} %"
 
 
+def p_value(p: float) -> str:
+    """How sure a test is: 0.0132 is "p = 0.013", less than a thousandth is "p < 0.001"."""
+    if math.isnan(p):
+        return UNDEFINED
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+
+
 def mean_sd(mean: float, sd: float) -> str:
     """Mean and standard deviation of fractions as percentages: "56.46 ± 26.23 %"."""
     if math.isnan(mean):

@@ -52,6 +52,11 @@ def test_refuses_a_row_of_another_length():
         Table(("case", "x"), [("a", 1), ("b", 1, 2)])
 
 
+def test_p_values_end_at_a_thousandth():
+    written = [table.p_value(p) for p in (0.0132, 0.001, 0.00099, 1.0, float("nan"))]
+    assert written == ["p = 0.013", "p = 0.001", "p < 0.001", "p = 1.000", "–"]
+
+
 def test_the_papers_table_1_is_written_as_printed():
     assert table.percent(128 / 136) == "94.1 %"
     assert table.mean_sd(0.5646, 0.2623) == "56.46 ± 26.23 %"

@@ -64,16 +64,13 @@ def kernel_gradient(
     image: Float[Array, "n h w i"], grad: Float[Array, "n p q o"], *, stride: int, groups: int
 ) -> Float[Array, "3 3 i/g o"]:
     """Gradient of `convolve` with respect to its kernel, summed in float32."""
-    in_channels, out_channels = image.shape[-1] // groups, grad.shape[-1]
-    parts = _num_parts(in_channels, groups)
+    parts = _num_parts(image.shape[-1] // groups, groups)
     dense = plane.kernel_gradient if stride == 1 else halving.kernel_gradient
 
     def part(j: jax.Array) -> jax.Array:
-        return _own(dense(_part(image, j, parts), _part(grad, j, parts)), groups // parts)
+        return dense(_part(image, j, parts), _part(grad, j, parts))
 
-    # (part, 3, 3, i/g, o of the part) → (3, 3, i/g, o)
-    taps = lax.map(part, jnp.arange(parts)).transpose(1, 2, 3, 0, 4)
-    return taps.reshape(3, 3, in_channels, out_channels)
+    return _own(lax.map(part, jnp.arange(parts)), groups // parts)
 
 
 def _num_parts(in_channels: int, groups: int) -> int:
@@ -93,11 +90,12 @@ def _dense(kernel: jax.Array, groups: int, parts: int) -> jax.Array:
 
 
 def _own(dense: jax.Array, together: int) -> jax.Array:
-    """What a dense gradient says on the groups themselves: (3, 3, i/g, o of the part)."""
-    in_channels, out_channels = (c // together for c in dense.shape[2:])
-    split = dense.reshape(3, 3, together, in_channels, together, out_channels)
-    own = jnp.diagonal(split, axis1=2, axis2=4)  # (3, 3, i, o, group)
-    return own.swapaxes(3, 4).reshape(3, 3, in_channels, together * out_channels)
+    """Inverse of `_dense`: what a kernel says on the groups themselves."""
+    parts, (in_channels, out_channels) = len(dense), (c // together for c in dense.shape[3:])
+    split = dense.reshape(parts, 3, 3, together, in_channels, together, out_channels)
+    own = jnp.diagonal(split, axis1=3, axis2=5)  # (part, 3, 3, i, o, group)
+    own = own.transpose(1, 2, 3, 0, 5, 4)
+    return own.reshape(3, 3, in_channels, parts * together * out_channels)
 
 
 def _part(x: jax.Array, j: jax.Array, parts: int) -> jax.Array:

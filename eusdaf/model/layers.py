@@ -50,11 +50,11 @@ class ConvNormPRelu(nn.Module):
 
     features: int
     size: int
-    init: Init = "default"
+    weights: Init = "default"
     dtype: Dtype = jnp.float32
 
     @nn.compact
     def __call__(self, x: Float[Array, "n h w i"], *, train: bool) -> Float[Array, "n h w o"]:
         """Convolve, normalize, rectify."""
-        x = conv(x, self.features, self.size, init=self.init, dtype=self.dtype, name="conv")(x)
+        x = conv(x, self.features, self.size, init=self.weights, dtype=self.dtype, name="conv")(x)
         return PRelu(name="prelu")(BatchNorm(name="norm")(x, train=train))

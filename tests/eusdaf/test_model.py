@@ -144,9 +144,11 @@ def test_every_parameter_gets_a_finite_gradient_and_every_statistic_moves(case):
         return jax.grad(loss, has_aux=True)(params)
 
     grads, after = run(variables["params"])
-    for leaf in jax.tree.leaves(grads):
+    for path, leaf in jax.tree_util.tree_leaves_with_path(grads):
         assert np.isfinite(leaf).all()
-        assert np.any(leaf != 0)
+        # The gradient of a convolution's bias in front of a norm is zero, up to rounding.
+        if path[-1].key != "bias" or "norm" in path[-2].key:
+            assert np.any(leaf != 0), jax.tree_util.keystr(path)
     assert all(jax.tree.leaves(jax.tree.map(lambda a, b: bool((a != b).any()), state, after)))
 
 

@@ -74,7 +74,7 @@ def segment(
     found = _held_out(inputs, runs) if held_out else Found(*find_all(inputs, find_images), None)
     mesh = sharding.mesh()
     ensemble = load_ensemble(runs, mesh)
-    cases = []
+    cases = results.broken(found.skipped)
     for number, source in enumerate(found.sources, start=1):
         folder = out / "cases" / source.id
         work = partial(_segmented, source, ensemble, folder, probabilities=probabilities)

@@ -40,7 +40,7 @@ def screen(inputs: Sequence[Path], runs: Sequence[Path], out: Path) -> int:
     scans, skipped = find_all(inputs, find_scans)
     mesh = sharding.mesh()
     cascade = load_cascade(runs, mesh)
-    cases = []
+    cases = results.broken(skipped)
     for number, scan in enumerate(scans, start=1):
         work = partial(_screened, scan, cascade, out / "cases" / scan.id)
         case = results.attempt(scan.id, scan.path, work)

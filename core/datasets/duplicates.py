@@ -18,6 +18,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from core.datasets.image_case import ImageDataset
+from core.errors import InputError
 from core.io.images import read_frames, source_of
 
 HASH_SIZE = 16
@@ -77,14 +78,13 @@ def keep_duplicates_together(
 
     Returns:
       The same images; the patient of each is the first, in the order of the images, of those that
-      belong together.
-
-    Raises:
-      InputError: an image cannot be read.
+      belong together. An image that cannot be read is like no other: whoever needs it says why.
     """
     with ThreadPoolExecutor() as pool:
-        hashes = np.stack(list(pool.map(_hash, (case.image for case in dataset.cases))))
-    links = near_pairs(hashes, max_share=max_share)
+        found = list(pool.map(_hash, (case.image for case in dataset.cases)))
+    readable = [i for i, one in enumerate(found) if one is not None]
+    hashes = np.array([found[i] for i in readable], bool).reshape(len(readable), HASH_SIZE**2)
+    links = [(readable[i], readable[j]) for i, j in near_pairs(hashes, max_share=max_share)]
     first: dict[str, int] = {}
     links += [(first.setdefault(c.patient, i), i) for i, c in enumerate(dataset.cases)]
     groups = _connected(links, len(dataset.cases))
@@ -95,8 +95,11 @@ def keep_duplicates_together(
     return replace(dataset, cases=tuple(cases))
 
 
-def _hash(path: Path) -> Bool[np.ndarray, " b"]:
-    return difference_hash(next(read_frames(source_of(path))).gray())
+def _hash(path: Path) -> Bool[np.ndarray, " b"] | None:
+    try:
+        return difference_hash(next(read_frames(source_of(path))).gray())
+    except InputError:
+        return None
 
 
 def _connected(links: Sequence[tuple[int, int]], num: int) -> list[int]:

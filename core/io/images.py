@@ -16,10 +16,11 @@ from core.io.image.still import num_pages, read_pages
 from core.io.image.video import ENDINGS as VIDEO_ENDINGS
 from core.io.image.video import num_video_frames, read_video
 from core.io.skipped import Skipped
-from core.io.stand_in import is_shadow
+from core.io.stand_in import is_shadow, refuse_stand_in
 from core.volume import Frame
 
 DICOM_MAGIC, DICOM_ENDINGS = b"DICM", (".dcm", ".dicom", ".ima")
+START_BYTES = 128  # before the magic word
 FOREIGN = "neither an image, nor DICOM, nor a video"
 
 
@@ -92,6 +93,8 @@ def source_of(path: Path) -> ImageSource:
     """
     try:
         if _is_dicom(path):
+            if (start := _start(path)) is not None:
+                refuse_stand_in(start, path)
             return ImageSource(path.stem, path, "dicom", read_picture_header(path).num_frames)
         if path.suffix.lower() in VIDEO_ENDINGS:
             return ImageSource(path.stem, path, "video", num_video_frames(path))
@@ -108,20 +111,27 @@ def _source(file: Path, masks: set[Path]) -> ImageSource | Skipped:
     try:
         return source_of(file)
     except InputError as error:
-        known = file.suffix.lower() in (*IMAGE_ENDINGS, *VIDEO_ENDINGS, *DICOM_ENDINGS)
+        ending, dicom = file.suffix.lower(), _is_dicom(file)
         stand_in = error.message.startswith(("this is", "the file is"))
+        # A DICOM file without a picture may be a report; one that is not there is missed.
+        broken = ending in (*IMAGE_ENDINGS, *VIDEO_ENDINGS) or (stand_in and dicom)
         reason = f"{error.message}; {error.hint}" if error.hint else error.message
-        return Skipped(file, reason if known or stand_in or _is_dicom(file) else FOREIGN)
+        return Skipped(file, reason if broken or stand_in or dicom else FOREIGN, broken)
 
 
 def _is_dicom(path: Path) -> bool:
     if path.suffix.lower() in DICOM_ENDINGS:
         return True
+    return (_start(path) or b"")[START_BYTES:] == DICOM_MAGIC
+
+
+def _start(path: Path) -> bytes | None:
+    """The bytes that tell DICOM from all else."""
     try:
         with path.open("rb") as file:
-            return file.read(132)[128:] == DICOM_MAGIC
+            return file.read(START_BYTES + len(DICOM_MAGIC))
     except OSError:  # told where the file is read
-        return False
+        return None
 
 
 def _with_ids(sources: Sequence[ImageSource], root: Path) -> list[ImageSource]:

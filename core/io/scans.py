@@ -131,7 +131,7 @@ def _find_nifti(files: Sequence[Path]) -> tuple[list[Scan], list[Skipped], list[
             try:
                 nifti.read_grid(file)
             except InputError as error:
-                skipped.append(Skipped(file, error.message))
+                skipped.append(Skipped(file, error.message, is_broken=True))
             else:
                 scans.append(Scan("", file, "nifti", (file,)))
         else:

@@ -10,7 +10,10 @@ class Skipped(NamedTuple):
     Args:
       path: where it is.
       reason: why, in words that finish the sentence "skipped: …".
+      is_broken: whether its name promises what was looked for; such a file has failed, while a
+        foreign one does no harm.
     """
 
     path: Path
     reason: str
+    is_broken: bool = False

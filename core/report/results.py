@@ -3,11 +3,13 @@
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from core import records
 from core.errors import InputError, RunError
+from core.io.found import unique_ids
 from core.io.skipped import Skipped
 
 logger = logging.getLogger(__name__)
@@ -37,6 +39,23 @@ def attempt(case_id: str, source: Path, work: Callable[[], Mapping[str, Any]]) -
     return row
 
 
+def broken(skipped: Sequence[Skipped]) -> list[dict[str, Any]]:
+    """Failed rows of the files that promise a case by their name, and hold none that can be read.
+
+    Args:
+      skipped: files that were no cases.
+    """
+    files = [one for one in skipped if one.is_broken]
+    ids = unique_ids([one.path.name for one in files], instead="case")
+
+    def refuse(one: Skipped) -> dict[str, Any]:
+        raise InputError(one.reason, path=one.path)
+
+    return [
+        attempt(id_, one.path, partial(refuse, one)) for id_, one in zip(ids, files, strict=True)
+    ]
+
+
 def any_failed(cases: Sequence[Mapping[str, Any]]) -> bool:
     """Whether a case has no result."""
     return any(case["status"] == "failed" for case in cases)
@@ -54,13 +73,13 @@ def write(
 
     Args:
       out: OUT.
-      cases: rows of `attempt`.
-      skipped: files that were no cases.
+      cases: rows of `attempt` and `broken`.
+      skipped: files that were no cases; broken ones have their row already.
       provenance: a `core.report.manifest`.
       more: what else the command wants to keep.
     """
     results = {"version": VERSION, "manifest": provenance, **more, "cases": cases}
-    results["skipped"] = [{"path": s.path, "reason": s.reason} for s in skipped]
+    results["skipped"] = [{"path": s.path, "reason": s.reason} for s in skipped if not s.is_broken]
     records.write_json(out / "results.json", results)
     return results
 

@@ -86,6 +86,16 @@ def test_nothing_joins_at_a_share_below_zero_and_all_at_a_large_one(tmp_path):
     assert set(groups(data, max_share=10.0)) == {"p0"}
 
 
+def test_an_image_that_cannot_be_read_is_like_no_other(tmp_path):
+    data = dataset(tmp_path, {f"p{n}": scene(n % 2) for n in range(4)})
+    path = data.cases[0].image
+    path.write_bytes(path.read_bytes()[:200])
+    assert groups(data) == ["p0", "p1", "p2", "p1"]
+    for case in data.cases:
+        case.image.write_bytes(b"no picture")
+    assert groups(data) == ["p0", "p1", "p2", "p3"]
+
+
 def test_what_all_images_share_tells_nothing_about_a_pair():
     rng = np.random.default_rng(0)
     varied = rng.random((50, 128)) < 0.5

@@ -87,6 +87,16 @@ def test_everything_else_is_left_out_with_its_reason(tmp_path):
         "notes.txt": "neither an image, nor DICOM, nor a video",
         "pointer": "this is a Git LFS pointer, not the image; run `git lfs pull`",
     }
+    # Their names promise a picture; the others do no harm.
+    assert {s.path.name for s in skipped if s.is_broken} == {"cut.png", "empty.png"}
+
+
+def test_a_dicom_file_that_was_not_fetched_is_broken(tmp_path):
+    picture(tmp_path / "a.png")
+    (tmp_path / "b.dcm").write_bytes(b"version https://git-lfs.github.com/spec/v1")
+    _, (skipped,) = find_images(tmp_path)
+    assert skipped.is_broken
+    assert "Git LFS pointer" in skipped.reason
 
 
 def test_masks_beside_their_images_are_not_worked_on(tmp_path):

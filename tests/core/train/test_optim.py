@@ -29,6 +29,20 @@ def test_sgd_is_its_formula():
     np.testing.assert_allclose(p, q, rtol=1e-6)  # five float32 updates
 
 
+def test_sgd_decays_the_parameters_it_is_told_to():
+    params = {"kernel": jnp.full((2, 2), 3.0), "bias": jnp.full(2, 3.0)}
+    zero = jax.tree.map(jnp.zeros_like, params)
+    told = {"all": None, "kernels": lambda p: jax.tree.map(lambda a: a.ndim > 1, p)}
+    updates = {}
+    for name, decays in told.items():
+        tx = sgd(0.5, momentum=0.9, weight_decay=0.1, decays=decays)
+        updates[name], _ = tx.update(zero, tx.init(params), params)
+    # Without a gradient a step is -rate · decay · p, in float32.
+    for name, of_bias in (("all", -0.15), ("kernels", 0.0)):
+        np.testing.assert_allclose(updates[name]["kernel"], -0.15, rtol=1e-6)
+        np.testing.assert_allclose(updates[name]["bias"], of_bias, rtol=1e-6)
+
+
 @pytest.mark.parity
 def test_sgd_follows_torch_over_a_decayed_run():
     torch = pytest.importorskip("torch")

@@ -1,0 +1,156 @@
+"""Segmentation of files: masks at their own size, a row per frame, and failures that stay alone."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from core.errors import InputError
+from core.io.image.mask import read_mask, read_probability
+from core.preprocess.resize import resize_map
+from core.train.folder import held_out
+from eusdaf.infer import segment
+from tests.eusdaf.conftest import SIZE, SMALL
+
+GRAY = np.random.default_rng(0).integers(0, 256, (37, 53), np.uint8)
+CLIP_LENGTH = 11
+"""More than one batch of frames."""
+
+
+def results(out: Path) -> dict:
+    return json.loads((out / "results.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory) -> Path:
+    """Two pictures of odd sizes, one in color, and a clip."""
+    folder = tmp_path_factory.mktemp("pictures")
+    Image.fromarray(GRAY).save(folder / "odd.png")
+    Image.fromarray(np.stack([GRAY.T] * 3, axis=-1)).save(folder / "tall.bmp")
+    frames = [Image.fromarray(np.roll(GRAY, n, axis=1)) for n in range(CLIP_LENGTH)]
+    frames[0].save(folder / "clip.tif", save_all=True, append_images=frames[1:])
+    (folder / "notes.txt").write_text("not a picture")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def segmented(pictures, run, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("segmented")
+    assert segment([pictures], [run], out, probabilities=True) == 0
+    return out
+
+
+def test_every_file_has_its_row_and_foreign_ones_a_reason(segmented, run):
+    found = results(segmented)
+    assert [(case["id"], case["status"]) for case in found["cases"]] == [
+        ("clip", "done"),
+        ("odd", "done"),
+        ("tall", "done"),
+    ]
+    assert [Path(s["path"]).name for s in found["skipped"]] == ["notes.txt"]
+    assert (found["network"], found["size"], found["fold"]) == ("unet", SIZE, None)
+    assert found["runs"] == [str(run)]
+
+
+@pytest.mark.parametrize(("name", "shape"), [("odd", (37, 53)), ("tall", (53, 37))])
+def test_a_mask_has_the_size_of_its_picture_and_follows_its_probabilities(segmented, name, shape):
+    folder = segmented / "cases" / name
+    probs = read_probability(folder / "probability.png")
+    assert probs.shape == (SIZE, SIZE)
+    with Image.open(folder / "mask.png") as image:
+        assert (image.mode, image.size) == ("L", shape[::-1])
+    mask = read_mask([folder / "mask.png"], shape=shape).array
+    at_size = resize_map(probs, shape)
+    sure = np.abs(at_size - SMALL.infer.threshold) > 1e-4  # 16 bits keep 1e-5
+    np.testing.assert_array_equal(mask[sure], (at_size >= SMALL.infer.threshold)[sure])
+    (row,) = [case for case in results(segmented)["cases"] if case["id"] == name]
+    assert row["score"] == pytest.approx(float(probs.max()), abs=1e-5)
+    assert row["area_px"] == mask.sum()
+    assert row["decision"] == ("lesion" if mask.any() else "no lesion")
+    assert (folder / "overlay.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_clip_has_a_row_a_mask_and_a_map_for_each_frame(segmented):
+    folder = segmented / "cases" / "clip"
+    prediction = json.loads((folder / "prediction.json").read_text())
+    assert [row["frame"] for row in prediction["frames"]] == list(range(CLIP_LENGTH))
+    for kind in ("mask", "probability"):
+        names = sorted(path.name for path in folder.glob(f"{kind}-*.png"))
+        assert names == [f"{kind}-{n:05d}.png" for n in range(CLIP_LENGTH)]
+    (row,) = [case for case in results(segmented)["cases"] if case["id"] == "clip"]
+    areas = [frame["area_px"] for frame in prediction["frames"]]
+    assert row["num_frames"] == CLIP_LENGTH
+    assert row["num_frames_with_lesion"] == sum(area > 0 for area in areas)
+    assert row["area_px"] == max(areas)
+    assert row["score"] == max(frame["score"] for frame in prediction["frames"])
+
+
+def test_probability_maps_are_written_on_request(pictures, run, tmp_path):
+    assert segment([pictures / "odd.png"], [run], tmp_path) == 0
+    assert {path.name for path in (tmp_path / "cases" / "odd").iterdir()} == {
+        "mask.png",
+        "overlay.png",
+        "prediction.json",
+    }
+
+
+def test_the_page_shows_every_picture(segmented):
+    page = (segmented / "report.html").read_text()
+    for name in ("odd", "tall", "clip", "notes.txt"):
+        assert name in page
+    assert "http://" not in page.replace("http://www.w3.org", "")
+
+
+def test_one_bad_file_fails_alone(pictures, run, tmp_path, caplog):
+    folder = tmp_path / "in"
+    shutil.copytree(pictures, folder)
+    whole = (folder / "odd.png").read_bytes()
+    (folder / "cut.png").write_bytes(whole[: len(whole) // 2])
+    (folder / "text.png").write_text("not a picture")
+    (folder / "clip.tif").unlink()
+    assert segment([folder], [run], tmp_path / "out") == 1
+    found = {case["id"]: case for case in results(tmp_path / "out")["cases"]}
+    assert {id_: case["status"] for id_, case in found.items()} == {
+        "text.png": "failed",
+        "cut": "failed",
+        "odd": "done",
+        "tall": "done",
+    }
+    assert "truncated or damaged" in found["cut"]["error"]
+    assert "not a picture that can be read" in found["text.png"]["error"]
+    for id_ in ("cut", "text.png"):
+        assert found[id_]["error"] in caplog.messages
+        assert "\n" not in found[id_]["error"]
+    assert not (tmp_path / "out" / "cases" / "cut").exists()
+
+
+def test_held_out_takes_the_pictures_that_the_fold_did_not_train_on(cohort, run, tmp_path):
+    assert segment([cohort], [run], tmp_path, held_out=True) == 0
+    found = results(tmp_path)
+    assert found["fold"] == 1
+    assert [case["id"] for case in found["cases"]] == held_out(run)[1]
+
+
+def test_held_out_needs_one_data_set_one_run_and_all_its_pictures(cohort, run, tmp_path):
+    with pytest.raises(InputError, match="needs one data set and one run; got 2 and 1"):
+        segment([cohort, cohort], [run], tmp_path / "out", held_out=True)
+    with pytest.raises(InputError, match="needs one data set and one run; got 1 and 2"):
+        segment([cohort], [run, run], tmp_path / "out", held_out=True)
+    other = tmp_path / "other"
+    shutil.copytree(cohort, other)
+    missing = held_out(run)[1][0]
+    (other / "images" / f"{missing}.png").unlink()
+    message = rf"holds (\d) of the (\d) pictures .* held out; {missing} is not there; give"
+    with pytest.raises(InputError, match=message):
+        segment([other], [run], tmp_path / "out", held_out=True)
+    assert not (tmp_path / "out").exists()
+
+
+def test_nothing_to_segment_is_refused(run, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="the folder is empty"):
+        segment([tmp_path / "empty"], [run], tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,149 @@
+"""Training: who is learned from, how the rate falls, what decays, what the encoder starts from."""
+
+import json
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from core import sharding
+from core.config import from_json
+from core.errors import InputError
+from core.train.checkpoint import restore_model
+from core.train.folder import held_out
+from eusdaf.config import RECIPES, Config, DataConfig, OptimConfig
+from eusdaf.data import Prepared
+from eusdaf.networks import network
+from eusdaf.train import build, optimizer, train
+from tests.eusdaf.conftest import SIZE, SMALL
+
+PER_EPOCH = 264 / 32
+"""Steps of an epoch of the paper: four folds of 66 pictures, batch 32."""
+
+
+def picture(number: int, *, has_lesion: bool) -> Prepared:
+    pixels = np.full((SIZE, SIZE), number, np.uint8)
+    return Prepared(f"p{number}", f"p{number}", pixels, pixels * 0, has_lesion)
+
+
+def test_a_fold_trains_on_its_patients_and_is_judged_on_the_others(run, cohort):
+    folds = json.loads((run / "folds.json").read_text())
+    assert folds["fold"] == 1
+    patients = [{name[:-2] for name in folds[side]} for side in ("train", "test")]
+    assert not patients[0] & patients[1]
+    assert patients[0] | patients[1] == {f"phantom_{n:03d}" for n in range(6)}
+    assert held_out(run) == (1, folds["test"])
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if "loss" in line] == [1, 2, 3]
+    (rows,) = [line["rows"] for line in lines if "rows" in line]
+    assert [row["id"] for row in rows] == folds["test"]
+
+
+def test_a_run_folder_says_what_it_is(run):
+    assert from_json(Config, (run / "config.json").read_text()) == SMALL
+    assert json.loads((run / "manifest.json").read_text())["encoder_weights"] is None
+    assert (run / "plots" / "loss.png").is_file()
+
+
+def test_trained_parameters_give_probabilities(run):
+    mesh = sharding.mesh(jax.devices()[:1])
+    predict = network(SMALL, *restore_model(run / "checkpoints"), mesh=mesh)
+    probs = predict(np.zeros((1, SIZE, SIZE), np.uint8))
+    assert probs.shape == (1, SIZE, SIZE)
+    assert ((probs > 0) & (probs < 1)).all()
+
+
+def rates(cfg: OptimConfig, steps: list[int], steps_per_epoch: float) -> list[float]:
+    """Learning rate at each step: how far a gradient of one moves a parameter that has no past."""
+    still, param = replace(cfg, momentum=0.0, weight_decay=0.0), jnp.ones(())
+    tx = optimizer(still, steps_per_epoch=steps_per_epoch)
+    state, found = tx.init(param), {}
+    update = jax.jit(tx.update)
+    for step in range(max(steps) + 1):
+        moved, state = update(jnp.ones(()), state, param)
+        found[step] = -float(moved)
+    return [found[step] for step in steps]
+
+
+def test_the_rate_falls_when_the_fifth_and_the_twentieth_epoch_begin():
+    # Epoch 5 begins after four epochs of 8.25 steps, epoch 20 after nineteen.
+    first, second = round(4 * PER_EPOCH), round(19 * PER_EPOCH)
+    assert (first, second) == (33, 157)
+    steps = [0, first - 1, first, second - 1, second, second + 50]
+    expected = [0.007, 0.007, 0.007 * 0.02, 0.007 * 0.02, 0.007 * 0.02**2, 0.007 * 0.02**2]
+    found = rates(RECIPES["daf"].optim, steps, PER_EPOCH)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)  # float32
+
+
+@pytest.mark.parametrize("algorithm", ["sgd", "adam"])
+@pytest.mark.parametrize("decay_biases", [True, False])
+def test_biases_norms_and_slopes_decay_if_the_recipe_says_so(algorithm, decay_biases):
+    cfg = OptimConfig(algorithm, decay_biases=decay_biases)
+    params = {"kernel": jnp.full((2, 2), 3.0), "bias": jnp.full(2, 3.0)}
+    tx = optimizer(cfg, steps_per_epoch=10)
+    updates, _ = tx.update(jax.tree.map(jnp.zeros_like, params), tx.init(params), params)
+    assert (updates["kernel"] < 0).all()
+    assert (updates["bias"] < 0).all() == decay_biases
+
+
+def test_lesions_only_leaves_pictures_without_a_lesion_out():
+    cases = [picture(number, has_lesion=number < 4) for number in range(8)]
+    seen = {}
+    for only in (True, False):
+        task = build(replace(SMALL, data=DataConfig(8, lesions_only=only)), cases)
+        batch = next(iter(task.batches(0)))
+        seen[only] = set(np.asarray(batch["image"])[:, 0, 0].tolist())
+    assert seen == {True: {0, 1, 2, 3}, False: set(range(8))}
+
+
+def test_a_data_set_without_a_lesion_cannot_be_trained_on_lesions_only():
+    cfg = replace(SMALL, data=DataConfig(8, lesions_only=True))
+    with pytest.raises(InputError, match=r"no training picture; look at data\.lesions_only"):
+        build(cfg, [picture(0, has_lesion=False)])
+
+
+def test_epochs_count_the_pictures_that_are_trained_on():
+    cfg = replace(SMALL, run=replace(SMALL.run, steps=0, epochs=3), data=DataConfig(4))
+    task = build(cfg, [picture(number, has_lesion=True) for number in range(10)])
+    assert len(list(task.batches(0))) == 8  # 30 pictures in batches of 4, rounded up
+
+
+def test_held_out_pictures_are_judged_by_the_dice_of_their_masks():
+    truth = np.zeros((SIZE, SIZE), np.uint8)
+    truth[: SIZE // 2] = 1
+    case = picture(0, has_lesion=True)._replace(mask=truth)
+    everything = replace(SMALL, infer=replace(SMALL.infer, threshold=0.0))
+    task = build(everything, [case], [case, case._replace(id="empty", mask=truth * 0)])
+    assert task.evaluate is not None
+    variables = jax.tree.map(
+        lambda leaf: jnp.ones(leaf.shape, leaf.dtype), jax.eval_shape(task.init, jax.random.key(0))
+    )
+    rows = task.evaluate(variables["params"], {"batch_stats": variables["batch_stats"]})
+    # All pixels are predicted: 2 · ½ / (1 + ½) of the first, none of the second.
+    assert rows == [{"id": "p0", "dsc": pytest.approx(2 / 3)}, {"id": "empty", "dsc": 0.0}]
+
+
+def test_encoder_weights_need_an_encoder(tmp_path):
+    save_file({"conv1.weight": np.zeros((64, 3, 7, 7), np.float32)}, tmp_path / "w.safetensors")
+    task = build(SMALL, [picture(0, has_lesion=True)], encoder_weights=tmp_path / "w.safetensors")
+    with pytest.raises(InputError, match="weights of an encoder fit DAF-Net only"):
+        jax.eval_shape(task.init, jax.random.key(0))
+
+
+@pytest.mark.parametrize("fold", [-1, 5])
+def test_a_fold_that_does_not_exist_is_refused(cohort, tmp_path, fold):
+    with pytest.raises(InputError, match=f"fold {fold} does not exist; there are 5"):
+        train(SMALL, cohort, tmp_path / "run", fold=fold)
+
+
+def test_a_run_is_not_started_twice(run, cohort):
+    with pytest.raises(InputError, match="already holds a run; continue it with --resume"):
+        train(SMALL, cohort, run, fold=1)
+
+
+def test_a_run_does_not_go_on_with_another_fold(run, cohort):
+    with pytest.raises(InputError, match="was started on other cases or another fold"):
+        train(SMALL, cohort, run, fold=2, resume=True)

@@ -1,1 +1,1 @@
-"""EUSDAF: pancreatic cancer in endoscopic ultrasound with DAF-Net (Cancers 2022). Not built yet."""
+"""EUSDAF: pancreatic cancer in endoscopic ultrasound with DAF-Net (Cancers 2022)."""

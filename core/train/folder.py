@@ -16,11 +16,14 @@ from core.train import log
 
 T = TypeVar("T")
 
-FOLDS = "folds.json"
+FOLDS, METRICS = "folds.json", "metrics.jsonl"
 
 
 def open_run(workdir: Path, cfg: Any, *, resume: bool) -> None:
     """Make a run folder with its config.json, or check that the one there belongs to `cfg`.
+
+    A run begins with its metrics.jsonl. What a call left that was refused before that, for its data
+    say, is no run.
 
     Args:
       workdir: RUN.
@@ -33,7 +36,8 @@ def open_run(workdir: Path, cfg: Any, *, resume: bool) -> None:
     path = workdir / "config.json"
     if jax.process_index() != 0:
         return
-    if not path.exists():
+    if not (path.exists() and (workdir / METRICS).exists()):
+        (workdir / FOLDS).unlink(missing_ok=True)
         atomic.write_text(path, config.to_json(cfg))
     elif not resume:
         raise InputError(
@@ -108,7 +112,7 @@ def finish_run(
     """
     if jax.process_index() != 0:
         return
-    metrics = workdir / "metrics.jsonl"
+    metrics = workdir / METRICS
     provenance = manifest(
         fingerprint=config.fingerprint(cfg),
         devices=[device.device_kind for device in mesh.devices.flat],

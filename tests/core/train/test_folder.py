@@ -29,14 +29,29 @@ def test_resume_accepts_the_same_config_and_a_run_that_never_began(tmp_path: Pat
         open_run(tmp_path / "run", Config(), resume=True)
 
 
-def test_existing_run_is_not_started_over(tmp_path: Path):
+def begin(workdir: Path) -> None:
+    """A run of the config that has written its first lines."""
+    open_run(workdir, Config(), resume=False)
+    (workdir / "metrics.jsonl").touch()
+
+
+def test_call_that_was_refused_before_the_first_step_is_no_run(tmp_path: Path):
     open_run(tmp_path, Config(), resume=False)
+    record_fold(tmp_path, 0, train=("a",), test=("b",))
+    open_run(tmp_path, Config(width=9), resume=False)
+    record_fold(tmp_path, 1, train=("b",), test=("a",))
+    assert load_config(Config, tmp_path) == Config(width=9)
+    assert held_out(tmp_path) == (1, ["a"])
+
+
+def test_existing_run_is_not_started_over(tmp_path: Path):
+    begin(tmp_path)
     with pytest.raises(InputError, match="already holds a run; continue it with --resume"):
         open_run(tmp_path, Config(), resume=False)
 
 
 def test_resume_under_another_config_is_refused_with_the_difference(tmp_path: Path):
-    open_run(tmp_path, Config(), resume=False)
+    begin(tmp_path)
     with pytest.raises(InputError, match=r"rate: 0.1 → 0.2, width: 8 → 9"):
         open_run(tmp_path, Config(rate=0.2, width=9), resume=True)
 

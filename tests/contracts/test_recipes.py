@@ -1,45 +1,42 @@
 """Every recipe: one compiled step, finite numbers, JSON and back, any number of devices."""
 
-from dataclasses import replace
-
 import jax
 import numpy as np
 import pytest
 
+import eusdaf.config
+import s4c.config
 from core import config, sharding
 from core.train.fit import fit
 from core.train.state import create
 from core.train.step import make_step
-from s4c.config import RECIPES, Config
-from s4c.train import build
-from tests.s4c.phantoms import prepared
+from tests.contracts.papers import PAPERS, Paper
 
-CASES = [prepared("a", tumor=True), prepared("b", tumor=False, seed=1)]
-
-
-def small(cfg: Config, *, batch: int = 2, steps: int = 3) -> Config:
-    """The same recipe with few channels, examples and steps: every other number stays."""
-    return replace(
-        cfg,
-        run=replace(cfg.run, steps=steps),
-        model=replace(cfg.model, width=2),
-        data=replace(cfg.data, batch=batch),
-    )
+RECIPES = [(paper, name) for paper in PAPERS for name in PAPERS[paper].recipes]
+COMPILED = [(paper, name) for paper in PAPERS for name in PAPERS[paper].compiled]
 
 
-@pytest.mark.parametrize("name", RECIPES)
-def test_a_recipe_survives_json(name):
-    cfg = RECIPES[name]
-    assert config.from_json(Config, config.to_json(cfg)) == cfg
+@pytest.fixture(params=PAPERS.values(), ids=PAPERS.keys())
+def paper(request) -> Paper:
+    return request.param
 
 
-def test_no_two_recipes_have_one_fingerprint():
-    assert len({config.fingerprint(cfg) for cfg in RECIPES.values()}) == len(RECIPES)
+@pytest.mark.parametrize(("paper_name", "name"), RECIPES)
+def test_a_recipe_survives_json(paper_name, name):
+    cfg = PAPERS[paper_name].recipes[name]
+    assert config.from_json(type(cfg), config.to_json(cfg)) == cfg
 
 
-@pytest.mark.parametrize("name", [name for name in RECIPES if name.startswith("tiny")])
-def test_a_recipe_compiles_one_step_and_stays_finite(name):
-    task, traces = build(small(RECIPES[name]), CASES), []
+def test_no_two_recipes_have_one_fingerprint(paper):
+    fingerprints = {config.fingerprint(cfg) for cfg in paper.recipes.values()}
+    assert len(fingerprints) == len(paper.recipes)
+
+
+@pytest.mark.parametrize(("paper_name", "name"), COMPILED)
+def test_a_recipe_compiles_one_step_and_stays_finite(paper_name, name):
+    paper = PAPERS[paper_name]
+    cfg = paper.small(paper.recipes[name], 2, 3)
+    task, traces = paper.build(cfg), []
 
     def counted(params, model_state, batch, key):
         traces.append(1)
@@ -54,8 +51,21 @@ def test_a_recipe_compiles_one_step_and_stays_finite(name):
     assert len(traces) == 1
 
 
-def test_paper_recipes_state_the_numbers_of_the_paper():
-    recipes = {name: cfg for name, cfg in RECIPES.items() if name.startswith("pdac")}
+def test_one_device_equals_eight(paper, tmp_path):
+    cfg = paper.small(paper.recipes[paper.sharded], 8, 2)
+    task = paper.build(cfg)
+    one, eight = (
+        fit(task, cfg.run, mesh=sharding.mesh(jax.devices()[:n]), workdir=tmp_path / str(n))
+        for n in (1, 8)
+    )
+    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(eight), strict=True):
+        # Sums over the batch are taken in another order: a few float32 roundings, grown by the
+        # batch norms of the layers.
+        np.testing.assert_allclose(np.asarray(a), np.asarray(b), rtol=2e-3, atol=2e-4)
+
+
+def test_s4c_recipes_state_the_numbers_of_the_paper():
+    recipes = {n: cfg for n, cfg in s4c.config.RECIPES.items() if n.startswith("pdac")}
     numbers = {
         name: (cfg.data.patch, cfg.data.batch, cfg.infer.stride, cfg.model.num_aux)
         for name, cfg in recipes.items()
@@ -77,14 +87,25 @@ def test_paper_recipes_state_the_numbers_of_the_paper():
     np.testing.assert_allclose(ratios[1] / ratios[1][0], [1, 3])
 
 
-def test_one_device_equals_eight(tmp_path):
-    cfg = small(RECIPES["tiny-16"], batch=8, steps=2)
-    task = build(cfg, CASES)
-    one, eight = (
-        fit(task, cfg.run, mesh=sharding.mesh(jax.devices()[:n]), workdir=tmp_path / str(n))
-        for n in (1, 8)
-    )
-    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(eight), strict=True):
-        # Sums over the batch are taken in another order: a few float32 roundings, grown by the
-        # batch norms of 13 layers.
-        np.testing.assert_allclose(np.asarray(a), np.asarray(b), rtol=2e-3, atol=2e-4)
+def test_eusdaf_recipes_state_the_numbers_of_the_paper():
+    recipes = eusdaf.config.RECIPES
+    for name, group_width in (("daf", 4), ("daf-32x8d", 8)):
+        cfg = recipes[name]
+        # ResNeXt-101 of Sec. 2.4.
+        assert (cfg.model.network, cfg.model.blocks) == ("daf", (3, 4, 23, 3))
+        assert (cfg.model.groups, cfg.model.group_width) == (32, group_width)
+        assert (cfg.run.epochs, cfg.run.steps, cfg.data.batch) == (50, 0, 32)
+        optim = cfg.optim
+        assert (optim.algorithm, optim.momentum, optim.weight_decay) == ("sgd", 0.9, 0.01)
+        assert (optim.learning_rate, optim.drop_epochs) == (0.007, (5, 20))
+        assert optim.drop_factor == 0.02
+        assert cfg.loss.smooth == 1
+    for name in ("daf", "daf-32x8d", "unet", "attention-unet"):
+        cfg = recipes[name]
+        # Sec. 2.3, the same for all three networks.
+        assert (cfg.prepare.size, cfg.split.num_folds) == (256, 5)
+        assert set(cfg.augment.degrees) == {-5, -2.5, 0, 2.5, 5}
+        assert set(cfg.augment.scales) == {0.9, 1, 1.1}
+        assert cfg.augment.flip
+        assert (cfg.augment.reach_px, cfg.augment.sigma_px) == (2.048, 20.48)
+        assert cfg.infer.threshold == 0.5

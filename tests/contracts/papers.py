@@ -1,0 +1,86 @@
+"""The papers whose recipes keep the contract, each with a few examples and a way to shrink it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import eusdaf.config
+import eusdaf.train
+import s4c.config
+import s4c.train
+from core.train.task import Task
+from eusdaf.data import Prepared
+from tests.s4c.phantoms import prepared
+
+SIZE = 32
+
+
+class Paper(NamedTuple):
+    """What the contract asks of a paper package.
+
+    Args:
+      recipes: configs by name.
+      compiled: names of the recipes whose step is compiled: one of each network.
+      sharded: name of the recipe that is trained on one and on eight devices.
+      build: (config) → task on a few examples.
+      small: (config, batch, steps) → the same recipe with few channels, examples and steps; every
+        other number stays.
+    """
+
+    recipes: Mapping[str, Any]
+    compiled: tuple[str, ...]
+    sharded: str
+    build: Callable[[Any], Task]
+    small: Callable[[Any, int, int], Any]
+
+
+def _small_s4c(cfg: s4c.config.Config, batch: int, steps: int) -> s4c.config.Config:
+    return replace(
+        cfg,
+        run=replace(cfg.run, steps=steps),
+        model=replace(cfg.model, width=2),
+        data=replace(cfg.data, batch=batch),
+    )
+
+
+def _small_eusdaf(cfg: eusdaf.config.Config, batch: int, steps: int) -> eusdaf.config.Config:
+    # 16 is the least width that leaves every group of the encoders a channel.
+    width = 16 if cfg.model.network == "daf" else 2
+    return replace(
+        cfg,
+        run=replace(cfg.run, steps=steps, epochs=0),
+        prepare=replace(cfg.prepare, size=SIZE),
+        model=replace(cfg.model, width=width, blocks=(1, 1, 1, 1), features=4),
+        data=replace(cfg.data, batch=batch),
+    )
+
+
+def _pictures() -> list[Prepared]:
+    images = np.random.default_rng(0).integers(0, 256, (3, SIZE, SIZE), np.uint8)
+    masks = np.zeros_like(images)
+    masks[:2, 8:24, 6:20] = 1
+    pairs = zip(images, masks, strict=True)
+    return [Prepared(f"{n}", f"{n}", i, m, bool(m.any())) for n, (i, m) in enumerate(pairs)]
+
+
+SCANS = [prepared("a", tumor=True), prepared("b", tumor=False, seed=1)]
+PICTURES = _pictures()
+
+PAPERS = {
+    "s4c": Paper(
+        recipes=s4c.config.RECIPES,
+        compiled=("tiny-64", "tiny-32", "tiny-16"),
+        sharded="tiny-16",
+        build=lambda cfg: s4c.train.build(cfg, SCANS),
+        small=_small_s4c,
+    ),
+    "eusdaf": Paper(
+        recipes=eusdaf.config.RECIPES,
+        compiled=("daf", "daf-32x8d", "unet", "attention-unet", "tiny"),
+        sharded="unet",
+        build=lambda cfg: eusdaf.train.build(cfg, PICTURES),
+        small=_small_eusdaf,
+    ),
+}

@@ -13,7 +13,7 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
@@ -49,6 +49,15 @@ Preds = Annotated[
 """One or more folders of predictions, each behind its own flag: `--pred DIR [--pred DIR …]`."""
 
 GLOBAL_FLAGS = "With every command: -q prints errors only, --debug shows tracebacks."
+
+
+@contextlib.contextmanager
+def user_values() -> Iterator[None]:
+    """Around what takes a command's flags as they are: a value it refuses is the user's mistake."""
+    try:
+        yield
+    except ValueError as error:
+        raise InputError(str(error)) from None
 
 
 def run(

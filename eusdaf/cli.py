@@ -45,14 +45,15 @@ def phantom(
     """
     from core.phantom.ultrasound_cohort import write_image_cohort
 
-    write_image_cohort(
-        out,
-        num_patients=num_cases,
-        seed=seed,
-        num_frames=num_frames,
-        tumor_fraction=tumor_fraction,
-        kind=kind,
-    )
+    with cli.user_values():
+        write_image_cohort(
+            out,
+            num_patients=num_cases,
+            seed=seed,
+            num_frames=num_frames,
+            tumor_fraction=tumor_fraction,
+            kind=kind,
+        )
 
 
 def prepare(*, data: Path, out: Path, size: int = PrepareConfig().size) -> None:
@@ -65,7 +66,9 @@ def prepare(*, data: Path, out: Path, size: int = PrepareConfig().size) -> None:
     """
     from eusdaf.prepare import prepare as prepare_data
 
-    prepare_data(data, out, PrepareConfig(size=size))
+    with cli.user_values():
+        cfg = PrepareConfig(size=size)
+    prepare_data(data, out, cfg)
 
 
 def train(
@@ -84,7 +87,7 @@ def train(
       cfg: the recipe.
       data: what `prepare` wrote, or a data set (prepared into the run folder first).
       out: run folder: config.json, manifest.json, metrics.jsonl, checkpoints/.
-      fold: train on this fold and evaluate on the rest of it; without it, train on every picture.
+      fold: hold this fold out, the first is 0, and evaluate on it; without, train on every picture.
       encoder_weights: .safetensors or .pth of a ResNeXt trained on ImageNet, for DAF-Net.
       resume: continue a run, bit for bit as if it had not stopped.
       distributed: join the other hosts of a cluster first.

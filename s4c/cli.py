@@ -42,9 +42,14 @@ def phantom(
     """
     from s4c.demo import write_phantoms
 
-    write_phantoms(
-        out, num_cases=num_cases, seed=seed, spacing_mm=spacing_mm, tumor_fraction=tumor_fraction
-    )
+    with cli.user_values():
+        write_phantoms(
+            out,
+            num_cases=num_cases,
+            seed=seed,
+            spacing_mm=spacing_mm,
+            tumor_fraction=tumor_fraction,
+        )
 
 
 def prepare(
@@ -59,7 +64,9 @@ def prepare(
     """
     from s4c.prepare import prepare as prepare_data
 
-    prepare_data(data, out, PrepareConfig(window_hu=window_hu))
+    with cli.user_values():
+        cfg = PrepareConfig(window_hu=window_hu)
+    prepare_data(data, out, cfg)
 
 
 def train(
@@ -77,7 +84,7 @@ def train(
       cfg: the recipe.
       data: what `prepare` wrote, or a data set (prepared into the run folder first).
       out: run folder: config.json, manifest.json, metrics.jsonl, checkpoints/.
-      fold: train on this fold and evaluate on the rest of it; without it, train on every case.
+      fold: hold this fold out, the first is 0, and evaluate on it; without, train on every case.
       resume: continue a run, bit for bit as if it had not stopped.
       distributed: join the other hosts of a cluster first.
     """

@@ -214,3 +214,10 @@ def test_reader_that_leaves_early_is_no_failure_to_report(tmp_path: Path):
     env = {**os.environ, "PYTHONPATH": str(root)}
     done = subprocess.run(command, shell=True, env=env, capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("0\n", "")
+
+
+def test_a_value_that_a_check_refuses_is_the_users_mistake():
+    with pytest.raises(InputError, match="width must be positive; got 0"), cli.user_values():
+        Model(width=0)
+    with cli.user_values():
+        assert Model(width=1).width == 1

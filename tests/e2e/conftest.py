@@ -1,34 +1,16 @@
 """A cascade trained for a few steps: it knows nothing, and everything around it is real."""
 
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.e2e.program import Program
+
 RUNS = ("tiny-64", "tiny-32", "tiny-16")
 FEW = ["--run.steps", "2", "--data.batch", "2", "--model.width", "2"]
 
-# The tests' own process pretends to have eight devices; a user's command finds what is there.
-ENV = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
-
-
-def command(*words: object) -> list[str]:
-    """Command line of `s4c WORDS` with this interpreter."""
-    return [sys.executable, "-m", "s4c", *map(str, words)]
-
-
-def s4c(*words: object) -> subprocess.CompletedProcess[str]:
-    """Run `s4c WORDS` as a user does, in a process of its own."""
-    return subprocess.run(command(*words), env=ENV, capture_output=True, text=True, timeout=300)
-
-
-def done(*words: object) -> str:
-    """Run `s4c WORDS`, which must succeed, and return what it printed."""
-    process = s4c(*words)
-    assert process.returncode == 0, process.stderr
-    return process.stdout
+s4c = Program("s4c")
 
 
 class Trained:
@@ -47,8 +29,8 @@ class Trained:
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     cascade = Trained(tmp_path_factory.mktemp("s4c"))
-    done("phantom", cascade.data, "--num-cases", 4, "--seed", 5, "--spacing-mm", 6)
-    done("prepare", "--data", cascade.data, "--out", cascade.cache)
+    s4c.done("phantom", cascade.data, "--num-cases", 4, "--seed", 5, "--spacing-mm", 6)
+    s4c.done("prepare", "--data", cascade.data, "--out", cascade.cache)
     for name, run in zip(RUNS, cascade.runs, strict=True):
-        done("train", name, "--data", cascade.cache, "--out", run, *FEW)
+        s4c.done("train", name, "--data", cascade.cache, "--out", run, *FEW)
     return cascade

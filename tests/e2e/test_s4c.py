@@ -3,24 +3,15 @@
 import gzip
 import json
 import shutil
-import signal
-import subprocess
-import time
-from pathlib import Path
 
-import jax
 import nibabel as nib
 import numpy as np
 import pytest
 
-from core.train.checkpoint import restore_model
-from tests.e2e.conftest import ENV, FEW, Trained, command, done, s4c
+from tests.e2e.conftest import FEW, Trained, s4c
+from tests.e2e.program import leaves, refused, results, steps
 
 pytestmark = pytest.mark.e2e
-
-
-def results(out: Path) -> dict:
-    return json.loads((out / "results.json").read_text())
 
 
 def test_a_phantom_cohort_is_screened_and_evaluated(trained: Trained, tmp_path):
@@ -29,7 +20,7 @@ def test_a_phantom_cohort_is_screened_and_evaluated(trained: Trained, tmp_path):
     assert [case["status"] for case in cases] == ["done"] * 4
     assert {case["decision"] for case in cases} <= {"PDAC", "normal"}
     words = ("--pred", tmp_path / "out", "--truth", trained.data, "--out", tmp_path / "eval")
-    assert "sensitivity" in done("evaluate", *words)
+    assert "sensitivity" in s4c.done("evaluate", *words)
     metrics = json.loads((tmp_path / "eval" / "metrics.json").read_text())
     assert {"sensitivity", "specificity", "auc", "tumor_dsc", "dsc"} <= set(metrics["summary"])
     assert sorted(row["id"] for row in metrics["rows"]) == [case["id"] for case in cases]
@@ -90,13 +81,6 @@ def test_one_bad_file_among_good_ones_fails_alone(trained: Trained, tmp_path):
     assert good[0].name in process.stderr
 
 
-def refused(process: subprocess.CompletedProcess[str]) -> str:
-    """The one line of a call that is wrong."""
-    assert process.returncode == 2
-    (line,) = process.stderr.splitlines()
-    return line
-
-
 def test_runs_that_make_no_cascade_are_refused(trained: Trained, tmp_path):
     twice = ("--run", trained.runs[2], "--run", trained.runs[2], "--out", tmp_path / "out")
     assert "same patch size" in refused(s4c("screen", trained.data / "imagesTr", *twice))
@@ -117,32 +101,10 @@ def test_a_killed_training_resumes_to_the_same_bits(trained: Trained, tmp_path):
         *("train", "tiny-16", "--data", trained.cache, *FEW),
         *("--run.steps", "30", "--run.checkpoint-every", "3", "--run.log-every", "1"),
     ]
-    done(*words, "--out", tmp_path / "whole")
+    s4c.done(*words, "--out", tmp_path / "whole")
     run = tmp_path / "killed"
-    process = subprocess.Popen(command(*words, "--out", run), env=ENV, stderr=subprocess.DEVNULL)
-    wait_for_step(run / "metrics.jsonl", 7, process)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
-    done(*words, "--out", run, "--resume")
+    s4c.kill_at(7, run, *words)
+    s4c.done(*words, "--out", run, "--resume")
     for a, b in zip(leaves(tmp_path / "whole"), leaves(run), strict=True):
         np.testing.assert_array_equal(a, b)
     assert steps(run) == steps(tmp_path / "whole")
-
-
-def wait_for_step(metrics: Path, step: int, process: subprocess.Popen) -> None:
-    """Return once a training has logged a step."""
-    while process.poll() is None:
-        if metrics.is_file() and f'"step": {step},' in metrics.read_text():
-            return
-        time.sleep(0.02)
-    raise AssertionError("the training ended before it could be killed")
-
-
-def leaves(run: Path) -> list[np.ndarray]:
-    return jax.tree.leaves(restore_model(run / "checkpoints"))
-
-
-def steps(run: Path) -> list[dict]:
-    """Logged lines without their times."""
-    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    return [{name: value for name, value in line.items() if name != "time"} for line in lines]

@@ -16,7 +16,7 @@ from core.report.comparisons import Boxes, Roc, box_plots, rocs
 from core.report.learning import fold_curves
 from core.report.table import Badge, Link, Table, p_value, percent
 from eusdaf.matching import Matched
-from eusdaf.report import MAX_PICTURES, overlay, picture_section
+from eusdaf.report import MAX_PICTURES, NETWORKS, overlay, picture_section
 from eusdaf.statistics import FACTORS, VALUES, groups
 
 PAPER = {
@@ -30,7 +30,6 @@ PAPER_SUCCESS = {"U-Net": 0.752, "Attention U-Net": 0.709, "DAF-Net": 0.909}
 NAMES = ("dsc", "iou", "avd", "hd", "mad", "sensitivity", "specificity", "precision")
 COLUMNS = ("", "DSC", "IoU", "AVD", "HD", "MAD", "SEN", "SP", "PC", "IoU > 0.5")
 TITLES = {"dsc": "DSC", "iou": "IoU"}
-NETWORKS = {"daf": "DAF-Net", "unet": "U-Net", "attention-unet": "Attention U-Net"}
 
 
 def evaluation_page(

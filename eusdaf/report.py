@@ -13,6 +13,7 @@ from core.report.picture import PRED_COLOR, TRUE_COLOR, picture
 from core.report.table import Badge, Link, Table
 from core.volume import Frame
 
+NETWORKS = {"daf": "DAF-Net", "unet": "U-Net", "attention-unet": "Attention U-Net"}
 TONES = {"lesion": "bad", "no lesion": "good", "failed": "warn"}
 MAX_PICTURES = 40
 """Cases shown with a picture: the page stays small enough to send."""
@@ -51,7 +52,7 @@ def segmentation_page(results: Mapping[str, Any], out: Path) -> str:
     return html.page(
         "EUS segmentation",
         sections,
-        subtitle=f"Network: {results['network']}. For research only.",
+        subtitle=f"{NETWORKS[results['network']]}. For research only.",
     )
 
 
@@ -75,19 +76,31 @@ def _caption(case: Mapping[str, Any]) -> str:
 
 
 def _table(cases: Sequence[Mapping[str, Any]]) -> Table:
-    columns = ("file", "found", "score", "frames", "with lesion", "long axis px", "short axis px")
-    columns += ("area px", "long axis mm", "short axis mm", "area mm²", "s", "error")
-    names = ("score", "num_frames", "num_frames_with_lesion", "long_axis_px", "short_axis_px")
-    names += ("area_px", "long_axis_mm", "short_axis_mm", "area_mm2", "seconds", "error")
+    """A line for each file; columns that would be empty in all lines are left out."""
+    cells = {
+        "score": [case.get("score") for case in cases],
+        "frames": [case.get("num_frames") for case in cases],
+        "with lesion": [case.get("num_frames_with_lesion") for case in cases],
+        "axes, px": [_axes(case, "px") for case in cases],
+        "area, px": [case.get("area_px") for case in cases],
+        "axes, mm": [_axes(case, "mm") for case in cases],
+        "area, mm²": [case.get("area_mm2") for case in cases],
+        "s": [case["seconds"] for case in cases],
+        "error": [case.get("error") for case in cases],
+    }
+    filled = {name: column for name, column in cells.items() if any(map(_is_known, column))}
     shown = {case["id"] for case in [c for c in cases if c["status"] == "done"][:MAX_PICTURES]}
-    return Table(
-        columns,
-        [
-            [
-                Link(case["id"], case["id"]) if case["id"] in shown else case["id"],
-                badge(case.get("decision", "failed")),
-                *(case.get(name) for name in names),
-            ]
-            for case in cases
-        ],
-    )
+    names = [Link(c["id"], c["id"]) if c["id"] in shown else c["id"] for c in cases]
+    marks = [badge(case.get("decision", "failed")) for case in cases]
+    rows = zip(names, marks, *filled.values(), strict=True)
+    return Table(("file", "found", *filled), list(rows))
+
+
+def _axes(case: Mapping[str, Any], unit: str) -> str | None:
+    """Long and short axis of the lesion; None where there is none or its unit is not known."""
+    long_axis, short_axis = (case.get(f"{name}_axis_{unit}") for name in ("long", "short"))
+    return f"{long_axis:.1f} × {short_axis:.1f}" if _is_known(long_axis) else None
+
+
+def _is_known(value: Any) -> bool:
+    return value is not None and value == value  # nan is not itself

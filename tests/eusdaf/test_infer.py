@@ -101,7 +101,11 @@ def test_the_page_shows_every_picture(segmented):
     page = (segmented / "report.html").read_text()
     for name in ("odd", "tall", "clip", "notes.txt"):
         assert name in page
-    assert "http://" not in page.replace("http://www.w3.org", "")
+    assert "U-Net. For research only." in page
+    assert "axes, px" in page
+    # Nothing is known in millimeters, and nothing failed.
+    for absent in ("axes, mm", ">error<", "http://", "https://"):
+        assert absent not in page
 
 
 def test_one_bad_file_fails_alone(pictures, run, tmp_path, caplog):

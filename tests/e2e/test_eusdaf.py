@@ -120,6 +120,7 @@ def test_bad_files_among_good_ones_fail_alone(trained: Trained, tmp_path):
         ("empty.png", b"", "the file is empty"),
         ("notes.txt", b"notes", "neither an image, nor DICOM, nor a video"),
     ],
+    ids=["text", "pointer", "dicom pointer", "empty", "foreign"],
 )
 def test_a_file_that_is_no_picture_is_refused_in_one_line(
     trained: Trained, tmp_path, name, content, message

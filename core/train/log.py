@@ -40,7 +40,7 @@ class Log:
     """
 
     def __init__(self, path: Path, *, start: int, steps: int) -> None:
-        self._path, self._steps = path, steps
+        self._path, self._steps, self._name = path, steps, path.absolute().parent.name
         self._is_writer = jax.process_index() == 0
         self._in_flight: deque[tuple[int, Metrics]] = deque()
         self._since_line: list[dict[str, float]] = []
@@ -49,7 +49,7 @@ class Log:
         if self._is_writer:
             atomic.write_text(path, "".join(_lines_until(path, start)))
         show = self._is_writer and logger.isEnabledFor(logging.INFO) and sys.stderr.isatty()
-        self._bar = tqdm(total=steps, initial=start, unit="step", disable=not show)
+        self._bar = tqdm(total=steps, initial=start, unit="step", desc=self._name, disable=not show)
         self._clock = time.perf_counter()
 
     def __enter__(self) -> "Log":
@@ -118,11 +118,11 @@ class Log:
         if not self._is_writer:
             return
         if not self._bar.disable:
-            self._bar.write(f"step {step}  {text}", file=sys.stderr)
+            self._bar.write(f"{self._name}  step {step}  {text}", file=sys.stderr)
             return
         left = "" if steps_per_second is None else (self._steps - step) / steps_per_second
         end = f"  {tqdm.format_interval(left)} left" if left else ""
-        logger.info("step %d/%d  %s%s", step, self._steps, text, end)
+        logger.info("%s  step %d/%d  %s%s", self._name, step, self._steps, text, end)
 
 
 def summary(path: Path) -> dict[str, float]:

@@ -94,7 +94,7 @@ def test_pipe_gets_plain_lines(tmp_path: Path, caplog: pytest.LogCaptureFixture)
     with caplog.at_level(logging.INFO, "core.train.log"):
         write_run(tmp_path / "m.jsonl", 4)
     first, last = caplog.messages
-    assert first.startswith("step 2/4  loss 1.5  grad_norm 1")
+    assert first.startswith(f"{tmp_path.name}  step 2/4  loss 1.5  grad_norm 1")
     assert first.endswith(" left")
     assert "examples/s" in last
 

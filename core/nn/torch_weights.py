@@ -131,7 +131,7 @@ def _safetensors(path: Path) -> Any:
 
 def _pickled(path: Path) -> Any:
     try:
-        import torch
+        import torch  # pyright: ignore[reportMissingImports]
     except ModuleNotFoundError:
         raise InputError(
             f"reading {path.suffix} needs PyTorch, which is not installed",

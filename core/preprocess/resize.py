@@ -16,7 +16,9 @@ def resize_gray(picture: UInt8[np.ndarray, "h w"], size: Size) -> UInt8[np.ndarr
     """A gray picture at `size`, (rows, columns)."""
     if picture.shape == size:
         return picture
-    return np.asarray(Image.fromarray(picture).resize(size[::-1], Image.Resampling.BILINEAR))
+    return np.asarray(
+        Image.fromarray(picture).resize((size[1], size[0]), Image.Resampling.BILINEAR)
+    )
 
 
 def resize_map(values: Float[np.ndarray, "h w"], size: Size) -> Float[np.ndarray, "p q"]:
@@ -24,7 +26,7 @@ def resize_map(values: Float[np.ndarray, "h w"], size: Size) -> Float[np.ndarray
     values = np.asarray(values, np.float32)
     if values.shape == size:
         return values
-    return np.asarray(Image.fromarray(values).resize(size[::-1], Image.Resampling.BILINEAR))
+    return np.asarray(Image.fromarray(values).resize((size[1], size[0]), Image.Resampling.BILINEAR))
 
 
 def resize_mask(mask: Bool[np.ndarray, "h w"], size: Size) -> Bool[np.ndarray, "p q"]:

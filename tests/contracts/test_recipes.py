@@ -6,8 +6,7 @@ import pytest
 
 import eusdaf.config
 import s4c.config
-from core import config, sharding
-from core.train.fit import fit
+from core import config
 from core.train.state import create
 from core.train.step import make_step
 from tests.contracts.papers import PAPERS, Paper
@@ -49,19 +48,6 @@ def test_a_recipe_compiles_one_step_and_stays_finite(paper_name, name):
         assert all(np.isfinite(value) for value in metrics.values())
     assert int(state.step) == 3
     assert len(traces) == 1
-
-
-def test_one_device_equals_eight(paper, tmp_path):
-    cfg = paper.small(paper.recipes[paper.sharded], 8, 2)
-    task = paper.build(cfg)
-    one, eight = (
-        fit(task, cfg.run, mesh=sharding.mesh(jax.devices()[:n]), workdir=tmp_path / str(n))
-        for n in (1, 8)
-    )
-    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(eight), strict=True):
-        # Sums over the batch are taken in another order: a few float32 roundings, grown by the
-        # batch norms of the layers.
-        np.testing.assert_allclose(np.asarray(a), np.asarray(b), rtol=2e-3, atol=2e-4)
 
 
 def test_s4c_recipes_state_the_numbers_of_the_paper():

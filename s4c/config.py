@@ -260,10 +260,10 @@ RECIPES = {
     ),
     # Tumor weighs more, so that the first tumors show long before the last step.
     "tiny-32": _tiny(
-        _PDAC_32, steps=320, batch=4, windows=16, stride=16, class_weights=(1.0, 1.0, 3.0)
+        _PDAC_32, steps=320, batch=4, windows=16, stride=24, class_weights=(1.0, 1.0, 3.0)
     ),
     "tiny-16": _tiny(
-        _PDAC_16, steps=360, batch=24, windows=128, stride=8, class_weights=(1.0, 1.0, 1.5)
+        _PDAC_16, steps=360, batch=24, windows=128, stride=12, class_weights=(1.0, 1.0, 1.5)
     ),
 }
 """Named as in the paper, one per network (Sec. 2.2); `tiny-*` for two CPU cores."""

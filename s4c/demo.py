@@ -20,7 +20,7 @@ from s4c.train import train
 logger = logging.getLogger(__name__)
 
 NETWORKS = ("tiny-64", "tiny-32", "tiny-16")
-NUM_TRAIN, NUM_TEST = 24, 12
+NUM_TRAIN, NUM_TEST = 24, 8
 TRAIN_SEED, TEST_SEED = 0, 1
 FIELD_OF_VIEW_MM = (144.0, 208.0, 256.0)
 """The upper abdomen around the pancreas, (D, H, W)."""

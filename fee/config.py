@@ -128,8 +128,8 @@ class ModelConfig:
     network: Literal["resnet", "unet"]
     """Classifier of a slice, or segmentation of one (Fig. 4)"""
     width: int
-    """Channels of the first layer (Ref: He et al. 2016, Table 1: 64; Methods, Architectures: 16 gives
-    the 32 × 32 × 256 of U-Net32)"""
+    """Channels of the first layer (Ref: He et al. 2016, Table 1: 64; Methods, Architectures: 16
+    gives the 32 × 32 × 256 of U-Net32)"""
     blocks: tuple[int, ...] = ()
     """Residual blocks of the four stages of a ResNet (Fig. 4A, 4C; Ref: He et al. 2016, Table 1)"""
     convs: int = 2

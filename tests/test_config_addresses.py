@@ -21,8 +21,8 @@ CONFIGS = [
     for value in vars(module).values()
     if inspect.isclass(value) and is_dataclass(value) and value.__module__ == module.__name__
 ]
-# "(Sec. 2.2)", "(PNET Table 1: what it says)", "(Methods, Image screening)" where a paper numbers no
-# sections, "(Ref: public source)", "(Not stated: why)".
+# "(Sec. 2.2)", "(PNET Table 1: what it says)", "(Methods, Image screening)" where sections have no
+# numbers, "(Ref: public source)", "(Not stated: why)".
 PLACES = "Sec\\. |Table |Fig\\. |Eq\\. |Methods, |Results, |Ref: |Not stated: "
 ADDRESS = re.compile(rf"\((?:[A-Z]\w+ )?(?:{PLACES}).+\)")
 

@@ -62,10 +62,10 @@ def write_cohort(
     check.fraction("tumor_fraction", tumor_fraction)
     for phase in phases:
         check.one_of("phase", phase, PHASES)
-    table, out = _label_table(labels), Path(out)
+    table, out = label_table(labels), Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError("already holds something", path=out, hint="choose a new folder")
-    diameters = _diameters(num_cases, seed, tumor_fraction, diameters_mm)
+    diameters = draw_diameters(num_cases, seed, tumor_fraction, diameters_mm)
     with aside(out) as folder:
         work = partial(
             _make_case,
@@ -76,13 +76,15 @@ def write_cohort(
             phases=tuple(phases),
             table=table,
         )
-        cases = _map(work, list(enumerate(diameters)), num_processes)
+        cases = in_processes(work, list(enumerate(diameters)), num_processes)
         _write_json(folder / "dataset.json", _description(labels, phases, num_cases))
         _write_json(folder / "cases.json", {"seed": seed, "phases": list(phases), "cases": cases})
     return out
 
 
-def _map(work: Callable[[Any], dict], items: Sequence[Any], num_processes: int) -> list[dict]:
+def in_processes(
+    work: Callable[[Any], dict], items: Sequence[Any], num_processes: int
+) -> list[dict]:
     """Results in order. New processes, not copies of this one: its threads may hold locks."""
     if num_processes == 1:
         return [work(item) for item in items]
@@ -125,7 +127,7 @@ def _write_case(
     }
 
 
-def _label_table(labels: Mapping[str, int]) -> NDArray[np.uint8]:
+def label_table(labels: Mapping[str, int]) -> NDArray[np.uint8]:
     """Written id (number of structures,) of every id in `ct.LABELS`; 0 for what is not named."""
     for name in labels:
         check.one_of("label name", name, list(LABELS))
@@ -135,7 +137,7 @@ def _label_table(labels: Mapping[str, int]) -> NDArray[np.uint8]:
     return table
 
 
-def _diameters(
+def draw_diameters(
     num_cases: int, seed: int, tumor_fraction: float, diameters_mm: tuple[float, float]
 ) -> list[float | None]:
     """Tumor diameter per case, None for the healthy ones."""

@@ -1,6 +1,6 @@
 """A phantom as the DICOM study that a hospital would send, with the objects that come along."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +34,7 @@ def write_dicom_study(
     coronal: bool = False,
     dose_page: bool = False,
     report: bool = False,
+    names: Mapping[str, str] | None = None,
 ) -> Path:
     """Write a folder per series, `SE002/IM00001.dcm` from the head down; all of it or nothing.
 
@@ -45,6 +46,7 @@ def write_dicom_study(
       coronal: add a coronal reformat of the last phase.
       dose_page: add the scanner's dose page, a colour screenshot whose Modality says CT.
       report: add a structured report and its encapsulated PDF.
+      names: series description by phase, in any language, instead of "Arterial Phase".
 
     Returns:
       The folder.
@@ -59,7 +61,7 @@ def write_dicom_study(
         raise InputError("already holds something", path=out, hint="choose a new folder")
     with aside(out) as folder:
         for phase in phases:
-            _write_axial(folder, phantom, phase)
+            _write_axial(folder, phantom, phase, (names or {}).get(phase))
         if localizer:
             _write_localizer(folder, phantom)
         if coronal:
@@ -71,12 +73,14 @@ def write_dicom_study(
     return out
 
 
-def _write_axial(folder: Path, phantom: Phantom, phase: str) -> None:
+def _write_axial(folder: Path, phantom: Phantom, phase: str, name: str | None) -> None:
     volume = phantom.images[phase]
     dz, dy, dx = volume.spacing_mm
     for number, d in enumerate(reversed(range(volume.shape[0])), 1):
         ds = _ct_image(phantom, PHASE_SERIES[phase], f"{phase.capitalize()} Phase", number, phase)
         ds.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
+        if name is not None:
+            ds.SpecificCharacterSet, ds.SeriesDescription = "ISO_IR 192", name
         _place(ds, _position(volume, d, 0, 0), AXIAL_IOP, (dy, dx), dz)
         ds.SliceLocation = ds.ImagePositionPatient[2]
         set_pixels(ds, _stored(volume.array[d]))

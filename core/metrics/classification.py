@@ -33,6 +33,15 @@ def accuracy(counts: Counts) -> float:
     return ratio(counts.true_positive + counts.true_negative, sum(counts))
 
 
+def f1(counts: Counts) -> float:
+    """Harmonic mean of precision and sensitivity, 2 TP / (2 TP + FP + FN), over voxels also Dice.
+
+    0 where only one of "called positive" and "is positive" has cases, nan where none has.
+    """
+    wrong = counts.false_positive + counts.false_negative
+    return ratio(2 * counts.true_positive, 2 * counts.true_positive + wrong)
+
+
 class OperatingPoint(NamedTuple):
     """Cases with `score >= threshold` are called positive."""
 

@@ -8,6 +8,7 @@ from scipy.stats import norm, rankdata
 
 from core import check
 from core.metrics.classification import auc
+from core.metrics.overlap import Counts
 
 
 class Interval(NamedTuple):
@@ -47,6 +48,21 @@ def wilson_interval(num_successes: int, num: int, *, confidence: float = 0.95) -
     # Rounding may put a bound a hair outside [0, 1], or on the wrong side of p = 0 or 1.
     low, high = (center - reach) / scale, (center + reach) / scale
     return Interval(max(0.0, min(p, low)), min(1.0, max(p, high)))
+
+
+def f1_interval(counts: Counts, *, confidence: float = 0.95) -> Interval:
+    """Wilson interval of an F1 score, which is 2 p / (1 + p) of a proportion p.
+
+    p = TP / (TP + FP + FN): of the cases that are positive or called so, those that are both. F1
+    grows with p, so it takes the bounds of p to its own.
+
+    Args:
+      counts: over independent cases; nan where none is positive or called so.
+      confidence: coverage.
+    """
+    num = counts.true_positive + counts.false_positive + counts.false_negative
+    bounds = wilson_interval(counts.true_positive, num, confidence=confidence)
+    return Interval(*(2 * p / (1 + p) for p in bounds))
 
 
 def bootstrap_interval(

@@ -85,6 +85,24 @@ def iou(pred_mask: NDArray[np.bool_], true_mask: NDArray[np.bool_]) -> float:
     return ratio(counts.true_positive, union)
 
 
+def mean_iou(counts: Counts) -> float:
+    """Mean of the intersections over union of the object and of its background.
+
+    (TP / (TP + FP + FN) + TN / (TN + FP + FN)) / 2
+
+    Args:
+      counts: voxels of one scan or of many.
+
+    Returns:
+      A number in [0, 1]; nan where one of the two is neither predicted nor there.
+
+    Source: Si et al. 2021, Eq. 6 and 7.
+    """
+    wrong = counts.false_positive + counts.false_negative
+    each = (ratio(n, n + wrong) for n in (counts.true_positive, counts.true_negative))
+    return sum(each) / 2
+
+
 def ratio(numerator: int, denominator: int) -> float:
     """Quotient of two counts; nan, for undefined, where there is nothing to count."""
     return numerator / denominator if denominator else float("nan")

@@ -23,7 +23,17 @@ def test_rates_of_the_papers_multi_scale_row():
     assert c.accuracy(counts) == (128 + 197) / (136 + 200)
 
 
-@pytest.mark.parametrize("rate", [c.sensitivity, c.specificity, c.accuracy])
+def test_f1_is_the_harmonic_mean_of_precision_and_sensitivity():
+    # Si et al. 2021: 35 of 265 tumors missed, 25 of 82 normal cases called; F1 of 88.5 %.
+    counts = Counts(true_positive=230, false_positive=25, false_negative=35, true_negative=57)
+    precision, recall = c.precision(counts), c.sensitivity(counts)
+    expected = 2 * precision * recall / (precision + recall)
+    assert c.f1(counts) == pytest.approx(expected, rel=1e-12)
+    assert round(c.f1(counts), 3) == 0.885
+    assert c.f1(Counts(0, 1, 2, 3)) == 0
+
+
+@pytest.mark.parametrize("rate", [c.sensitivity, c.specificity, c.accuracy, c.f1])
 def test_rates_without_cases_are_undefined(rate):
     assert np.isnan(rate(Counts(0, 0, 0, 0)))
 

@@ -4,8 +4,14 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest, norm
 
-from core.metrics.classification import auc
-from core.metrics.compare import bootstrap_interval, delong_interval, wilson_interval
+from core.metrics.classification import auc, f1
+from core.metrics.compare import (
+    bootstrap_interval,
+    delong_interval,
+    f1_interval,
+    wilson_interval,
+)
+from core.metrics.overlap import Counts
 
 
 @pytest.mark.parametrize(("successes", "num"), [(128, 136), (197, 200), (0, 9), (9, 9), (1, 1)])
@@ -19,6 +25,24 @@ def test_wilson_interval_is_that_of_scipy(successes, num, confidence):
 
 def test_wilson_interval_of_no_case_is_undefined():
     assert np.isnan(wilson_interval(0, 0)).all()
+
+
+def test_f1_interval_is_that_of_its_proportion():
+    counts = Counts(true_positive=230, false_positive=25, false_negative=35, true_negative=57)
+    low, high = f1_interval(counts)
+    bounds = wilson_interval(230, 230 + 25 + 35)
+    assert (low, high) == tuple(2 * p / (1 + p) for p in bounds)
+    assert low < f1(counts) < high
+    assert np.isnan(f1_interval(Counts(0, 0, 0, 9))).all()
+
+
+def test_f1_interval_covers_the_true_score_about_as_often_as_it_says():
+    rng, num = np.random.default_rng(0), 2000
+    shares = np.array([0.5, 0.1, 0.15, 0.25])
+    drawn = (Counts(*map(int, row)) for row in rng.multinomial(120, shares, num))
+    inside = [low <= 1 / 1.25 <= high for low, high in map(f1_interval, drawn)]
+    # 2 · 0.5 / (1 + 0.25) = 0.8; 0.95 ± four standard errors.
+    assert np.mean(inside) == pytest.approx(0.95, abs=4 * np.sqrt(0.95 * 0.05 / num))
 
 
 def test_wilson_interval_holds_the_proportion_and_stays_inside():

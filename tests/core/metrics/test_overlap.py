@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix, f1_score, jaccard_score
 
-from core.metrics.overlap import Counts, confusion_counts, dice, iou
+from core.metrics.overlap import Counts, confusion_counts, dice, iou, mean_iou
 
 
 def _masks(seed=0, shape=(5, 6, 7)):
@@ -41,6 +41,17 @@ def test_iou_is_the_jaccard_score_of_pixels_and_a_function_of_dice():
     assert iou(pred, true) == pytest.approx(jaccard_score(true.ravel(), pred.ravel()), rel=1e-12)
     coefficient = dice(pred, true)
     assert iou(pred, true) == pytest.approx(coefficient / (2 - coefficient), rel=1e-12)
+
+
+def test_mean_iou_is_the_mean_of_both_classes():
+    pred, true = _masks()
+    expected = (iou(pred, true) + iou(~pred, ~true)) / 2
+    assert mean_iou(confusion_counts(pred, true)) == expected
+
+
+@pytest.mark.parametrize("counts", [Counts(0, 0, 0, 5), Counts(5, 0, 0, 0)])
+def test_mean_iou_is_undefined_where_a_class_is_neither_predicted_nor_there(counts):
+    assert np.isnan(mean_iou(counts))
 
 
 @pytest.mark.parametrize("shape", [(3, 4), (3, 4, 5)])

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, UInt8
 
 from core.errors import InputError
 from core.train.checkpoint import restore_model
-from core.train.folder import load_config
+from core.train.folder import load_config, weights_folder
 from core.types import ModelState, Params
 from eusdaf import model
 from eusdaf.config import Config, ModelConfig
@@ -50,7 +50,7 @@ def load_ensemble(runs: Sequence[Path], mesh: Mesh) -> Ensemble:
                 hint="give runs of one size",
             )
     predicts = [
-        network(cfg, *restore_model(run / "checkpoints"), mesh)
+        network(cfg, *restore_model(weights_folder(run)), mesh)
         for cfg, run in zip(cfgs, runs, strict=True)
     ]
 

@@ -10,7 +10,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from core.errors import InputError
 from core.infer.sliding import predictor
 from core.train.checkpoint import restore_model
-from core.train.folder import load_config
+from core.train.folder import load_config, weights_folder
 from core.types import ModelState, Params
 from s4c import model
 from s4c.cascade import Predict
@@ -57,7 +57,7 @@ def load_cascade(runs: Sequence[Path], mesh: Mesh) -> Cascade:
                 path=run,
             )
     predicts = [
-        sliding(network, *restore_model(run / "checkpoints"), mesh) for network, run in found
+        sliding(network, *restore_model(weights_folder(run)), mesh) for network, run in found
     ]
     return Cascade(cfg, predicts)
 

@@ -1,7 +1,8 @@
 """Checkpoints on disk: the only file that knows Orbax.
 
 RUN/checkpoints/<step>/ appears by a rename when it is complete, so a killed process never leaves a
-broken one under that name. The model stands apart from the rest: inference needs no optimizer.
+broken one under that name. The model stands apart from the rest: inference needs no optimizer, and
+RUN/best/<step>/ holds nothing else.
 """
 
 from collections.abc import Iterator
@@ -17,12 +18,15 @@ from core.errors import InputError
 from core.train.state import State
 from core.types import ModelState, Params
 
+CHECKPOINTS, BEST = "checkpoints", "best"
+"""Folders of a run: whole states to go on from; weights of the smallest validation loss."""
+
 
 class Checkpoints:
     """The checkpoints of one run; a context manager that waits for pending writes at its end.
 
     Args:
-      folder: RUN/checkpoints, made when missing.
+      folder: RUN/checkpoints or RUN/best, made when missing.
       keep: how many of the newest to keep.
     """
 
@@ -50,6 +54,18 @@ class Checkpoints:
         items = {name: ocp.args.StandardSave(item) for name, item in _items(state).items()}
         self._manager.save(step, args=ocp.args.Composite(**items))
 
+    def save_model(self, step: int, state: State) -> None:
+        """Write parameters and model state alone, and wait until they are there."""
+        item = ocp.args.StandardSave(_items(state)["model"])
+        self._manager.save(step, args=ocp.args.Composite(model=item))
+        self._manager.wait_until_finished()
+
+    def drop_after(self, step: int) -> None:
+        """Remove those of later steps, which a run that starts again from `step` has yet to do."""
+        for later in self._manager.all_steps():
+            if later > step:
+                self._manager.delete(later)
+
     def restore(self, target: State) -> State:
         """State of the newest checkpoint, on the devices of `target`.
 
@@ -72,12 +88,12 @@ def restore_model(folder: Path) -> tuple[Params, ModelState]:
     """Parameters and model state of the newest checkpoint, as NumPy arrays.
 
     Args:
-      folder: RUN/checkpoints.
+      folder: RUN/checkpoints or RUN/best, as `core.train.folder.weights_folder` tells.
 
     Raises:
       InputError: a folder without a complete checkpoint, or with a damaged one.
     """
-    steps = ocp.utils.checkpoint_steps(folder) if folder.is_dir() else []
+    steps = checkpoint_steps(folder)
     if not steps:
         raise InputError("holds no complete checkpoint", path=folder, hint="train first")
     item: Any = folder.absolute() / str(max(steps)) / "model"
@@ -85,6 +101,11 @@ def restore_model(folder: Path) -> tuple[Params, ModelState]:
         as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), _metadata(item))
         model = handler.restore(item, args=ocp.args.PyTreeRestore(restore_args=as_numpy))
     return model["params"], model["model_state"]
+
+
+def checkpoint_steps(folder: Path) -> list[int]:
+    """Steps of the complete checkpoints in a folder, which may be absent."""
+    return ocp.utils.checkpoint_steps(folder) if folder.is_dir() else []
 
 
 def _items(state: State) -> dict[str, dict[str, Any]]:

@@ -12,7 +12,8 @@ from jax.sharding import Mesh
 from core import sharding
 from core.errors import InputError
 from core.train import state as states
-from core.train.checkpoint import Checkpoints
+from core.train.best import best_step, is_stalled
+from core.train.checkpoint import BEST, CHECKPOINTS, Checkpoints
 from core.train.config import RunConfig
 from core.train.log import Log
 from core.train.state import State
@@ -28,6 +29,7 @@ def fit(
     mesh: Mesh,
     workdir: Path,
     resume: bool = False,
+    patience: int = 0,
     state_rule: sharding.Rule = sharding.replicated,
     batch_rule: sharding.Rule = sharding.split_batch,
 ) -> State:
@@ -40,8 +42,11 @@ def fit(
       task: what to train.
       run: length and rhythm.
       mesh: the devices.
-      workdir: RUN; gets metrics.jsonl and checkpoints/<step>/.
+      workdir: RUN; gets metrics.jsonl and checkpoints/<step>/, and, where evaluations tell a
+        `loss`, best/<step>/ with the weights of the smallest.
       resume: go on from the newest checkpoint, or from the beginning when there is none.
+      patience: evaluations without a smaller `loss` or a larger `accuracy` after which the run
+        ends; 0 never ends it early.
       state_rule: how the state lies on the mesh.
       batch_rule: how a batch does.
 
@@ -49,29 +54,50 @@ def fit(
       InputError: checkpoints are there and `resume` is off.
       RunError: the loss or its gradient is no longer finite.
     """
-    with Checkpoints(workdir / "checkpoints", keep=run.keep_checkpoints) as checkpoints:
+    keep = run.keep_checkpoints
+    with (
+        Checkpoints(workdir / CHECKPOINTS, keep=keep) as checkpoints,
+        Checkpoints(workdir / BEST, keep=keep) as best,
+    ):
         if not resume and checkpoints.latest() is not None:
             raise InputError("already holds checkpoints", path=workdir, hint="resume the run")
         state = _first_state(task, run.seed, mesh, state_rule, checkpoints)
         start, compiled = int(state.step), None
+        best.drop_after(start)
         with Log(workdir / "metrics.jsonl", start=start, steps=run.steps) as log:
-            for i, local in zip(range(start + 1, run.steps + 1), task.batches(start), strict=False):
+            stops = is_stalled(log.evaluations, patience)
+            left = range(start + 1, start + 1 if stops else run.steps + 1)
+            for i, local in zip(left, task.batches(start), strict=False):
                 batch = sharding.shard_batch(local, mesh, batch_rule)
                 compiled = compiled or _compile(task, run.seed, state, batch, log)
                 with jax.transfer_guard("disallow"):
                     state, metrics = compiled(state, batch)
                 log.add(i, metrics, num_examples=_num_examples(batch))
-                evaluates = task.evaluate and _is_due(i, run.evaluate_every, run.steps)
+                evaluates = task.evaluate is not None and _is_due(i, run.evaluate_every, run.steps)
                 saves = _is_due(i, run.checkpoint_every, run.steps)
                 if evaluates or saves or _is_due(i, run.log_every, run.steps):
                     log.line(i)
-                if task.evaluate and evaluates:
-                    log.evaluation(i, task.evaluate(state.params, state.model_state))
-                if saves:
+                if evaluates:
+                    # A resumed run starts no earlier than its best weights are from.
+                    saves |= _evaluate(task, i, state, log, best)
+                    stops = is_stalled(log.evaluations, patience)
+                if saves or stops:
                     checkpoints.save(i, state)
-    if int(state.step) != run.steps:
+                if stops:
+                    break
+    if int(state.step) != run.steps and not stops:
         raise ValueError(f"task.batches ended after step {int(state.step)} of {run.steps}")
     return state
+
+
+def _evaluate(task: Task, step: int, state: State, log: Log, best: Checkpoints) -> bool:
+    """Whether these weights are the best so far; they are kept then."""
+    rows = task.evaluate(state.params, state.model_state) if task.evaluate else ()
+    log.evaluation(step, rows)
+    is_best = best_step(log.evaluations) == step
+    if is_best:
+        best.save_model(step, state)
+    return is_best
 
 
 def _is_due(step: int, every: int, last: int) -> bool:

@@ -13,6 +13,7 @@ from core.errors import InputError
 from core.report.learning import learning_curves
 from core.report.manifest import manifest
 from core.train import log
+from core.train.checkpoint import BEST, CHECKPOINTS, checkpoint_steps
 
 T = TypeVar("T")
 
@@ -60,7 +61,12 @@ def load_config(cls: type[T], workdir: Path) -> T:
 
 
 def record_fold(
-    workdir: Path, fold: int | None, *, train: Sequence[str], test: Sequence[str]
+    workdir: Path,
+    fold: int | None,
+    *,
+    train: Sequence[str],
+    test: Sequence[str],
+    val: Sequence[str] = (),
 ) -> None:
     """Write RUN/folds.json, or check that the one there says the same.
 
@@ -69,28 +75,37 @@ def record_fold(
       fold: of a cross-validation; None where there is none.
       train: cases to learn from.
       test: cases held out.
+      val: cases that choose the weights; in most trainings none do.
 
     Raises:
       InputError: the run was started on others.
     """
     path, chosen = workdir / FOLDS, {"fold": fold, "train": list(train), "test": list(test)}
+    if val:
+        chosen["val"] = list(val)
     if path.is_file() and records.read_json(path) != chosen:
         raise InputError("the run was started on other cases or another fold", path=path)
     if jax.process_index() == 0:
         records.write_json(path, chosen)
 
 
-def held_out(workdir: Path) -> tuple[int, list[str]]:
-    """Fold of a run, and the cases that it did not train on.
+def held_out(workdir: Path) -> tuple[int | None, list[str]]:
+    """Fold of a run, None if it had none, and the cases that played no part in its training.
 
     Raises:
       InputError: it trained on everything.
     """
     path = workdir / FOLDS
-    found: dict[str, Any] = records.read_json(path) if path.is_file() else {"fold": None}
-    if found["fold"] is None:
+    found: dict[str, Any] = records.read_json(path) if path.is_file() else {"test": []}
+    if not found["test"]:
         raise InputError("held no cases out", path=workdir, hint="train it with --fold")
-    return found["fold"], found["test"]
+    return found.get("fold"), found["test"]
+
+
+def weights_folder(workdir: Path) -> Path:
+    """Folder of the weights to use: RUN/best, or RUN/checkpoints where no loss was validated."""
+    best = workdir / BEST
+    return best if checkpoint_steps(best) else workdir / CHECKPOINTS
 
 
 def finish_run(
@@ -116,7 +131,7 @@ def finish_run(
     provenance = manifest(
         fingerprint=config.fingerprint(cfg),
         devices=[device.device_kind for device in mesh.devices.flat],
-        measured=log.summary(metrics),
+        measured=log.summary(metrics) | log.ending(metrics),
     )
     records.write_json(workdir / "manifest.json", provenance | dict(more or {}))
     lines = [json.loads(line) for line in metrics.read_text("utf-8").splitlines()]

@@ -21,6 +21,7 @@ from tqdm import tqdm
 
 from core import atomic, records
 from core.errors import RunError
+from core.train.best import best_step
 from core.train.task import Rows
 from core.types import Metrics
 
@@ -46,8 +47,11 @@ class Log:
         self._since_line: list[dict[str, float]] = []
         self._num_examples = 0
         self._once: dict[str, float] = {}
+        kept = _lines_until(path, start)
+        self.evaluations = _evaluations(kept)
+        """Step and means of every evaluation so far, as `core.train.best` takes them."""
         if self._is_writer:
-            atomic.write_text(path, "".join(_lines_until(path, start)))
+            atomic.write_text(path, "".join(kept))
         show = self._is_writer and logger.isEnabledFor(logging.INFO) and sys.stderr.isatty()
         self._bar = tqdm(total=steps, initial=start, unit="step", desc=self._name, disable=not show)
         self._clock = time.perf_counter()
@@ -92,6 +96,7 @@ class Log:
     def evaluation(self, step: int, rows: Rows) -> None:
         """Write the rows of an evaluation and their means; its time counts for no step."""
         means = _means([dict(row) for row in rows])
+        self.evaluations.append((step, records.plain(means)))
         self._write({"step": step, "evaluation": means, "rows": rows})
         self._say(step, f"evaluation of {len(rows)} cases: {_text(means)}", None)
         self._clock = time.perf_counter()
@@ -137,6 +142,22 @@ def summary(path: Path) -> dict[str, float]:
         return statistics.median([t[name] for t in times if name in t] or [math.nan])
 
     return {name: median(name) for name in ("compile_seconds", "examples_per_second", "peak_bytes")}
+
+
+def ending(path: Path) -> dict[str, int]:
+    """Where a run ended and which of its weights are the best, from RUN/metrics.jsonl.
+
+    Returns:
+      `stopped_at` and `best_step`; nothing where no evaluation told a loss.
+    """
+    lines = _lines_until(path, math.inf)
+    best = best_step(_evaluations(lines))
+    return {} if best is None else {"stopped_at": json.loads(lines[-1])["step"], "best_step": best}
+
+
+def _evaluations(lines: list[str]) -> list[tuple[int, dict[str, float | None]]]:
+    parsed = map(json.loads, lines)
+    return [(line["step"], line["evaluation"]) for line in parsed if "evaluation" in line]
 
 
 def _lines_until(path: Path, step: float) -> list[str]:

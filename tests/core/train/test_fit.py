@@ -34,9 +34,15 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[State, Path]:
 
 
 def assert_same_run(workdir: Path, other: Path) -> None:
-    ours, theirs = (checkpoint.restore_model(d / "checkpoints") for d in (workdir, other))
-    jax.tree.map(np.testing.assert_array_equal, ours, theirs)
+    for folder in ("checkpoints", "best"):
+        ours, theirs = (checkpoint.restore_model(run / folder) for run in (workdir, other))
+        jax.tree.map(np.testing.assert_array_equal, ours, theirs)
+        assert max(steps(workdir / folder)) == max(steps(other / folder))
     assert records(workdir) == records(other)
+
+
+def steps(folder: Path) -> list[int]:
+    return checkpoint.checkpoint_steps(folder)
 
 
 def records(workdir: Path) -> list[dict]:
@@ -79,6 +85,7 @@ def test_killed_and_resumed_equals_uninterrupted_bit_for_bit(
         "before the first step": lambda: checkpoints.is_dir(),
         "while the first checkpoint is written": lambda: any(checkpoints.glob("*tmp*")),
         "after some steps": lambda: past(10),
+        "while the best weights are written": lambda: any((tmp_path / "best").glob("*tmp*")),
         "while a later checkpoint is written": lambda: past(12) and any(checkpoints.glob("*tmp*")),
     }
     delays = random.Random(0)

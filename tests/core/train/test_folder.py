@@ -67,6 +67,14 @@ def test_a_fold_is_recorded_and_what_it_held_out_read_back(tmp_path: Path):
     record_fold(tmp_path, 2, train=("a", "b"), test=("c",))
 
 
+def test_a_split_in_three_parts_holds_the_third_out(tmp_path: Path):
+    parts = {"train": ("a", "b"), "val": ("c",), "test": ("d",)}
+    record_fold(tmp_path, None, **parts)
+    assert held_out(tmp_path) == (None, ["d"])
+    with pytest.raises(InputError, match="was started on other cases"):
+        record_fold(tmp_path, None, **{**parts, "val": ("e",)})
+
+
 @pytest.mark.parametrize(
     ("fold", "train", "test"), [(1, ("a", "b"), ("c",)), (2, ("a",), ("c",)), (2, ("a", "b"), ())]
 )

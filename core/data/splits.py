@@ -1,14 +1,18 @@
-"""Training and test sets, by patient always: no patient is on both sides.
+"""Training and test sets, by patient: no patient is on both sides, unless asked for by its name.
 
 Patients are put in an order by a hash of (seed, patient). So a split depends on nothing but the
 seed and the names: not on the order of the input, nor on the version of a random generator.
 """
 
 import hashlib
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from core.errors import InputError
+
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -102,6 +106,69 @@ def k_fold_and_hard_split(
     )
 
 
+class Parts(NamedTuple):
+    """Names in three parts, each sorted."""
+
+    train: tuple[str, ...]
+    """To learn from."""
+    val: tuple[str, ...]
+    """To choose the weights by."""
+    test: tuple[str, ...]
+    """To be judged on."""
+
+
+def three_parts(patients: Mapping[str, object], ratio: Sequence[int], seed: int) -> Parts:
+    """Patients in three parts, every class shared out alike.
+
+    Each part is as near to the ratio as whole patients allow, and within a class as near as that
+    leaves: never off by more than one.
+
+    Args:
+      patients: name → class, such as whether there is a tumor.
+      ratio: of training, validation and test, such as 6, 2, 2.
+      seed: another seed, another shuffle.
+
+    Raises:
+      ValueError: a part that the ratio asks for would be empty.
+    """
+    classes: dict[str, list[str]] = {}
+    for patient in _shuffled(patients, seed):
+        classes.setdefault(str(patients[patient]), []).append(patient)
+    parts: tuple[list[str], ...] = ([], [], [])
+    counts = _share_out({name: len(members) for name, members in classes.items()}, ratio)
+    for name, members in classes.items():
+        for part, count in zip(parts, counts[name], strict=True):
+            part.extend(members[:count])
+            del members[:count]
+    if any(share > 0 and not part for share, part in zip(ratio, parts, strict=True)):
+        asked = ":".join(map(str, ratio))
+        raise ValueError(f"cannot part {len(patients)} patients {asked}: each part needs one")
+    return Parts(*(tuple(sorted(part)) for part in parts))
+
+
+def image_parts(patient_of: Mapping[str, str], ratio: Sequence[int], seed: int) -> Parts:
+    """Images in three parts without a look at whose they are; the log warns of the leak.
+
+    Args:
+      patient_of: image → patient.
+      ratio: of training, validation and test.
+      seed: another seed, another shuffle.
+
+    Raises:
+      ValueError: a part that the ratio asks for would be empty.
+    """
+    parts = three_parts(dict.fromkeys(patient_of, ""), ratio, seed)
+    learned, *others = ({patient_of[image] for image in part} for part in parts)
+    both = learned & set().union(*others)
+    LOG.warning(
+        "split by image: %d of %d patients are learned from and judged on; "
+        "what is measured on them is no estimate for new patients",
+        len(both),
+        len(set(patient_of.values())),
+    )
+    return parts
+
+
 def choose_fold(
     cases: Iterable[str], fold: int | None, splits: Callable[[], Sequence[Split]]
 ) -> Split:
@@ -144,6 +211,27 @@ def cases_of(split: Split, patient_of: Mapping[str, str]) -> Split:
 
 def _split(train: Iterable[str], test: Iterable[str]) -> Split:
     return Split(tuple(sorted(train)), tuple(sorted(test)))
+
+
+def _share_out(sizes: Mapping[str, int], ratio: Sequence[int]) -> dict[str, list[int]]:
+    """Members of each class in each part; a class and the whole are both rounded up or down."""
+    total, parts = sum(ratio), range(len(ratio))
+    counts = {name: [size * r // total for r in ratio] for name, size in sizes.items()}
+    whole = sum(sizes.values())
+    missing = [
+        whole * r // total - sum(c[part] for c in counts.values()) for part, r in enumerate(ratio)
+    ]
+    by_remainder = sorted(parts, key=lambda part: -(whole * ratio[part] % total))
+    for part in by_remainder[: whole - sum(whole * r // total for r in ratio)]:
+        missing[part] += 1
+    for name, size in sorted(sizes.items()):
+        # What is left of a class goes where most is missing: so nothing is left at the end.
+        rest = [size * r % total for r in ratio]
+        order = sorted(parts, key=lambda part: (-missing[part], -rest[part]))
+        for part in order[: size - sum(counts[name])]:
+            counts[name][part] += 1
+            missing[part] -= 1
+    return counts
 
 
 def _shuffled(patients: Iterable[str], seed: int) -> list[str]:

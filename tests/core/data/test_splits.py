@@ -1,3 +1,6 @@
+import logging
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,8 +11,10 @@ from core.data.splits import (
     cases_of,
     choose_fold,
     hard_split,
+    image_parts,
     k_fold,
     k_fold_and_hard_split,
+    three_parts,
 )
 from core.errors import InputError
 
@@ -114,3 +119,47 @@ def test_a_fold_is_chosen_by_its_number_and_without_one_all_are_trained_on():
 def test_a_fold_that_does_not_exist_is_refused(fold):
     with pytest.raises(InputError, match=f"fold {fold} does not exist; there are 4, from 0"):
         choose_fold("abcd", fold, lambda: k_fold("abcd", 4, 0))
+
+
+@given(st.dictionaries(st.text(min_size=1, max_size=4), st.integers(0, 2), min_size=5), seeds)
+def test_three_parts_are_near_their_ratio_as_a_whole_and_in_every_class(class_of, seed):
+    ratio = (6, 2, 2)
+    parts = three_parts(class_of, ratio, seed)
+    assert sorted(p for part in parts for p in part) == sorted(class_of)
+    for share, part in zip(ratio, parts, strict=True):
+        # Rounded up or down: less than one from the ratio; within a class up to one.
+        assert abs(len(part) - Fraction(share, 10) * len(class_of)) < 1
+        for name in set(class_of.values()):
+            size = sum(c == name for c in class_of.values())
+            found = sum(class_of[p] == name for p in part)
+            assert abs(found - Fraction(share, 10) * size) <= 1
+
+
+@given(st.dictionaries(st.text(min_size=1, max_size=4), st.booleans(), min_size=5), seeds)
+def test_three_parts_do_not_depend_on_the_order(class_of, seed):
+    backward = dict(reversed(class_of.items()))
+    assert three_parts(class_of, (6, 2, 2), seed) == three_parts(backward, (6, 2, 2), seed)
+
+
+def test_three_parts_of_ten_patients_are_six_two_and_two():
+    parts = three_parts(dict.fromkeys("abcdefghij", False), (6, 2, 2), 0)
+    assert [len(part) for part in parts] == [6, 2, 2]
+    assert parts != three_parts(dict.fromkeys("abcdefghij", False), (6, 2, 2), 1)
+
+
+def test_a_part_that_nobody_asked_for_is_empty():
+    parts = three_parts(dict.fromkeys("abc", False), (1, 0, 0), 0)
+    assert parts == (("a", "b", "c"), (), ())
+
+
+def test_too_few_patients_for_three_parts_are_refused():
+    with pytest.raises(ValueError, match="cannot part 3 patients 6:2:2: each part needs one"):
+        three_parts(dict.fromkeys("abc", False), (6, 2, 2), 0)
+
+
+def test_a_split_by_image_warns_of_the_patients_on_both_sides(caplog):
+    patient_of = {f"{patient}-{n}": patient for patient in "abc" for n in range(10)}
+    with caplog.at_level(logging.WARNING):
+        parts = image_parts(patient_of, (6, 2, 2), 0)
+    assert [len(part) for part in parts] == [18, 6, 6]
+    assert "3 of 3 patients are learned from and judged on" in caplog.text

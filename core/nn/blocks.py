@@ -1,6 +1,6 @@
 """Linen layers over `core.nn.conv`: parameters and dtype here, arithmetic there."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import flax.linen as nn
 import jax
@@ -66,14 +66,20 @@ class ConvTranspose(nn.Module):
 
 
 class ConvNormRelu(nn.Module):
-    """A convolution (or a transposed one), batch norm, ReLU."""
+    """A convolution (or a transposed one), batch norm, ReLU.
+
+    Args:
+      conv: without its parent.
+      norm: makes the norm; `partial(BatchNorm, eps=…, momentum=…)` where PyTorch's do not fit.
+    """
 
     conv: Conv | ConvTranspose
+    norm: Callable[..., BatchNorm] = BatchNorm
 
     @nn.compact
     def __call__(self, x: Float[Array, "n *s i"], *, train: bool) -> Float[Array, "n *t o"]:
         """Convolve, normalize, rectify."""
-        return jax.nn.relu(BatchNorm(name="norm")(self.conv(x), train=train))
+        return jax.nn.relu(self.norm(name="norm")(self.conv(x), train=train))
 
 
 def _add_bias(

@@ -17,11 +17,13 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from core import check
-from core.nn import grouped, halving, plane, product, taps, transposed, winograd
+from core.nn import doubling, grouped, halving, plane, product, taps, transposed, winograd
 
 _LAYOUT = {2: ("NHWC", "HWIO", "NHWC"), 3: ("NDHWC", "DHWIO", "NDHWC")}
 _PER_AXIS = int | Sequence[int]
-_Name = Literal["product", "taps", "winograd", "plane", "halving", "grouped", "corners", "direct"]
+_Name = Literal[
+    "product", "taps", "winograd", "plane", "halving", "grouped", "corners", "doubling", "direct"
+]
 
 
 def conv(
@@ -62,7 +64,8 @@ def conv_transpose(
     Args:
       image: two or three spatial axes.
       kernel: as a correlation over the image dilated by `stride`, that is, PyTorch's mirrored.
-        Size 4 with stride 2 is PyTorch's padding 1, size equal to stride its padding 0.
+        Size 4 with stride 2 is PyTorch's padding 1, size equal to stride its padding 0, size 3
+        with stride 2 its padding 0 without the last output of each axis (Keras' "same").
       stride: the factor.
 
     Returns:
@@ -77,6 +80,8 @@ def conv_transpose(
         return _enlarge_blocks(image, kernel)
     if size == (4, 4, 4) and stride == 2:
         return _lowered(_Form("corners", (2, 2, 2)), image, kernel)
+    if size == (3, 3) and stride == 2:
+        return _lowered(_Form("doubling", (2, 2)), image, kernel)
     return direct_transpose(image, kernel, stride)
 
 
@@ -157,7 +162,7 @@ class _Form(NamedTuple):
 
     def reference(self, image: jax.Array, kernel: jax.Array) -> jax.Array:
         """The same as XLA lowers it."""
-        if self.name == "corners":
+        if self.name in ("corners", "doubling"):
             return direct_transpose(image, kernel, self.strides[0])
         return direct(image, kernel, self.strides, self.pads, self.groups)
 
@@ -170,6 +175,7 @@ _CPU = {
     "halving": halving,
     "grouped": grouped,
     "corners": transposed,
+    "doubling": doubling,
 }
 
 

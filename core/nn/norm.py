@@ -6,9 +6,6 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-EPS = 1e-5
-MOMENTUM = 0.9
-
 
 def moments(
     x: Float[Array, "n *s c"],
@@ -30,12 +27,20 @@ def moments(
 class BatchNorm(nn.Module):
     """Scale and shift that bring each channel to its learned mean and spread.
 
-    y = (x − μ) / √(σ² + 1e-5) · scale + bias. In training μ and σ² are those of the batch (of the
-    global batch under jit and sharding), and the running ones move as 0.9 · old + 0.1 · batch with
-    the biased variance; in evaluation they are the running ones.
+    y = (x − μ) / √(σ² + eps) · scale + bias. In training μ and σ² are those of the batch (of the
+    global batch under jit and sharding), and the running ones move as momentum · old +
+    (1 − momentum) · batch with the biased variance; in evaluation they are the running ones.
+
+    Args:
+      eps: added to the variance; PyTorch's unless given.
+      momentum: share of the old running statistics that a step keeps; PyTorch's, which calls its
+        complement so, unless given.
 
     Source: Ioffe & Szegedy 2015, Alg. 1 and 2.
     """
+
+    eps: float = 1e-5
+    momentum: float = 0.9
 
     @nn.compact
     def __call__(self, x: Float[Array, "n *s c"], *, train: bool) -> Float[Array, "n *s c"]:
@@ -44,11 +49,11 @@ class BatchNorm(nn.Module):
         if train:
             batch_mean, batch_var = moments(x)
             if not self.is_initializing():
-                mean.value = MOMENTUM * mean.value + (1 - MOMENTUM) * batch_mean
-                var.value = MOMENTUM * var.value + (1 - MOMENTUM) * batch_var
-            gain, shift = fold(scale, bias, batch_mean, batch_var)
+                mean.value = self.momentum * mean.value + (1 - self.momentum) * batch_mean
+                var.value = self.momentum * var.value + (1 - self.momentum) * batch_var
+            gain, shift = fold(scale, bias, batch_mean, batch_var, self.eps)
         else:
-            gain, shift = fold(scale, bias, mean.value, var.value)
+            gain, shift = fold(scale, bias, mean.value, var.value, self.eps)
         shape = (1,) * (x.ndim - 1) + (x.shape[-1],)
         return (x * gain.reshape(shape) + shift.reshape(shape)).astype(x.dtype)
 
@@ -62,8 +67,8 @@ class BatchNorm(nn.Module):
 
 
 def fold(
-    scale: jax.Array, bias: jax.Array, mean: jax.Array, var: jax.Array
+    scale: jax.Array, bias: jax.Array, mean: jax.Array, var: jax.Array, eps: float
 ) -> tuple[jax.Array, jax.Array]:
     """The norm as one multiplication and one addition per channel."""
-    gain = scale * lax.rsqrt(var + EPS)
+    gain = scale * lax.rsqrt(var + eps)
     return gain, bias - mean * gain

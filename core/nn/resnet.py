@@ -1,5 +1,6 @@
 """ResNet and ResNeXt, channel last, layer by layer as torchvision has them."""
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import flax.linen as nn
@@ -31,6 +32,7 @@ class ResNet(nn.Module):
       width: channels of the stem.
       groups: of the 3 × 3 convolution of a bottleneck.
       group_width: channels of a group in the first stage, doubled at each.
+      norm: makes every norm; `partial(BatchNorm, eps=…, momentum=…)` where PyTorch's do not fit.
 
     Source: He et al. 2016, Table 1; Xie et al. 2017, Table 1 and Fig. 3c.
     """
@@ -40,6 +42,7 @@ class ResNet(nn.Module):
     width: int = 64
     groups: int = 1
     group_width: int = 64
+    norm: Callable[..., BatchNorm] = BatchNorm
     dtype: Dtype = jnp.float32
 
     @nn.compact
@@ -48,10 +51,8 @@ class ResNet(nn.Module):
     ) -> tuple[Float[Array, "n ..."], ...]:
         """Outputs of the stem at 1/2 of the image and of the stages at 1/4, 1/8, 1/16 and so on."""
         check.rank("image", image, 4)
-        x = ConvNorm(self.width, size=7, stride=2, dtype=self.dtype, name="stem")(
-            image, train=train
-        )
-        outputs = [jax.nn.relu(x)]
+        stem = ConvNorm(self.width, size=7, stride=2, norm=self.norm, dtype=self.dtype, name="stem")
+        outputs = [jax.nn.relu(stem(image, train=train))]
         x = max_pool(outputs[0], window=3, stride=2, padding=1)
         for stage, num_blocks in enumerate(self.blocks):
             for number in range(num_blocks):
@@ -61,6 +62,7 @@ class ResNet(nn.Module):
                     stride=2 if stage > 0 and number == 0 else 1,
                     groups=self.groups,
                     group_width=self.group_width * 2**stage,
+                    norm=self.norm,
                     dtype=self.dtype,
                     name=f"layer{stage + 1}_{number}",
                 )(x, train=train)
@@ -79,6 +81,7 @@ class Block(nn.Module):
     stride: int
     groups: int = 1
     group_width: int = 64
+    norm: Callable[..., BatchNorm] = BatchNorm
     dtype: Dtype = jnp.float32
 
     @nn.compact
@@ -86,7 +89,8 @@ class Block(nn.Module):
         """Add the branch to the shortcut."""
 
         def layer(name: str, x: jax.Array, features: int, **options: Any) -> jax.Array:
-            return ConvNorm(features, **options, dtype=self.dtype, name=name)(x, train=train)
+            made = ConvNorm(features, **options, norm=self.norm, dtype=self.dtype, name=name)
+            return made(x, train=train)
 
         features = self.width * EXPANSION[self.kind]
         if self.kind == "basic":
@@ -109,6 +113,7 @@ class ConvNorm(nn.Module):
     size: int
     stride: int = 1
     groups: int = 1
+    norm: Callable[..., BatchNorm] = BatchNorm
     dtype: Dtype = jnp.float32
 
     @nn.compact
@@ -125,7 +130,7 @@ class ConvNorm(nn.Module):
             dtype=self.dtype,
             name="conv",
         )(x)
-        return BatchNorm(name="norm")(x, train=train)
+        return self.norm(name="norm")(x, train=train)
 
 
 class Classifier(nn.Module):

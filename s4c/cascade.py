@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from core.datasets.pancreas import BACKGROUND, TUMOR
 from core.preprocess.crop import Box, bounding_box, crop, grow
-from s4c.labels import BACKGROUND, TUMOR
 
 Predict = Callable[[Float[np.ndarray, "d h w"]], Float[np.ndarray, "d h w c"]]
 """Class probabilities of a normalised image of any size, averaged over sliding windows."""

@@ -14,13 +14,13 @@ from numpy.random import Generator
 
 from core import check
 from core.data import patches
+from core.datasets.pancreas import BACKGROUND, PANCREAS, TUMOR
 from core.errors import InputError
 from core.preprocess.crop import Box, grow, intersect
 from core.preprocess.intensity import normalize
 from core.random import rng
 from core.types import Batch
 from s4c.config import DataConfig
-from s4c.labels import BACKGROUND, PANCREAS, TUMOR
 
 PATCH_TYPES = (BACKGROUND, PANCREAS, TUMOR)
 MAX_TRIES = 50

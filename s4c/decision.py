@@ -5,9 +5,9 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from core.datasets.pancreas import BACKGROUND, PANCREAS, TUMOR
 from core.postprocess.components import keep_large
 from s4c.config import DecisionConfig
-from s4c.labels import BACKGROUND, PANCREAS, TUMOR
 
 
 class Decision(NamedTuple):

@@ -6,6 +6,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from core.datasets.pancreas import NAMES
 from core.errors import InputError
 from core.phantom.cohort import write_cohort
 from core.report.table import to_text
@@ -13,7 +14,6 @@ from s4c.config import RECIPES, PrepareConfig
 from s4c.evaluate import evaluate
 from s4c.evaluation_page import table_1
 from s4c.infer import screen
-from s4c.labels import NAMES
 from s4c.prepare import prepare
 from s4c.train import train
 

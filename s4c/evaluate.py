@@ -8,6 +8,7 @@ import numpy as np
 
 from core import atomic, records
 from core.datasets import Case, Dataset, read_dataset
+from core.datasets.pancreas import BACKGROUND, NAMES, TUMOR, lookup
 from core.errors import InputError
 from core.io import nifti
 from core.io.labels import check_ids, require_same_grid
@@ -18,7 +19,6 @@ from core.metrics.rows import column, summarize, write_csv
 from core.report.results import read as read_results
 from core.volume import Volume
 from s4c.evaluation_page import evaluation_page
-from s4c.labels import BACKGROUND, TUMOR, lookup
 
 BOOTSTRAP_SEED = 0
 DSC_NAMES = ("tumor_dsc", "pancreas_dsc", "normal_pancreas_dsc", "abnormal_pancreas_dsc")
@@ -94,7 +94,7 @@ def read_truth(case: Case, dataset: Dataset) -> Volume:
     """Annotation of a case with our ids, in the orientation of its file."""
     label = nifti.read_label(case.label)
     check_ids(label, dataset.label_ids.values(), case.label)
-    return label.with_array(lookup(dataset.label_ids, dataset.root)[label.array])
+    return label.with_array(lookup(dataset.label_ids, dataset.root, needed=NAMES)[label.array])
 
 
 def summarize_screening(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -8,15 +8,16 @@ from typing import Any
 
 from core import atomic, records, sharding
 from core.config import fingerprint
+from core.datasets.pancreas import NAMES
 from core.io.found import find_all
-from core.io.scans import Scan, find_scans, read_scan, write_segmentation
+from core.io.inventory import find_scans
+from core.io.scans import Scan, read_scan, write_segmentation
 from core.preprocess.intensity import window, z_score
 from core.report import results
 from core.report.manifest import manifest
 from core.volume import Volume, canonical
 from s4c.cascade import Segmentation, segment
 from s4c.decision import Decision, decide, remove_outliers
-from s4c.labels import NAMES
 from s4c.networks import Cascade, load_cascade
 from s4c.report import overlay, screening_page
 

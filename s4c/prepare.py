@@ -12,6 +12,7 @@ from core.data.cache import open_case
 from core.data.patches import sample_voxels
 from core.data.splits import Split, cases_of, k_fold_and_hard_split
 from core.datasets import Case, Dataset, read_dataset
+from core.datasets.pancreas import BACKGROUND, NAMES, TUMOR, lookup
 from core.errors import InputError
 from core.io import nifti
 from core.io.labels import check_ids, require_same_grid
@@ -21,7 +22,6 @@ from core.random import rng
 from core.volume import canonical
 from s4c.config import PrepareConfig, SplitConfig
 from s4c.data import Prepared
-from s4c.labels import BACKGROUND, TUMOR, lookup
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +46,9 @@ def prepare(data: Path, out: Path, cfg: PrepareConfig) -> Path:
       InputError: no usable case; the reason of each is logged.
     """
     dataset = read_dataset(data)
-    lookup(dataset.label_ids, dataset.root)  # before any work: does it label what s4c needs?
+    lookup(
+        dataset.label_ids, dataset.root, needed=NAMES
+    )  # before any work: does it label what s4c needs?
     cases = {case.id: case for case in dataset.cases}
     folder = out / fingerprint(cfg)
     index = cache.prepare(
@@ -71,7 +73,7 @@ def make(case: Case, dataset: Dataset, cfg: PrepareConfig) -> cache.Made:
     check_ids(label, dataset.label_ids.values(), label_path)
     label = canonical(require_same_grid(image, label, path, label_path))
     image = canonical(image)
-    ids = lookup(dataset.label_ids, dataset.root)[label.array]
+    ids = lookup(dataset.label_ids, dataset.root, needed=NAMES)[label.array]
     hu = np.rint(window(image.array, *cfg.window_hu)).astype(np.int16)
     mean, std = statistics(hu)
     # The same voxels whenever a case is prepared: the draw depends on its id alone.

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
+from core.datasets.pancreas import BACKGROUND, TUMOR
 from core.report import html
 from core.report import overlay as views
 from core.report.outline import Outline
 from core.report.table import Badge, Link, Table
 from core.volume import Volume
-from s4c.labels import BACKGROUND, TUMOR
 
 # As in Fig. 3: blue pancreas, red tumor; lighter for the annotation.
 PRED_COLORS = {"pancreas": "#4f8dff", "tumor": "#ff4d4d"}

@@ -12,6 +12,7 @@ from core import sharding
 from core.data import patches
 from core.data.pipeline import batches
 from core.data.splits import choose_fold
+from core.datasets.pancreas import BACKGROUND, TUMOR
 from core.metrics.overlap import dice
 from core.train import optim
 from core.train.fit import fit
@@ -22,7 +23,6 @@ from s4c import model
 from s4c.cascade import most_probable
 from s4c.config import Config
 from s4c.data import Prepared, batch_maker, cut
-from s4c.labels import BACKGROUND, TUMOR
 from s4c.loss import loss
 from s4c.prepare import folds, load
 

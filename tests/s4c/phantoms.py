@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from core.datasets.pancreas import PANCREAS, TUMOR
 from core.preprocess.crop import bounding_box
 from s4c.data import Prepared
-from s4c.labels import PANCREAS, TUMOR
 
 
 def prepared(case_id: str, *, tumor: bool, shape=(40, 50, 60), seed: int = 0) -> Prepared:

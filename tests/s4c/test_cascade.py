@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from core.datasets.pancreas import BACKGROUND, PANCREAS, TUMOR
 from core.preprocess.crop import Box
 from s4c.cascade import most_probable, segment
-from s4c.labels import BACKGROUND, PANCREAS, TUMOR
 
 SHAPE = (20, 24, 28)
 

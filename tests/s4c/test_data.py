@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from core.datasets.pancreas import BACKGROUND, PANCREAS, TUMOR
 from core.errors import InputError
 from core.preprocess.crop import bounding_box
 from core.preprocess.intensity import normalize
 from s4c.config import RECIPES, DataConfig
 from s4c.data import PATCH_TYPES, Prepared, batch_maker, cut, patch_type
-from s4c.labels import BACKGROUND, PANCREAS, TUMOR
 from tests.s4c.phantoms import prepared
 
 ROI = DataConfig(patch=16, batch=6, sampling="roi", roi_margin=16)

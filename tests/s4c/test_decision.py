@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from core.datasets.pancreas import PANCREAS, TUMOR
 from s4c.config import DecisionConfig
 from s4c.decision import decide, remove_outliers
-from s4c.labels import PANCREAS, TUMOR
 
 CFG = DecisionConfig()
 

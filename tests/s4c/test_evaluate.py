@@ -6,9 +6,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from core.datasets.pancreas import PANCREAS, TUMOR
 from core.errors import InputError
 from s4c.evaluate import evaluate
-from s4c.labels import PANCREAS, TUMOR
 
 SHAPE = (12, 10, 8)
 AFFINE = np.diag([-2.0, -2.0, 2.0, 1.0])

@@ -8,9 +8,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from core.datasets.pancreas import PANCREAS, TUMOR
 from core.errors import InputError
 from s4c.config import PrepareConfig, SplitConfig
-from s4c.labels import PANCREAS, TUMOR
 from s4c.prepare import folds, load, prepare
 from tests.s4c.phantoms import prepared
 

@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 
+from core.datasets.pancreas import PANCREAS, TUMOR, lookup
 from core.errors import InputError
-from s4c.labels import lookup
+
+BOTH = (PANCREAS, TUMOR)
 
 
 def test_medical_segmentation_decathlon(tmp_path):
-    table = lookup({"background": 0, "pancreas": 1, "cancer": 2}, tmp_path)
+    table = lookup({"background": 0, "pancreas": 1, "cancer": 2}, tmp_path, needed=BOTH)
     np.testing.assert_array_equal(table, [0, 1, 2])
 
 
@@ -22,14 +24,19 @@ def test_panorama_numbers_its_lesion_first_and_its_vessels_are_background(tmp_pa
         "pancreatic duct": 5,
         "common bile duct": 6,
     }
-    np.testing.assert_array_equal(lookup(ids, tmp_path), [0, 2, 0, 0, 1, 1, 0])
+    np.testing.assert_array_equal(lookup(ids, tmp_path, needed=BOTH), [0, 2, 0, 0, 1, 1, 0])
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones(tmp_path):
     with pytest.raises(InputError, match=r"\['gizzard'\] are not known.*pancreas"):
-        lookup({"background": 0, "pancreas": 1, "tumor": 2, "gizzard": 3}, tmp_path)
+        lookup({"background": 0, "pancreas": 1, "tumor": 2, "gizzard": 3}, tmp_path, needed=BOTH)
 
 
 def test_a_data_set_without_tumors_is_refused(tmp_path):
-    with pytest.raises(InputError, match="needs labels for pancreas and tumor"):
-        lookup({"background": 0, "pancreas": 1}, tmp_path)
+    with pytest.raises(InputError, match="needs a label for tumor; found"):
+        lookup({"background": 0, "pancreas": 1}, tmp_path, needed=BOTH)
+
+
+def test_healthy_patients_need_no_tumor(tmp_path):
+    table = lookup({"background": 0, "pancreas": 1}, tmp_path, needed=(PANCREAS,))
+    np.testing.assert_array_equal(table, [0, 1])

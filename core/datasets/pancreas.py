@@ -1,6 +1,6 @@
-"""Label names of public data sets, mapped by name to background, pancreas and tumor (Sec. 2.1)."""
+"""Label names of public data sets, mapped by name to background, pancreas and tumor."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -31,30 +31,33 @@ _ID_OF_NAME = {
 }
 
 
-def lookup(label_ids: Mapping[str, int], root: Path) -> NDArray[np.uint8]:
+def lookup(
+    label_ids: Mapping[str, int], root: Path, *, needed: Collection[int]
+) -> NDArray[np.uint8]:
     """Table from a data set's ids to ours: `table[label]`.
 
     Args:
       label_ids: the data set's names and ids.
       root: its folder, named in errors.
+      needed: ids of ours that it must have a name for.
 
     Returns:
       (largest id + 1,) table; ids that the data set does not declare map to background, and are
       refused earlier by `core.io.labels.check_ids`.
 
     Raises:
-      InputError: a name that is not known here, or no name for pancreas and tumor.
+      InputError: a name that is not known here, or no name for what is needed.
     """
     ours = {name: _ID_OF_NAME.get(_plain(name)) for name in label_ids}
     if unknown := [name for name, id_ in ours.items() if id_ is None]:
         raise InputError(
-            f"label names {unknown} are not known to s4c",
+            f"label names {unknown} are not known",
             path=root / "dataset.json",
             hint=f"rename them to some of {sorted(_ID_OF_NAME)}",
         )
-    if not {PANCREAS, TUMOR} <= set(ours.values()):
+    if absent := [NAMES[id_] for id_ in needed if id_ not in ours.values()]:
         raise InputError(
-            f"s4c needs labels for pancreas and tumor; found {list(label_ids)}",
+            f"needs a label for {' and '.join(absent)}; found {list(label_ids)}",
             path=root / "dataset.json",
         )
     table = np.zeros(max(label_ids.values()) + 1, np.uint8)

@@ -1,0 +1,159 @@
+"""How a series was acquired: what its header says about contrast phase and reconstruction.
+
+Only the elements listed here are ever read; none of them identifies the patient.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydicom.dataset import Dataset
+
+from core.io.dicom.header import DAMAGED, NotUsedError, read_header, values
+from core.io.dicom.quiet import quiet
+
+TAGS = [
+    "SOPClassUID",
+    "SeriesInstanceUID",
+    "SpecificCharacterSet",
+    "SeriesDescription",
+    "ProtocolName",
+    "ImageComments",
+    "ImageType",
+    "ConvolutionKernel",
+    "SliceThickness",
+    "AcquisitionTime",
+    "AcquisitionDateTime",
+    "ContrastBolusAgent",
+    "ContrastBolusStartTime",
+    "ContrastBolusAgentSequence",
+    "ContrastBolusUsageSequence",
+    "SharedFunctionalGroupsSequence",
+    "PerFrameFunctionalGroupsSequence",
+]
+# Sequences below which the enhanced form keeps what the old form has at the top.
+NESTED = (
+    "PixelMeasuresSequence",
+    "CTReconstructionSequence",
+    "FrameContentSequence",
+    "ContrastBolusAgentSequence",
+    "ContrastAdministrationProfileSequence",
+)
+DAY_S = 24 * 3600
+MAX_DELAY_S = 3600.0  # what lies further apart is no delay but a wrong clock
+_CLOCK = re.compile(r"(?:\d{8})?(\d{2}):?(\d{2}):?(\d{2}(?:\.\d*)?)(?:[+-]\d{4})?")
+_NO_AGENT = re.compile(r"no|none|nein|non|without.*|no contrast.*|0", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Acquisition:
+    """What the header of one image of a series tells; empty or None where it is silent.
+
+    Args:
+      description: series description.
+      protocol: protocol name.
+      comments: image comments.
+      agent: contrast agent.
+      kernel: convolution kernel.
+      thickness_mm: slice thickness.
+      image_type: words such as ORIGINAL, DERIVED, MPR, in capitals.
+      delay_s: from the start of the injection to the acquisition; negative before it.
+      has_contrast_agent: False only where the header says so; many scanners leave it out.
+    """
+
+    description: str = ""
+    protocol: str = ""
+    comments: str = ""
+    agent: str = ""
+    kernel: str = ""
+    thickness_mm: float | None = None
+    image_type: tuple[str, ...] = ()
+    delay_s: float | None = None
+    has_contrast_agent: bool | None = None
+
+
+def read_acquisition(path: Path) -> Acquisition:
+    """Acquisition of the series that a file belongs to; all unknown where it cannot be read."""
+    with quiet():
+        try:
+            return _acquisition(read_header(path, TAGS))
+        except (NotUsedError, *DAMAGED):  # pydicom converts a value, and fails, on first access
+            return Acquisition()
+
+
+def delay_s(acquired: str, injected: str) -> float | None:
+    """Seconds between two DICOM times, HHMMSS.F with or without a date; None if implausible.
+
+    A scan at 00:00:20 came 30 s after an injection at 23:59:50.
+    """
+    start, scan = _seconds(injected), _seconds(acquired)
+    if start is None or scan is None:
+        return None
+    apart = (scan - start + DAY_S / 2) % DAY_S - DAY_S / 2
+    return apart if abs(apart) <= MAX_DELAY_S else None
+
+
+def _acquisition(header: Dataset) -> Acquisition:
+    places = list(_places(header))
+
+    def text(name: str) -> str:
+        found = next((v for place in places if (v := values(place, name))), [])
+        return " ".join(_repaired(str(v)).strip() for v in found)
+
+    agent = text("ContrastBolusAgent")
+    told = agent or header.get("ContrastBolusAgentSequence")
+    acquired = text("FrameAcquisitionDateTime") or text("AcquisitionTime")
+    return Acquisition(
+        description=text("SeriesDescription"),
+        protocol=text("ProtocolName"),
+        comments=text("ImageComments"),
+        agent=agent,
+        kernel=text("ConvolutionKernel"),
+        thickness_mm=_positive(text("SliceThickness")),
+        image_type=tuple(str(v).strip().upper() for v in values(header, "ImageType")),
+        delay_s=delay_s(
+            acquired or text("AcquisitionDateTime"),
+            text("ContrastBolusStartTime"),
+        ),
+        has_contrast_agent=not _NO_AGENT.fullmatch(agent) if told else None,
+    )
+
+
+def _places(header: Dataset) -> Iterator[Dataset]:
+    """The header, then every group of the first frame and of all frames, at any depth."""
+    yield header
+    names = ("PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence", *NESTED)
+    for name in names:
+        if items := header.get(name):
+            yield from _places(items[0])
+
+
+def _seconds(clock: str) -> float | None:
+    match = _CLOCK.fullmatch(clock.strip())
+    if match is None:
+        return None
+    hours, minutes, seconds = (float(part) for part in match.groups())
+    return 3600 * hours + 60 * minutes + seconds
+
+
+def _positive(number: str) -> float | None:
+    try:
+        return value if (value := float(number)) > 0 else None
+    except ValueError:
+        return None
+
+
+def _repaired(text: str) -> str:
+    """Text whose character set the file forgot to declare, and which was read as Latin-1."""
+    if text.isascii() or not all(ord(c) < 256 for c in text):
+        return text
+    raw = text.encode("latin-1")
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        pass
+    runs = re.findall(rb"[\xa1-\xfe]+", raw)
+    if all(len(run) % 2 == 0 for run in runs):  # Chinese; letters with an accent stand alone
+        return raw.decode("gb18030", errors="replace")
+    return text

@@ -3,7 +3,7 @@
 Addresses name headings of the paper (Theranostics 2021) unless they say Ref.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from core import check
@@ -44,12 +44,17 @@ class PrepareConfig:
     """What becomes 0 and 255 (Not stated: "we enhanced the contrast"; a soft-tissue window)"""
     size: int = 512
     """Rows and columns of a slice (Methods, Dataset preparation: 512 × 512)"""
+    label_flip: Literal["auto", "none", "d", "h", "w", "dh", "dw", "hw", "dhw"] = "auto"
+    """Axes of the labels of NIH Pancreas-CT, as stored, that run against the images (Not stated:
+    told by the HU inside)"""
 
     def __post_init__(self) -> None:
         low, high = self.window_hu
         if not low < high:
             raise ValueError(f"window_hu needs low < high; got [{low}, {high}]")
         check.divisible("size", (self.size,), 32, "five halvings")
+        flips = ("auto", "none", "d", "h", "w", "dh", "dw", "hw", "dhw")
+        check.one_of("label_flip", self.label_flip, flips)
 
 
 @dataclass(frozen=True)
@@ -285,5 +290,33 @@ _DIAGNOSE = Config(
     model=ModelConfig("resnet", 64, (3, 4, 6, 3)),
     optim=OptimConfig(5e-5, drop_epochs=0),
 )
-RECIPES = {"locate": _LOCATE, "segment": _SEGMENT, "diagnose": _DIAGNOSE}
+
+
+def _tiny(cfg: Config, epochs: int, width: int, batch: int, learning_rate: float) -> Config:
+    """A recipe for two cores and minutes: thin, few blocks, small slices, milder augmentation.
+
+    Batch norm's running statistics follow within a few hundred steps only with a smaller momentum.
+    """
+    thin = replace(cfg.model, width=width, norm_momentum=0.9)
+    return replace(
+        cfg,
+        run=RunConfig(epochs=epochs, log_every=25, checkpoint_every=200),
+        data=replace(cfg.data, batch=batch),
+        model=replace(thin, blocks=(1, 1, 1, 1)) if thin.blocks else thin,
+        optim=OptimConfig(learning_rate, drop_epochs=0),
+        screen=ScreenConfig(size=128),
+        prepare=PrepareConfig(size=128),
+        split=SplitConfig((4, 1, 0)),
+        augment=AugmentConfig(brightness=0.1, contrast=0.1, affine_px=10.0, crop_px=490),
+    )
+
+
+RECIPES = {
+    "locate": _LOCATE,
+    "segment": _SEGMENT,
+    "diagnose": _DIAGNOSE,
+    "tiny-locate": _tiny(_LOCATE, 4, 16, 16, 1e-3),
+    "tiny-segment": _tiny(_SEGMENT, 5, 8, 8, 3e-3),
+    "tiny-diagnose": _tiny(_DIAGNOSE, 10, 16, 16, 1e-3),
+}
 """The three networks of the paper, by the stage of its Figure 3; `tiny-*` for two CPU cores."""

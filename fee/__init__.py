@@ -1,1 +1,4 @@
-"""FEE-DL: from raw DICOM folder to diagnosis (Si et al., Theranostics 2021). Not built yet."""
+"""FEE-DL: from a patient's raw DICOM folder to a diagnosis.
+
+Si et al., Fully end-to-end deep-learning-based diagnosis of pancreatic tumors, Theranostics 2021.
+"""

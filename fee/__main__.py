@@ -1,0 +1,5 @@
+"""`python -m fee` is `fee`."""
+
+from fee.cli import main
+
+main()

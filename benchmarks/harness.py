@@ -5,6 +5,7 @@ what else the machine does meets both. The median counts, the quartiles are prin
 """
 
 import gc
+import logging
 import platform
 import sys
 import time
@@ -140,6 +141,13 @@ def peer_module(name: str) -> ModuleType:
             file=sys.stderr,
         )
         raise SystemExit(2) from None
+
+
+def talk(*packages: str) -> None:
+    """Let these packages tell of their progress on stderr; of others only warnings are shown."""
+    logging.basicConfig(format="%(message)s", level=logging.WARNING, force=True)
+    for package in packages:
+        logging.getLogger(package).setLevel(logging.INFO)
 
 
 def save(name: str, rows: list[Row]) -> None:

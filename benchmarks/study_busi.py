@@ -20,7 +20,7 @@ from core.metrics.rows import column
 from core.records import read_json
 from core.report import manifest
 from core.report.table import Table, p_value, percent, to_text
-from eusdaf.config import RECIPES, Config, ModelConfig
+from eusdaf.config import RECIPES, AugmentConfig, Config, ModelConfig, PrepareConfig
 from eusdaf.evaluate import evaluate
 from eusdaf.infer import segment
 from eusdaf.prepare import prepare
@@ -38,7 +38,7 @@ TITLES = ("DSC", "IoU", "AVD", "HD", "MAD", "SEN", "SP", "PC", "IoU > 0.5")
 def main() -> None:
     """Train, segment and evaluate everything; write the table."""
     args = _arguments()
-    logging.basicConfig(format="%(message)s", level=logging.INFO)
+    harness.talk(__name__, "core", "eusdaf")
     rows = []
     for cohort, lesions_only in COHORTS.items():
         found = {}
@@ -52,14 +52,21 @@ def main() -> None:
 
 
 def recipe(network: str, scale: str, *, epochs: int | None, lesions_only: bool) -> Config:
-    """The recipe of a network, whole or cut down to what two cores train.
+    """The recipe of a network, whole or cut down to what two cores train in an hour for all.
 
-    Cut down, all three have pictures of 128 × 128, a first layer of 16 channels and one optimizer.
+    Cut down, all three have pictures of 64 × 64, a first layer of 16 channels, ten epochs and one
+    optimizer.
     """
     cfg, tiny = RECIPES[network], RECIPES["tiny"]
     if scale == "two-cores":
-        cut = tiny.model if network == "daf" else ModelConfig(cfg.model.network, width=16)
-        cfg = replace(tiny, model=cut)
+        cfg = replace(
+            tiny,
+            run=replace(tiny.run, epochs=10),
+            prepare=PrepareConfig(size=64),
+            augment=AugmentConfig(reach_px=0.512, sigma_px=5.12),
+            model=tiny.model if network == "daf" else ModelConfig(cfg.model.network, width=16),
+            optim=replace(tiny.optim, drop_epochs=(8,)),
+        )
     cfg = replace(cfg, data=replace(cfg.data, lesions_only=lesions_only))
     return cfg if epochs is None else replace(cfg, run=replace(cfg.run, epochs=epochs))
 

@@ -1,7 +1,7 @@
 """Taking an image and its mask from other places than the pixel centers."""
 
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Integer
+from jaxtyping import Array, Bool, Float, Integer, Shaped
 
 from core import check
 
@@ -58,6 +58,55 @@ def resample(
     lower = corner(stride) * (1 - column_part) + corner(stride + 1) * column_part
     found = upper * (1 - row_part) + lower * row_part
     return found[..., :-1].astype(image.dtype), (found[..., -1] > 0.5).astype(mask.dtype)
+
+
+def resample_reflected(
+    image: Float[Array, "h w"], label: Shaped[Array, "h w"], source: Float[Array, "h w 2"]
+) -> tuple[Float[Array, "h w"], Shaped[Array, "h w"]]:
+    """Bilinear interpolation of an image; of its labels the nearest.
+
+    Args:
+      image: pixels; beyond the border they are mirrored about the outermost ones, which are not
+        repeated.
+      label: ids of any type.
+      source: (row, column) in the image where each pixel of the result is taken from.
+
+    Returns:
+      Image and label of the given types.
+
+    Raises:
+      ValueError: the shapes do not belong together, or an axis has one pixel.
+    """
+    height, width = image.shape
+    if label.shape != image.shape or source.shape != (*image.shape, 2) or min(image.shape) < 2:
+        raise ValueError(
+            f"expected label {image.shape} and source {(*image.shape, 2)} for image {image.shape} "
+            f"of at least 2 × 2; got {label.shape} and {source.shape}"
+        )
+    row, column = _reflected(source[..., 0], height), _reflected(source[..., 1], width)
+    above = jnp.minimum(row.astype(jnp.int32), height - 2)
+    left = jnp.minimum(column.astype(jnp.int32), width - 2)
+    down, right = row - above, column - left
+    pixels = image.astype(jnp.float32)
+
+    def corner(below: int, beside: int) -> Float[Array, "h w"]:
+        return _at(pixels, above + below, left + beside)
+
+    upper = corner(0, 0) * (1 - right) + corner(0, 1) * right
+    lower = corner(1, 0) * (1 - right) + corner(1, 1) * right
+    found = upper * (1 - down) + lower * down
+    nearest = (jnp.round(place).astype(jnp.int32) for place in (row, column))
+    return found.astype(image.dtype), _at(label, *nearest)
+
+
+def _reflected(place: Float[Array, "h w"], size: int) -> Float[Array, "h w"]:
+    """Places mirrored into [0, size - 1]: 0 stays, -1 becomes 1, size becomes size - 2."""
+    last = size - 1
+    return last - jnp.abs(jnp.mod(place, 2 * last) - last)
+
+
+def _at(pixels: Array, row: Integer[Array, "h w"], column: Integer[Array, "h w"]) -> Array:
+    return jnp.take(pixels.reshape(-1), row * pixels.shape[1] + column, mode="clip")
 
 
 def _cell(

@@ -7,6 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from core.augment.intensity import brightness, contrast
+from core.augment.jitter import jitter
 from core.augment.spatial import cube_symmetry
 from core.augment.warp import warp
 
@@ -20,12 +22,24 @@ PAPER_WARP = partial(
     sigma_px=20.48,
     fill=0.0,
 )
+
+
+def changed(key, image, label):
+    """FEE-DL's four operations on an image of one channel."""
+    often = {"largest": 0.8, "probability": 0.5}
+    image = contrast(key, brightness(key, image[..., 0], **often), **often)
+    lengths = {"corners_px": 1.0, "reach_px": 0.1, "sigma_px": 2.0, "crop_px": 8}
+    image, label = jitter(key, image, label, **lengths, probability=0.5)
+    return image[..., None], label
+
+
 # Each with a batch of images and of labels that it takes.
 AUGMENTATIONS = {
     "cube_symmetry": (cube_symmetry, (8, 8, 8), 3),
     "warp_simard": (partial(PAPER_WARP, elastic="simard"), (12, 9), 2),
     "warp_literal": (partial(PAPER_WARP, elastic="literal"), (12, 9), 2),
     "warp_affine": (partial(PAPER_WARP, elastic="none"), (12, 9), 2),
+    "intensity_and_jitter": (changed, (15, 12), 3),
 }
 KEYS = jax.random.split(jax.random.key(3), 4)
 

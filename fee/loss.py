@@ -1,0 +1,99 @@
+"""Cross-entropy of augmented slices, and a penalty on large kernels (Methods, Architectures)."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Num
+
+from core.augment.intensity import brightness, contrast
+from core.augment.jitter import jitter
+from core.losses.entropy import cross_entropy
+from core.random import stream
+from core.types import Batch, Key, Metrics, ModelState, Params, Scalar
+from fee import model
+from fee.config import AugmentConfig, Config
+from fee.fusion import fuse
+
+STD_EPS = 1e-8
+SIZE = 512
+"""Side of the slices that the lengths of the augmentation are told for, in pixels."""
+
+
+def loss(
+    cfg: Config, params: Params, model_state: ModelState, batch: Batch, key: Key
+) -> tuple[Scalar, tuple[ModelState, Metrics]]:
+    """Mean cross-entropy over slices (over pixels for `segment`) + l2 · Σ kernel².
+
+    Args:
+      cfg: task, network, augmentation and penalty.
+      params: trainable arrays.
+      model_state: batch-norm statistics.
+      batch: `image` (n, s, s) gray from 0 to 255; for `segment` and `diagnose` `mask` (n, s, s),
+        above 0 in the pancreas; for `locate` and `diagnose` `label` (n,) 0 or 1.
+      key: of this step.
+
+    Returns:
+      Scalar loss, and (new model_state, metrics `loss`, `entropy` without the penalty, `accuracy`
+      over slices or pixels).
+    """
+    mask = batch.get("mask", jnp.zeros_like(batch["image"]))
+    image, mask = augment(cfg.augment, stream(key, "augment"), batch["image"], mask)
+    label = (mask > 0).astype(jnp.uint8) if cfg.task == "segment" else batch["label"]
+    seen = normalize(fuse(image, mask) if cfg.task == "diagnose" else image)
+    logits, model_state = model.apply(
+        cfg.model, params, model_state, seen, train=True, key=stream(key, "dropout")
+    )
+    entropy = jnp.mean(cross_entropy(logits, label))
+    accuracy = jnp.mean((logits[..., 1] > logits[..., 0]) == (label == 1))
+    total = entropy + cfg.loss.l2 * sum_of_squares(params)
+    return total, (model_state, {"loss": total, "entropy": entropy, "accuracy": accuracy})
+
+
+def augment(
+    cfg: AugmentConfig, key: Key, image: Num[Array, "n s s"], mask: Num[Array, "n s s"]
+) -> tuple[Float[Array, "n s s"], Num[Array, "n s s"]]:
+    """Change every slice of a batch in its own way, and its mask with it.
+
+    Brightness, contrast, affine with elastic, crop: each by itself in a share of the slices.
+    """
+    size = image.shape[1]
+    scale = size / SIZE
+
+    def one(key: Key, image: Array, mask: Array) -> tuple[Array, Array]:
+        image = brightness(
+            stream(key, "brightness"), image, largest=cfg.brightness, probability=cfg.probability
+        )
+        image = contrast(
+            stream(key, "contrast"), image, largest=cfg.contrast, probability=cfg.probability
+        )
+        return jitter(
+            stream(key, "jitter"),
+            image,
+            mask,
+            corners_px=cfg.affine_px * scale,
+            reach_px=cfg.elastic_alpha * scale,
+            sigma_px=cfg.elastic_sigma_px * scale,
+            crop_px=round(cfg.crop_px * scale),
+            probability=cfg.probability,
+        )
+
+    return jax.vmap(one)(jax.random.split(key, len(image)), image.astype(jnp.float32), mask)
+
+
+def normalize(image: Num[Array, "n h w"]) -> Float[Array, "n h w 1"]:
+    """Z-score of every slice by itself, over all of its pixels (Methods, Architectures).
+
+    (x − mean) / (std + 1e-8); a slice of one value becomes 0.
+
+    Args:
+      image: gray from 0 to 255; fused ones with all their black.
+    """
+    image = image.astype(jnp.float32)
+    centered = image - image.mean((1, 2), keepdims=True)
+    var = jnp.square(centered).mean((1, 2), keepdims=True)
+    return (centered / (jnp.sqrt(var) + STD_EPS))[..., None]
+
+
+def sum_of_squares(params: Params) -> Scalar:
+    """Of all kernels of convolutions and of the linear layer; not of biases and norms."""
+    leaves = jax.tree_util.tree_leaves_with_path(params)
+    return sum((jnp.sum(jnp.square(x)) for path, x in leaves if path[-1].key == "kernel"), 0.0)

@@ -1,5 +1,6 @@
 """What lies in a folder: every file at any depth, in order, under a name of its own."""
 
+import itertools
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -11,21 +12,23 @@ from core.errors import InputError
 from core.io.skipped import Skipped
 
 
-def files_at(path: Path) -> list[Path]:
-    """The file itself, or every file of the folder.
+def files_at(path: Path) -> Iterator[Path]:
+    """The file itself, or every file of the folder, one after the other.
 
     Raises:
       InputError: there is nothing.
     """
     if not path.exists():
         raise InputError("no such file or folder", path=path)
-    files = [path] if path.is_file() else list(_walk(path))
-    if not files:
+    files = iter([path]) if path.is_file() else walk(path)
+    first = next(files, None)
+    if first is None:
         raise InputError("the folder is empty", path=path)
-    return files
+    return itertools.chain([first], files)
 
 
-def _walk(root: Path) -> Iterator[Path]:
+def walk(root: Path) -> Iterator[Path]:
+    """Every file of a folder at any depth, links followed, none twice."""
     seen = set()
     for folder, folders, files in os.walk(root, followlinks=True):
         real = os.path.realpath(folder)
@@ -47,7 +50,8 @@ def natural(path: Path) -> tuple[tuple[tuple[int, int, str], ...], ...]:
 
 def below(path: Path, root: Path, endings: Sequence[str]) -> str:
     """Path below a root, without its ending; for the root itself its own name."""
-    name = path.relative_to(root).as_posix() if root.is_dir() else path.name
+    is_file = path == root and not root.is_dir()
+    name = path.name if is_file else path.relative_to(root).as_posix()
     for ending in endings:
         name = name.removesuffix(ending)
     return name if name != "." else root.resolve().name

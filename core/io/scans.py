@@ -1,8 +1,7 @@
-"""CT scans of any kind: a NIfTI file, a DICOM file or folder, or a folder of them."""
+"""CT scans of either kind, a NIfTI file or a DICOM series: read, and written back onto."""
 
-import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -11,17 +10,8 @@ from core.io import nifti
 from core.io.dicom.frame import Frame
 from core.io.dicom.grid import grid
 from core.io.dicom.pixels import read_hu
-from core.io.dicom.scan import find_volumes
 from core.io.dicom.seg import write_seg
-from core.io.found import below, files_at, summary, unique_ids
-from core.io.nifti_header import is_nifti
-from core.io.skipped import Skipped
-from core.io.stand_in import is_shadow
 from core.volume import Volume, reorient, same_grid
-
-NIFTI_ENDINGS = (".nii.gz", ".nii")
-# Localizers, bolus tracking and fragments have fewer; at 5 mm a pancreas alone spans 16 slices.
-MIN_SLICES = 8
 
 
 @dataclass(frozen=True)
@@ -30,7 +20,8 @@ class Scan:
 
     Args:
       id: unique among the scans found with it; made of file and folder names, never of a header.
-      path: the NIfTI file, or the folder of the DICOM files.
+      path: the NIfTI file, or the folder of the DICOM files; a folder that was zipped is
+        given as "study.zip/folder".
       kind: what it is stored as.
       files: every file it consists of.
       description: the series description; empty for NIfTI.
@@ -50,33 +41,6 @@ class Written(NamedTuple):
 
     files: list[Path]
     note: str
-
-
-def find_scans(
-    path: str | Path, *, min_slices: int = MIN_SLICES
-) -> tuple[list[Scan], list[Skipped]]:
-    """Find the CT volumes at a path, from headers alone.
-
-    Args:
-      path: a NIfTI file, a DICOM file, or a folder that holds any of them at any depth, among
-        whatever else.
-      min_slices: fewer DICOM images are no volume.
-
-    Returns:
-      Scans in the order of their paths, at least one, and what was found and not used: one entry
-      per foreign or damaged file, one per DICOM series that is no volume.
-
-    Raises:
-      InputError: there is nothing at the path, or nothing usable; the line says why.
-    """
-    path = Path(path)
-    scans, skipped, others = _find_nifti(files_at(path))
-    volumes, not_volumes = find_volumes(others, min_slices=min_slices)
-    scans += [_dicom_scan(frames) for frames in volumes]
-    skipped = not_volumes + skipped
-    if not scans:
-        raise InputError(f"no CT volume: {summary(skipped)}", path=path)
-    return _with_ids(sorted(scans, key=lambda s: min(s.files)), path), skipped
 
 
 def read_scan(scan: Scan) -> Volume:
@@ -119,35 +83,3 @@ def write_segmentation(
     except InputError as reason:
         return Written(written.files, f"no DICOM-SEG: {reason.message}")
     return written
-
-
-def _find_nifti(files: Sequence[Path]) -> tuple[list[Scan], list[Skipped], list[Path]]:
-    """NIfTI scans, what is one no more, and the files that may be DICOM."""
-    scans, skipped, others = [], [], []
-    for file in files:
-        if is_shadow(file) or file.name.startswith("."):
-            skipped.append(Skipped(file, "hidden or macOS shadow file"))
-        elif is_nifti(file) or file.name.endswith(NIFTI_ENDINGS):
-            try:
-                nifti.read_grid(file)
-            except InputError as error:
-                skipped.append(Skipped(file, error.message, is_broken=True))
-            else:
-                scans.append(Scan("", file, "nifti", (file,)))
-        else:
-            others.append(file)
-    return scans, skipped, others
-
-
-def _dicom_scan(frames: tuple[Frame, ...]) -> Scan:
-    files = tuple(dict.fromkeys(f.path for f in frames))
-    folder = Path(os.path.commonpath([f.parent for f in files]))
-    return Scan("", folder, "dicom", files, frames[0].description, frames)
-
-
-def _with_ids(scans: Sequence[Scan], root: Path) -> list[Scan]:
-    """Name each scan by its path below `root`."""
-    endings = (*NIFTI_ENDINGS, ".dcm")
-    places = [s.path if root.is_dir() else s.files[0] for s in scans]
-    ids = unique_ids([below(place, root, endings) for place in places], instead="scan")
-    return [replace(scan, id=name) for scan, name in zip(scans, ids, strict=True)]

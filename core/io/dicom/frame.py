@@ -1,10 +1,12 @@
 """One two-dimensional image of a DICOM file: the few header values that a volume is built from."""
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Frame:
     """Where one image lies, and how its stored values become HU.
 
@@ -39,3 +41,17 @@ class Frame:
     padding: tuple[int, int] | None
     syntax: str
     lossy: bool
+
+
+_STORED = [field.name for field in fields(Frame) if field.name != "path"]
+
+
+def to_text(frame: Frame) -> str:
+    """A frame without its path, as one line of JSON; numbers come back exactly."""
+    return json.dumps([getattr(frame, name) for name in _STORED])
+
+
+def from_text(text: str, path: Path) -> Frame:
+    """The frame that `to_text` wrote, at a path."""
+    values: list[Any] = [tuple(v) if isinstance(v, list) else v for v in json.loads(text)]
+    return Frame(path, *values)

@@ -5,9 +5,11 @@ Only the elements listed here are ever read; none of them identifies the patient
 
 import math
 import struct
+import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pydicom
 from pydicom.dataset import Dataset
@@ -21,6 +23,7 @@ from pydicom.uid import (
 )
 
 from core.io.dicom.frame import Frame
+from core.io.dicom.whole import missing_pixels
 
 CT_CLASSES = {CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage}
 LOCALIZER_WORDS = {"LOCALIZER", "SCOUT", "TOPOGRAM", "REF_SURVIEW"}
@@ -66,25 +69,42 @@ GROUPS = (
 )
 # What pydicom raises where an element holds what it must not. Its messages quote the file.
 DAMAGED = (ValueError, TypeError, LookupError, AttributeError, NotImplementedError, OSError)
-DAMAGED += (EOFError, OverflowError, struct.error, InvalidDicomError, BytesLengthException)
+DAMAGED += (EOFError, OverflowError, struct.error, zlib.error)
+DAMAGED += (InvalidDicomError, BytesLengthException)
+DAMAGED_HEADER = "its header is damaged"
+ENDINGS = (".dcm", ".dicom")
 
 
 class NotUsedError(Exception):
-    """Why a file is no part of a CT volume."""
+    """Why a file is no part of a CT volume.
+
+    Args:
+      reason: in words.
+      is_broken: whether it should be one, and is damaged.
+    """
+
+    def __init__(self, reason: str, *, is_broken: bool = False) -> None:
+        super().__init__(reason)
+        self.is_broken = is_broken
 
 
 def read_frames(path: Path) -> tuple[Frame, ...]:
-    """CT images of one file, from its header alone.
+    """CT images of one file, from its header and its length alone.
 
     Raises:
-      NotUsedError: the file holds none; the message says what it is.
+      NotUsedError: the file holds none, or not all of their pixels; the message says what it is.
     """
-    header = read_header(path, TAGS)
-    try:
-        _refuse_other_kinds(header)
-        return tuple(_frames(path, header))
-    except DAMAGED:  # pydicom converts a value, and fails, on first access
-        raise NotUsedError("its header is damaged") from None
+    with _opened(path) as file:
+        header = _parse(file, path, TAGS)
+        try:
+            _refuse_other_kinds(header)
+            frames = tuple(_frames(path, header))
+            missing = missing_pixels(file, header)
+        except DAMAGED:  # pydicom converts a value, and fails, on first access
+            raise NotUsedError(DAMAGED_HEADER, is_broken=True) from None
+    if missing:
+        raise NotUsedError(missing, is_broken=True)
+    return frames
 
 
 def read_header(path: Path, tags: Sequence[str]) -> Dataset:
@@ -93,24 +113,39 @@ def read_header(path: Path, tags: Sequence[str]) -> Dataset:
     Raises:
       NotUsedError: it is no DICOM file, or cannot be read.
     """
+    with _opened(path) as file:
+        return _parse(file, path, tags)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
     try:
-        with path.open("rb") as file:
-            start = file.read(132)
+        file = path.open("rb")
     except OSError as error:
-        raise NotUsedError(f"it cannot be read ({error.strerror})") from None
-    # Some exports lack the preamble; then the first element is of group 2 or 8, either endian.
-    headless = start[:2] in (b"\x02\x00", b"\x08\x00", b"\x00\x08")
-    if start[128:] != b"DICM" and not headless:
-        raise NotUsedError("not a DICOM file")
+        raise NotUsedError(f"it cannot be read ({error.strerror})", is_broken=True) from None
+    with file:
+        yield file
+
+
+def _parse(file: BinaryIO, path: Path, tags: Sequence[str]) -> Dataset:
+    """The named elements; the file is left at its pixels."""
+    foreign = NotUsedError("not a DICOM file", is_broken=path.suffix.lower() in ENDINGS)
+    headless = False
     try:
+        start = file.read(132)
+        # Some exports lack the preamble; then the first element is of group 2 or 8, any endian.
+        headless = start[:2] in (b"\x02\x00", b"\x08\x00", b"\x00\x08")
+        if start[128:] != b"DICM" and not headless:
+            raise foreign
+        file.seek(0)
         header = pydicom.dcmread(
-            path, stop_before_pixels=True, specific_tags=list(tags), force=True
+            file, stop_before_pixels=True, specific_tags=list(tags), force=True
         )
         is_dicom = header.get("SOPClassUID") or header.get("SeriesInstanceUID")
     except DAMAGED:
-        raise NotUsedError("its header is damaged") from None
+        raise (foreign if headless else NotUsedError(DAMAGED_HEADER, is_broken=True)) from None
     if headless and not is_dicom:
-        raise NotUsedError("not a DICOM file")
+        raise foreign
     return header
 
 
@@ -151,7 +186,7 @@ def _frame(path: Path, index: int, header: Dataset, places: list[Dataset]) -> Fr
         found = next((v for place in places if (v := values(place, name))), [])
         converted = tuple(float(v) for v in found)
         if not all(map(math.isfinite, converted)):
-            raise NotUsedError("its header is damaged")
+            raise NotUsedError(DAMAGED_HEADER, is_broken=True)
         return converted
 
     position, orientation = numbers("ImagePositionPatient"), numbers("ImageOrientationPatient")

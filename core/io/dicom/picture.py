@@ -19,7 +19,7 @@ from pydicom.pixels.utils import iter_pixels
 from pydicom.uid import UID, MPEGTransferSyntaxes
 
 from core.errors import InputError
-from core.io.dicom.header import DAMAGED, TAGS, NotUsedError, read_header, values
+from core.io.dicom.header import DAMAGED, DAMAGED_HEADER, TAGS, NotUsedError, read_header, values
 from core.io.dicom.pixels import read_dataset, require_decoder
 from core.io.dicom.quiet import quiet
 from core.io.image.depth import to_uint8
@@ -71,7 +71,7 @@ def read_picture_header(path: Path) -> PictureHeader:
         try:
             return _parse(header)
         except DAMAGED:  # pydicom converts a value, and fails, on first access
-            raise NotUsedError("its header is damaged") from None
+            raise NotUsedError(DAMAGED_HEADER, is_broken=True) from None
 
 
 def read_pictures(path: Path) -> Iterator[Frame]:

@@ -2,42 +2,50 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from core.io.dicom.frame import Frame
 from core.io.dicom.grid import SAME_POSITION_MM, height_mm, normal, problem
-from core.io.skipped import Skipped
 
 Frames = tuple[Frame, ...]
 
 
+class Grouped(NamedTuple):
+    """Where each image went.
+
+    Args:
+      volumes: each sorted along its normal.
+      refused: stacks that are no volume, and why.
+      duplicates: images that say what another one says, and of which.
+    """
+
+    volumes: list[Frames]
+    refused: list[tuple[Frames, str]]
+    duplicates: list[tuple[Frame, str]]
+
+
 def group(
     frames: Iterable[Frame], *, min_slices: int, equal: Callable[[Frame, Frame], bool]
-) -> tuple[list[Frames], list[Skipped]]:
+) -> Grouped:
     """Group images into volumes.
 
     Args:
       frames: images in a fixed order, the order of their paths.
       min_slices: fewer are no volume.
       equal: whether two images have equal pixels; asked only where positions repeat.
-
-    Returns:
-      Volumes, each sorted along its normal, and what was left out: one line per refused volume, at
-      the folder of its first file, then one per duplicate.
     """
-    volumes: list[Frames] = []
-    refused: list[Skipped] = []
-    duplicates: list[Skipped] = []
+    grouped = Grouped([], [], [])
     for stack in _stacks(frames):
         stack, twins = _without_duplicates(stack, equal)
-        duplicates += twins
+        grouped.duplicates.extend(twins)
         for part in _split_by_phase(stack, min_slices):
             if reason := _refusal(part, min_slices):
-                refused.append(Skipped(part[0].path.parent, f"{_title(part)}: {reason}"))
+                grouped.refused.append((part, f"{_title(part)}: {reason}"))
             else:
-                volumes.append(part)
-    return volumes, refused + duplicates
+                grouped.volumes.append(part)
+    return grouped
 
 
 def _stacks(frames: Iterable[Frame]) -> list[Frames]:
@@ -70,12 +78,12 @@ def _sorted(frames: Iterable[Frame]) -> Frames:
 
 def _without_duplicates(
     stack: Frames, equal: Callable[[Frame, Frame], bool]
-) -> tuple[Frames, list[Skipped]]:
+) -> tuple[Frames, list[tuple[Frame, str]]]:
     """Keep one of the images at one position that are the same object or have equal pixels."""
     axis = normal(stack[0])
     kept: list[Frame] = []
     here: list[Frame] = []  # those of `kept` at the position that the loop has reached
-    skipped = []
+    twins = []
     for frame in stack:
         if here and height_mm(frame, axis) - height_mm(here[0], axis) >= SAME_POSITION_MM:
             here = []
@@ -84,8 +92,8 @@ def _without_duplicates(
             kept.append(frame)
             here.append(frame)
         else:
-            skipped.append(Skipped(frame.path, f"a duplicate of {twin.path.name}"))
-    return tuple(kept), skipped
+            twins.append((frame, f"a duplicate of {twin.path.name}"))
+    return tuple(kept), twins
 
 
 def _same_object(a: Frame, b: Frame) -> bool:

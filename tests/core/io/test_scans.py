@@ -10,7 +10,8 @@ from pydicom.uid import generate_uid
 from core.errors import InputError
 from core.io import nifti
 from core.io.dicom.quiet import quiet
-from core.io.scans import find_scans, read_scan, write_segmentation
+from core.io.inventory import find_scans
+from core.io.scans import read_scan, write_segmentation
 from core.volume import CANONICAL_DIRECTION, Volume, canonical, reorient
 from tests.core.io.dicom.make import CORONAL, SECRET, hu, save, slices
 

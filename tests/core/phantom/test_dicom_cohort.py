@@ -7,8 +7,9 @@ import pydicom
 import pytest
 
 from core.errors import InputError
+from core.io.inventory import find_scans
 from core.io.nifti import read_label
-from core.io.scans import find_scans, read_scan
+from core.io.scans import read_scan
 from core.phantom.dicom_cohort import TYPES, write_dicom_cohort
 from core.volume import canonical, same_grid
 

@@ -6,7 +6,8 @@ import pydicom
 import pytest
 
 from core.errors import InputError
-from core.io.scans import find_scans, read_scan
+from core.io.inventory import find_scans
+from core.io.scans import read_scan
 from core.phantom.ct import make
 from core.phantom.dicom_series import DELAY_S, write_dicom_study
 from core.volume import canonical

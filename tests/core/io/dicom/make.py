@@ -7,6 +7,10 @@ import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
+from core.io.dicom.frame import Frame
+from core.io.inventory import take_inventory
+from core.io.skipped import Skipped
+
 AXIAL = (1, 0, 0, 0, 1, 0)
 CORONAL = (1, 0, 0, 0, 0, -1)
 SAGITTAL = (0, 1, 0, 0, 0, -1)
@@ -79,3 +83,9 @@ def save(folder: Path, datasets, *, order=None) -> Path:
     for name, dataset in zip(order, datasets, strict=True):
         pydicom.dcmwrite(folder / f"I{name:03d}", dataset, enforce_file_format=True)
     return folder
+
+
+def find_volumes(path: Path, *, min_slices: int) -> tuple[list[tuple[Frame, ...]], list[Skipped]]:
+    """Volumes below a path, and what is not used, with each refused series as one."""
+    with take_inventory(path, min_slices=min_slices, work=None) as found:
+        return [scan.frames for scan in found.scans()], list(found.skipped())

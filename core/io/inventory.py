@@ -1,0 +1,171 @@
+"""Every file of a folder in one bucket, and the CT volumes among them.
+
+Headers are read once and kept in an index; volumes are built series by series from it. Archives
+are opened, and their members shown as if the archive was a folder: `study.zip/inner/I0001`.
+"""
+
+import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from core.errors import InputError
+from core.io import nifti
+from core.io.dicom.header import NotUsedError, read_frames
+from core.io.dicom.index import Content, Entry, Index
+from core.io.dicom.quiet import quiet
+from core.io.found import files_at, summary, walk
+from core.io.ledger import Ledger
+from core.io.nifti_header import is_nifti
+from core.io.scans import Scan
+from core.io.skipped import Skipped
+from core.io.stand_in import is_shadow
+from core.io.unpack import is_archive, scratch, unpack
+
+NIFTI_ENDINGS = (".nii.gz", ".nii")
+# Localizers, bolus tracking and fragments have fewer; at 5 mm a pancreas alone spans 16 slices.
+MIN_SLICES = 8
+
+Bucket = Literal["used", "skipped", "error"]
+DEEPEST_ARCHIVE = 2  # an archive in an archive is opened, one in that is not
+
+
+class File(NamedTuple):
+    """What became of one file.
+
+    Args:
+      path: as it is shown; a member of an archive lies below the archive's name.
+      bucket: `error` is a CT file or archive that is damaged or cannot be read.
+      reason: why it is not used; a slice of a refused series has the reason of the series.
+      scan: the id of the scan it is part of; empty where none.
+    """
+
+    path: Path
+    bucket: Bucket
+    reason: str
+    scan: str
+
+
+class Inventory:
+    """What was found at a path; its methods read an index that is open inside `take_inventory`."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self.counts: dict[Bucket, int] = {"used": 0, "skipped": 0, "error": 0}
+        for file in self.files():
+            self.counts[file.bucket] += 1
+
+    def scans(self) -> Iterator[Scan]:
+        """Volumes that can be read, one at a time, in the order of their paths."""
+        return self._ledger.scans()
+
+    def files(self) -> Iterator[File]:
+        """Every file once, in the order of the paths."""
+        for row in self._ledger.files():
+            broken: Bucket = "error" if row.is_broken else "skipped"
+            yield File(row.path, "used" if row.scan else broken, row.reason, row.scan)
+
+    def skipped(self) -> Iterator[Skipped]:
+        """What is not used: a line per refused series, then one per file that is in no series."""
+        others = (
+            Skipped(row.path, row.reason, row.is_broken)
+            for row in self._ledger.files()
+            if not row.scan and not row.in_refused
+        )
+        return itertools.chain(self._ledger.refused(), others)
+
+
+@contextmanager
+def take_inventory(path: str | Path, *, min_slices: int, work: Path | None) -> Iterator[Inventory]:
+    """Look through everything at a path, from headers alone.
+
+    Args:
+      path: a NIfTI file, a DICOM file, an archive, or a folder of any of them at any depth, among
+        whatever else.
+      min_slices: fewer DICOM images are no volume.
+      work: keeps the index and what was unpacked, so that an interrupted look goes on from there;
+        with None both are temporary, and scans can be read until the process ends.
+
+    Raises:
+      InputError: there is nothing at the path.
+    """
+    path = Path(path)
+    with Index(None if work is None else work / "headers.sqlite") as index:
+        with quiet():
+            index.take((file, file) for file in files_at(path))
+            index.read(_content)
+            _open_archives(index, scratch() if work is None else work)
+            index.forget_removed(path)
+            ledger = Ledger(index, path, min_slices=min_slices)
+        yield Inventory(ledger)
+
+
+def find_scans(
+    path: str | Path, *, min_slices: int = MIN_SLICES
+) -> tuple[list[Scan], list[Skipped]]:
+    """The CT volumes at a path, and what was found and not used.
+
+    Args:
+      path: as for `take_inventory`.
+      min_slices: fewer DICOM images are no volume.
+
+    Returns:
+      Scans in the order of their paths, at least one, and what was found and not used: one entry
+      per foreign or damaged file, one per DICOM series that is no volume.
+
+    Raises:
+      InputError: there is nothing at the path, or nothing usable; the line says why.
+    """
+    with take_inventory(path, min_slices=min_slices, work=None) as found:
+        scans, skipped = list(found.scans()), list(found.skipped())
+    if not scans:
+        raise InputError(f"no CT volume: {summary(skipped)}", path=path)
+    return scans, skipped
+
+
+def _content(path: Path) -> Content:
+    """What one file is."""
+    if is_shadow(path) or path.name.startswith("."):
+        return Content("skipped", "hidden or macOS shadow file")
+    if path.exists() and not path.is_file():
+        return Content("skipped", "no regular file")  # opening a pipe would wait forever
+    if is_archive(path):
+        return Content("archive", "")
+    try:
+        if is_nifti(path) or path.name.endswith(NIFTI_ENDINGS):
+            nifti.read_grid(path)
+            return Content("nifti")
+        return Content("dicom", "", read_frames(path))
+    except InputError as error:
+        return Content("error", error.message)
+    except NotUsedError as reason:
+        return Content("error" if reason.is_broken else "skipped", str(reason))
+
+
+def _open_archives(index: Index, work: Path) -> None:
+    """Unpack the archives of an index and read what they hold."""
+    opened: set[Path] = set()
+    for depth in range(DEEPEST_ARCHIVE + 1):
+        for archive in list(index.entries("archive")):
+            if archive.path in opened:
+                continue
+            opened.add(archive.path)
+            if depth == DEEPEST_ARCHIVE:
+                index.judge(archive.path, "error", "an archive inside two others; unpack it first")
+            else:
+                _open(index, archive, work)
+        index.read(_content)
+
+
+def _open(index: Index, archive: Entry, work: Path) -> None:
+    try:
+        folder = unpack(archive.place, work / "unpacked")
+    except InputError as error:
+        index.judge(archive.path, "error", f"{error.message}; {error.hint}".removesuffix("; "))
+        return
+    if folder is None:
+        index.judge(archive.path, "skipped", "a document or program packed as an archive")
+        return
+    index.take((archive.path / file.relative_to(folder), file) for file in walk(folder))
+    index.judge(archive.path, "archive", "an archive; its files are listed on their own")

@@ -1,0 +1,46 @@
+"""How far a long pass is: a bar on a terminal, a line every few seconds elsewhere."""
+
+import logging
+import sys
+import time
+
+from tqdm import tqdm
+
+LOG = logging.getLogger(__name__)
+
+SECONDS_BETWEEN_LINES = 5.0
+
+
+class Progress:
+    """Counts up to a total; short passes say nothing outside a terminal.
+
+    Args:
+      what: the work in words, "reading headers".
+      unit: what is counted, "files".
+      total: how many there are.
+    """
+
+    def __init__(self, what: str, *, unit: str, total: int) -> None:
+        self._what, self._unit, self._total, self._done = what, unit, total, 0
+        show = LOG.isEnabledFor(logging.INFO) and sys.stderr.isatty() and total > 0
+        self._bar = tqdm(total=total, desc=what, unit=f" {unit}", disable=not show)
+        self._start = self._last = time.monotonic()
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.close()
+
+    def add(self, num_done: int) -> None:
+        """Count what was done since the last call."""
+        self._done += num_done
+        self._bar.update(num_done)
+        now = time.monotonic()
+        if not self._bar.disable or now - self._last < SECONDS_BETWEEN_LINES:
+            return
+        self._last = now
+        rate = self._done / (now - self._start)
+        left = tqdm.format_interval((self._total - self._done) / rate)
+        counts = f"{self._done:,}/{self._total:,} {self._unit}"
+        LOG.info("%s  %s  %.0f %s/s  %s left", self._what, counts, rate, self._unit, left)

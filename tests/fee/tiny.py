@@ -1,0 +1,52 @@
+"""Three small networks with random weights, in run folders as training leaves them."""
+
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+
+from core.train.checkpoint import Checkpoints
+from core.train.folder import open_run
+from core.train.state import State
+from fee import model
+from fee.config import RECIPES, Config, InferConfig, ModelConfig, PrepareConfig, ScreenConfig
+
+SIZE = 32
+MODELS = {
+    "locate": ModelConfig("resnet", 4, (1, 1, 1, 1)),
+    "segment": ModelConfig("unet", 2, convs=1),
+    "diagnose": ModelConfig("resnet", 4, (1, 1, 1, 1)),
+}
+
+
+def config(task: str) -> Config:
+    return replace(
+        RECIPES[task],
+        model=MODELS[task],
+        prepare=PrepareConfig(size=SIZE),
+        screen=ScreenConfig(size=0),
+        infer=InferConfig(batch=2),
+    )
+
+
+@cache
+def variables(task: str):
+    """Random parameters, and the batch-norm statistics that go with them."""
+    init = jax.jit(model.init, static_argnums=(0, 2))
+    drawn = init(MODELS[task], jax.random.key(0), (1, SIZE, SIZE, 1))
+    return drawn["params"], {"batch_stats": drawn["batch_stats"]}
+
+
+def write_run(folder: Path, task: str, cfg: Config | None = None) -> Path:
+    open_run(folder, cfg or config(task), resume=False)
+    params, model_state = variables(task)
+    state = State(jnp.zeros((), jnp.int32), params, model_state, {})
+    with Checkpoints(folder / "checkpoints", keep=1) as checkpoints:
+        checkpoints.save_model(0, state)
+    return folder
+
+
+def write_runs(folder: Path) -> list[Path]:
+    return [write_run(folder / task, task) for task in MODELS]

@@ -1,78 +1,28 @@
-"""One whole scan, ours against a peer: `python -m benchmarks.case s4c --peer monai`.
-
-The coarse pass of S4C over one CT volume, 64³ windows at stride 20 and averaged softmax, against
-MONAI's `sliding_window_inference` over the same network with the same weights in PyTorch.
-"""
+"""One whole case, ours against a peer: `python -m benchmarks.case s4c --peer monai`, or fee."""
 
 import argparse
 import os
+from importlib import import_module
 from pathlib import Path
-from typing import Any
 
-import jax
-import numpy as np
-
-from benchmarks import harness
-from core import sharding
-from core.io import nifti
-from core.preprocess.intensity import window, z_score
-from core.types import ModelState, Params
-from core.volume import canonical
-from s4c import model
-from s4c.cascade import most_probable
-from s4c.config import RECIPES, Config
-from s4c.networks import sliding
-
-TOLERANCE = 1e-4
-"""Largest difference of probabilities: float32 rounding through 15 layers in two forms."""
+PEERS = {"s4c": "monai", "fee": "torch"}
 
 
 def main() -> None:
-    """Run both sides in turn; print and save one row."""
-    args = _arguments()
-    cfg = RECIPES[args.recipe]
-    image = z_score(window(canonical(nifti.read(args.scan)).array, *cfg.prepare.window_hu))
-    params, model_state = _weights(cfg)
-    ours = sliding(cfg, params, model_state, sharding.mesh())
-    peer = None
-    if args.peer:
-        peer = harness.peer_module("monai_s4c").predictor(cfg, params, model_state)
-    agreement = _agreement(ours(image), peer(image)) if peer else {}
-    row = harness.compare(
-        f"s4c coarse pass {args.recipe} over {args.scan.name} {image.shape}",
-        lambda: ours(image),
-        peer and (lambda: peer(image)),
-        peer_name=args.peer,
-        equal=agreement["largest_difference"] <= TOLERANCE if peer else None,
-        repeats=args.repeats,
-    )
-    harness.save(f"case-{args.system}", [row | agreement])
-
-
-def _weights(cfg: Config) -> tuple[Params, ModelState]:
-    """What seed 0 draws: the time of a convolution does not depend on its weights."""
-    shape = (1, *(cfg.data.patch,) * 3, 1)
-    variables = dict(model.init(cfg.model, jax.random.key(0), shape))
-    return variables.pop("params"), variables
-
-
-def _agreement(ours: np.ndarray, peer: np.ndarray) -> dict[str, Any]:
-    same = most_probable(ours) == most_probable(peer)
-    return {
-        "largest_difference": float(np.abs(ours - peer).max()),
-        "equal_labels": float(same.mean()),
-    }
-
-
-def _arguments() -> argparse.Namespace:
+    """Run both sides in turn; print and save the rows."""
     data = Path(os.environ.get("PANJAX_DATA", Path(__file__).parents[2] / "shared" / "data"))
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("system", choices=["s4c"])
-    parser.add_argument("--peer", choices=["monai"], default="")
-    parser.add_argument("--recipe", choices=list(RECIPES), default="pdac-64")
-    parser.add_argument("--scan", type=Path, default=data / "ct_abdomen" / "example_ct.nii.gz")
-    parser.add_argument("--repeats", type=int, default=3)
-    return parser.parse_args()
+    systems = parser.add_subparsers(dest="system", required=True)
+    for name, peer in PEERS.items():
+        system = import_module(f"benchmarks.cases.{name}")
+        about = system.__doc__.partition("\n")[0]
+        command = systems.add_parser(name, help=about, description=system.__doc__)
+        command.add_argument("--peer", choices=[peer], default="")
+        command.add_argument("--repeats", type=int, default=3)
+        system.add_arguments(command, data)
+        command.set_defaults(measure=system.measure)
+    args = parser.parse_args()
+    args.measure(args)
 
 
 if __name__ == "__main__":

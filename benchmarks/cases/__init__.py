@@ -1,0 +1,1 @@
+"""What `benchmarks.case` runs, a file per paper: one whole case, ours against a peer."""

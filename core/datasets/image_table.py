@@ -7,11 +7,11 @@ Only the column `image` is needed. It names a file by its path below the folder 
 name, or by its name without the ending; other columns are ignored; an empty cell is not known.
 """
 
-import csv
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from core.datasets.table import column_names, read_rows
 from core.errors import InputError
 
 COLUMNS = ("patient", "stage", "location")
@@ -24,7 +24,7 @@ def find_table(root: Path) -> Path | None:
     Raises:
       InputError: there are several.
     """
-    tables = [path for path in sorted(root.glob("*.csv")) if "image" in _header(path)]
+    tables = [path for path in sorted(root.glob("*.csv")) if "image" in column_names(path)]
     if len(tables) > 1:
         names = ", ".join(table.name for table in tables)
         raise InputError(f"several tables with a column image: {names}", path=root, hint="keep one")
@@ -46,7 +46,7 @@ def read_table(path: Path, images: Iterable[Path]) -> tuple[Rows, list[str]]:
     """
     places, unknown = _places(images, path.parent), []
     rows: Rows = {}
-    for row in _read(path):
+    for row in read_rows(path):
         name = row.get("image", "")
         if not name:
             continue
@@ -73,27 +73,3 @@ def _places(images: Iterable[Path], folder: Path) -> dict[str, set[Path]]:
         for name in (path.as_posix(), path.with_suffix("").as_posix(), path.name, path.stem):
             places[name].add(image)
     return places
-
-
-def _read(path: Path) -> list[dict[str, str]]:
-    lines = _text(path).splitlines()
-    names = _header(path)
-    rows = csv.reader(lines[1:], delimiter=_delimiter(lines))
-    return [dict(zip(names, (cell.strip() for cell in row), strict=False)) for row in rows]
-
-
-def _header(path: Path) -> list[str]:
-    lines = _text(path).splitlines()
-    first = next(csv.reader(lines[:1], delimiter=_delimiter(lines)), [])
-    return [name.strip().lower() for name in first]
-
-
-def _delimiter(lines: list[str]) -> str:
-    return max(",;\t", key=lines[0].count) if lines else ","
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise InputError("the table is not UTF-8", path=path, hint="save it as CSV UTF-8") from None

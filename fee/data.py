@@ -1,0 +1,133 @@
+"""From prepared series to the batches of a step: which slices a task learns from, and what of."""
+
+import logging
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from core import check
+from core.data.epochs import shuffled
+from core.errors import InputError
+from core.random import rng
+from core.types import Batch
+from fee.config import Config
+
+logger = logging.getLogger(__name__)
+
+
+class Case(NamedTuple):
+    """One series of a patient as a stack of slices; its pixels stay on disk until they are read."""
+
+    id: str
+    patient: str
+    phase: str
+    """arterial, venous, delayed, native or unknown."""
+    tumor: bool | None
+    """Whether the patient has one; None if not known."""
+    tumor_type: str
+    """Such as PDAC; "" if not known."""
+    image: Any
+    """Gray (d, s, s) uint8."""
+    mask: Any | None
+    """(d, s, s) uint8, 1 in the pancreas and 2 in its tumor; None if not known."""
+    pancreas_slices: tuple[int, ...]
+    """Those that show some of it, by the mask."""
+    tumor_slices: tuple[int, ...]
+    """Those that show some of the tumor, by the mask."""
+
+
+class Example(NamedTuple):
+    """One slice, and what is true of it."""
+
+    case: Case
+    slice: int
+    label: bool
+    """Whether it shows the pancreas; for `diagnose`, whether it counts as one of a tumor."""
+
+    @property
+    def name(self) -> str:
+        """Unique in a data set."""
+        return f"{self.case.id}:{self.slice}"
+
+
+def examples(cases: Sequence[Case], cfg: Config) -> list[Example]:
+    """Slices that a task learns from, in the order of the cases.
+
+    Only series with a mask serve; for `diagnose` only those of patients about whom is known
+    whether they have a tumor, and only slices that show the pancreas.
+
+    Args:
+      cases: prepared series.
+      cfg: the recipe.
+    """
+    wanted = [case for case in cases if case.mask is not None]
+    if cfg.task == "diagnose":
+        wanted = [case for case in wanted if case.tumor is not None]
+    only = cfg.task == "diagnose" or cfg.data.slices == "pancreas"
+    found = [
+        Example(case, d, _label(case, d, cfg))
+        for case in wanted
+        for d in (case.pancreas_slices if only else range(len(case.image)))
+    ]
+    if cfg.task != "segment" and len({example.label for example in found}) == 1:
+        logger.warning("all %d slices are of one class: nothing can be learned", len(found))
+    return found
+
+
+def _label(case: Case, d: int, cfg: Config) -> bool:
+    if cfg.task != "diagnose":
+        return d in case.pancreas_slices
+    if cfg.data.tumor_slices == "visible" and case.tumor_slices:
+        return d in case.tumor_slices
+    return bool(case.tumor)
+
+
+def batch_of(chosen: Sequence[Example], cfg: Config) -> Batch:
+    """Arrays of some slices.
+
+    Returns:
+      {"image": (n, s, s) uint8}, "mask" (n, s, s) uint8 of 0 and 1 for `segment` and `diagnose`,
+      and "label" (n,) uint8 for `locate` and `diagnose`.
+    """
+    batch = {"image": np.stack([e.case.image[e.slice] for e in chosen])}
+    if cfg.task != "locate":
+        masks = np.stack([e.case.mask[e.slice] for e in chosen])  # type: ignore[index]
+        batch["mask"] = (masks > 0).astype(np.uint8)
+    if cfg.task != "segment":
+        batch["label"] = np.array([e.label for e in chosen], np.uint8)
+    return batch
+
+
+def batch_maker(
+    chosen: Sequence[Example], cfg: Config, *, host: int = 0, num_hosts: int = 1
+) -> Callable[[int], Batch]:
+    """Function from a step to the part of its batch that one host feeds.
+
+    Args:
+      chosen: to train on; each once per pass, in an order of its own for every pass.
+      cfg: the recipe.
+      host: index of this host.
+      num_hosts: hosts that share the batch.
+
+    Returns:
+      `make(step)` → `batch_of` the slices of that step.
+
+    Raises:
+      InputError: no slice.
+    """
+    if not chosen:
+        raise InputError(
+            f"no slice to train {cfg.task} on", hint="series with a mask are needed, see prepare"
+        )
+    check.divisible("batch", (cfg.data.batch,), num_hosts, "hosts that share it")
+    draw = shuffled(len(chosen), partial(rng, cfg.run.seed))
+    num_local = cfg.data.batch // num_hosts
+
+    def make(step: int) -> Batch:
+        first = step * cfg.data.batch + host * num_local
+        numbers = range(first, first + num_local)
+        return batch_of([chosen[draw(number)] for number in numbers], cfg)
+
+    return make

@@ -91,9 +91,10 @@ def take_inventory(path: str | Path, *, min_slices: int, work: Path | None) -> I
       InputError: there is nothing at the path.
     """
     path = Path(path)
+    files = files_at(path)
     with Index(None if work is None else work / "headers.sqlite") as index:
         with quiet():
-            index.take((file, file) for file in files_at(path))
+            index.take((file, file) for file in files if not _is_ours(file, work))
             index.read(_content)
             _open_archives(index, scratch() if work is None else work)
             index.forget_removed(path)
@@ -122,6 +123,11 @@ def find_scans(
     if not scans:
         raise InputError(f"no CT volume: {summary(skipped)}", path=path)
     return scans, skipped
+
+
+def _is_ours(file: Path, work: Path | None) -> bool:
+    """Whether a file was made by an earlier look, which may keep its work where it looks."""
+    return work is not None and file.absolute().is_relative_to(work.absolute())
 
 
 def _content(path: Path) -> Content:

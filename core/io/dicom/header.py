@@ -3,6 +3,7 @@
 Only the elements listed here are ever read; none of them identifies the patient.
 """
 
+import functools
 import math
 import struct
 import zlib
@@ -15,6 +16,7 @@ import pydicom
 from pydicom.dataset import Dataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.multival import MultiValue
+from pydicom.tag import BaseTag, Tag
 from pydicom.uid import (
     CTImageStorage,
     EnhancedCTImageStorage,
@@ -73,6 +75,7 @@ DAMAGED += (EOFError, OverflowError, struct.error, zlib.error)
 DAMAGED += (InvalidDicomError, BytesLengthException)
 DAMAGED_HEADER = "its header is damaged"
 ENDINGS = (".dcm", ".dicom")
+_EMPTY = Dataset()
 
 
 class NotUsedError(Exception):
@@ -139,7 +142,7 @@ def _parse(file: BinaryIO, path: Path, tags: Sequence[str]) -> Dataset:
             raise foreign
         file.seek(0)
         header = pydicom.dcmread(
-            file, stop_before_pixels=True, specific_tags=list(tags), force=True
+            file, stop_before_pixels=True, specific_tags=_numbers(tuple(tags)), force=True
         )
         is_dicom = header.get("SOPClassUID") or header.get("SeriesInstanceUID")
     except DAMAGED:
@@ -147,6 +150,12 @@ def _parse(file: BinaryIO, path: Path, tags: Sequence[str]) -> Dataset:
     if headless and not is_dicom:
         raise foreign
     return header
+
+
+@functools.cache
+def _numbers(names: tuple[str, ...]) -> list[BaseTag | int | str | tuple[int, int]]:
+    """Tags by their names, looked up once and not for each file."""
+    return [Tag(name) for name in names]
 
 
 def _refuse_other_kinds(header: Dataset) -> None:
@@ -172,13 +181,13 @@ def _refuse_other_kinds(header: Dataset) -> None:
 
 def _frames(path: Path, header: Dataset) -> Iterator[Frame]:
     shared = _first(header, "SharedFunctionalGroupsSequence")
-    groups = header.get("PerFrameFunctionalGroupsSequence") or [Dataset()]
+    groups = header.get("PerFrameFunctionalGroupsSequence") or [_EMPTY]
     if len(groups) != int(header.get("NumberOfFrames") or 1):
         raise NotUsedError("it has several images without a position each")
     for index, group in enumerate(groups):
         # What the old form writes once per file, the enhanced form writes per frame or shared.
-        places = [_first(place, name) for place in (group, shared) for name in GROUPS]
-        yield _frame(path, index, header, [*places, header])
+        places = [_first(place, name) for place in (group, shared) if place for name in GROUPS]
+        yield _frame(path, index, header, [*filter(len, places), header])
 
 
 def _frame(path: Path, index: int, header: Dataset, places: list[Dataset]) -> Frame:
@@ -234,4 +243,4 @@ def values(place: Dataset, name: str) -> list[Any]:
 
 def _first(place: Dataset, name: str) -> Dataset:
     items = place.get(name)
-    return items[0] if items else Dataset()
+    return items[0] if items else _EMPTY

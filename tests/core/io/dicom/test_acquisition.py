@@ -34,6 +34,8 @@ def test_an_old_header_gives_what_was_set_and_nothing_that_identifies(tmp_path):
         kernel="B30f 1",
         thickness_mm=5.0,
         image_type=("DERIVED", "PRIMARY", "MPR"),
+        frame_of_reference=str(slices()[0].FrameOfReferenceUID),
+        acquired_s=12 * 3600.0,
         delay_s=30.0,
         has_contrast_agent=True,
     )

@@ -20,7 +20,7 @@ NAMES: tuple[tuple[Phase, str], ...] = (
     ("venous", r"\bportal(e|is|phase)?\b|\bporto\b|静脉|静脈|靜脈|门脉|門脈"),
     ("venous", r"\b(pv|pvp|v) ?ph(ase)?\b|\b(pv|pvp)\b|\bvp\b(?! shunt)"),
     ("native", r"\bnativ(e|o|a|e?phase)?\b|\bplain\b|\bunenhanced\b|\bnon ?enhanced\b"),
-    ("native", r"\b(non|no|pre|without|w/o|wo) ?(iv |i v )?con(t|trast)?\b|\bncct\b|\bnect\b"),
+    ("native", r"\b(non|no|pre|without|w/o|wo) ?(iv |i v )?con(t|trast)?\b|\b(vnc|ncct|nect)\b"),
     ("native", r"\bohne (i ?v )?(km|kontrast)|\bo ?km\b|\b(sans|sin) (i ?v|inj|contrast|pdc|civ)"),
     ("native", r"\bnon injecte|\bsimple\b(?!.*contrast)|平扫|平掃|单纯|単純|造影前"),
     ("native", r"(?<!\w)c-(?![\w-])"),
@@ -43,7 +43,7 @@ def phase_of_text(text: str) -> Phase | None:
     ('arterial', None, 'venous')
     """
     words = re.sub(BOTH, " ", _plain(text))
-    named = {phase for phase, pattern in NAMES if re.search(pattern, words)}
+    named: set[Phase] = {phase for phase, pattern in NAMES if re.search(pattern, words)}
     if named:
         return named.pop() if len(named) == 1 else None
     if (seconds := _seconds(words)) is not None:

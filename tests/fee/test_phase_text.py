@@ -20,7 +20,7 @@ NAMED = {
     "native": """native|nativ|Abdomen nativ 5.0|plain|non-contrast|NON CON|noncontrast|unenhanced
         |pre contrast|without contrast|w/o contrast|ohne KM|sans injection|sans contraste
         |sin contraste
-        |Abdomen simple|平扫|平掃|単純|NCCT|C-|C- Abdomen|Abd C-|non enhanced""",
+        |Abdomen simple|平扫|平掃|単純|NCCT|VNC|C-|C- Abdomen|Abd C-|non enhanced""",
 }
 NOT_NAMED = """|AP|Abdomen AP|Abdomen|Pancreas|CT Body 3.0|C+|W/WO
         |with and without contrast|w wo con

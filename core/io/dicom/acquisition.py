@@ -16,6 +16,7 @@ from core.io.dicom.quiet import quiet
 TAGS = [
     "SOPClassUID",
     "SeriesInstanceUID",
+    "FrameOfReferenceUID",
     "SpecificCharacterSet",
     "SeriesDescription",
     "ProtocolName",
@@ -58,6 +59,8 @@ class Acquisition:
       kernel: convolution kernel.
       thickness_mm: slice thickness.
       image_type: words such as ORIGINAL, DERIVED, MPR, in capitals.
+      frame_of_reference: UID of the coordinates that its positions are given in.
+      acquired_s: second of the day.
       delay_s: from the start of the injection to the acquisition; negative before it.
       has_contrast_agent: False only where the header says so; many scanners leave it out.
     """
@@ -69,6 +72,8 @@ class Acquisition:
     kernel: str = ""
     thickness_mm: float | None = None
     image_type: tuple[str, ...] = ()
+    frame_of_reference: str = ""
+    acquired_s: float | None = None
     delay_s: float | None = None
     has_contrast_agent: bool | None = None
 
@@ -103,7 +108,8 @@ def _acquisition(header: Dataset) -> Acquisition:
 
     agent = text("ContrastBolusAgent")
     told = agent or header.get("ContrastBolusAgentSequence")
-    acquired = text("FrameAcquisitionDateTime") or text("AcquisitionTime")
+    times = (text(f"{name}Time") for name in ("FrameAcquisitionDate", "Acquisition"))
+    acquired = next(filter(None, times), text("AcquisitionDateTime"))
     return Acquisition(
         description=text("SeriesDescription"),
         protocol=text("ProtocolName"),
@@ -112,10 +118,9 @@ def _acquisition(header: Dataset) -> Acquisition:
         kernel=text("ConvolutionKernel"),
         thickness_mm=_positive(text("SliceThickness")),
         image_type=tuple(str(v).strip().upper() for v in values(header, "ImageType")),
-        delay_s=delay_s(
-            acquired or text("AcquisitionDateTime"),
-            text("ContrastBolusStartTime"),
-        ),
+        frame_of_reference=text("FrameOfReferenceUID"),
+        acquired_s=_seconds(acquired),
+        delay_s=delay_s(acquired, text("ContrastBolusStartTime")),
         has_contrast_agent=not _NO_AGENT.fullmatch(agent) if told else None,
     )
 

@@ -1,0 +1,201 @@
+"""Which images of a patient's folder are looked at, and why all others are not.
+
+The paper's rule: axial images of 512 × 512 pixels in a contrast phase. Every file ends in one
+bucket. Where one acquisition was reconstructed several times, the best one is used.
+"""
+
+import os
+import re
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from core.io.dicom.acquisition import Acquisition, read_acquisition
+from core.io.inventory import Bucket, File, take_inventory
+from core.io.scans import Scan
+from core.metrics.rows import write_csv
+from fee.config import ScreenConfig
+from fee.phase_text import Phase
+from fee.phases import read_phases
+from fee.reconstructions import Candidate, redundant
+from fee.verdict import Verdict, judge
+
+
+@dataclass(frozen=True)
+class Series:
+    """A scan that is used.
+
+    Args:
+      scan: its images.
+      phase: contrast phase.
+      evidence: what tells the phase.
+    """
+
+    scan: Scan
+    phase: Phase
+    evidence: str
+
+
+class ScreenedFile(NamedTuple):
+    """What became of one file.
+
+    Args:
+      path: where it is; a member of an archive lies below the archive's name.
+      bucket: used, skipped or error.
+      reason: empty where it is used.
+      series: the path of its series below the patient's folder; empty where it has none.
+      phase: of its series; empty where nobody asked for it.
+      evidence: what tells the phase.
+    """
+
+    path: Path
+    bucket: Bucket
+    reason: str
+    series: str = ""
+    phase: str = ""
+    evidence: str = ""
+
+
+@dataclass(frozen=True)
+class Screening:
+    """What screening a patient's folder found.
+
+    Args:
+      folder: the patient's folder.
+      series: what is used, in the order of the paths; may be empty.
+      files: every file, in the order of the paths.
+    """
+
+    folder: Path
+    series: tuple[Series, ...]
+    files: tuple[ScreenedFile, ...]
+
+    @property
+    def num_used(self) -> int:
+        """Files that belong to a series that is used."""
+        return self._count("used")
+
+    @property
+    def num_skipped(self) -> int:
+        """Files that are left out on purpose."""
+        return self._count("skipped")
+
+    @property
+    def num_error(self) -> int:
+        """Files that promise an image and are damaged."""
+        return self._count("error")
+
+    def _count(self, bucket: Bucket) -> int:
+        return sum(file.bucket == bucket for file in self.files)
+
+
+def screen(
+    folder: str | Path,
+    cfg: ScreenConfig,
+    *,
+    work: Path | None = None,
+    phases_csv: str | Path | None = None,
+) -> Screening:
+    """Screen one patient; headers first, and voxels only where nothing else tells the phase.
+
+    Args:
+      folder: the patient's folder or archive, as a hospital exports it; or a single image.
+      cfg: which series are used.
+      work: keeps the index of the headers and what was unpacked, so that an interrupted screening
+        goes on from there.
+      phases_csv: the user's table of phases, see `fee.phases.read_phases`.
+
+    Returns:
+      What is used, which may be nothing, and what became of every file.
+
+    Raises:
+      InputError: there is nothing at the path, or the table cannot be used.
+    """
+    folder = Path(folder)
+    table = {} if phases_csv is None else read_phases(phases_csv)
+    with take_inventory(folder, min_slices=cfg.min_slices, work=work) as found:
+        files = list(found.files())
+        names = _names(files, folder)
+        verdicts, candidates = {}, []
+        for scan in found.scans():
+            name, acquisition = names[scan.id], _acquisition(scan)
+            verdicts[scan.id] = verdict = judge(scan, acquisition, name, cfg, table)
+            if verdict.bucket == "used" and verdict.told:
+                candidates.append(Candidate(scan, name, acquisition, verdict.told))
+    for id_, better in redundant(candidates).items():
+        reason = f"another reconstruction of the same phase: {better} is used"
+        verdicts[id_] = verdicts[id_]._replace(bucket="skipped", reason=reason)
+    used = [c for c in candidates if verdicts[c.scan.id].bucket == "used"]
+    return Screening(
+        folder,
+        tuple(Series(c.scan, c.told.phase, c.told.evidence) for c in used),
+        tuple(_screened(file, names, verdicts) for file in files),
+    )
+
+
+def write_screening(out: str | Path, screening: Screening) -> Path:
+    """Write `screening.csv`: a row per file, with its path below the patient's folder."""
+    path = Path(out) / "screening.csv"
+    rows = [{**f._asdict(), "path": _below(f.path, screening.folder)} for f in screening.files]
+    write_csv(path, rows)
+    return path
+
+
+def summary(screening: Screening) -> str:
+    """Counts in one line: "used 308 of 512 files: arterial 154, venous 154; skipped: …"."""
+    used = Counter(file.phase for file in screening.files if file.bucket == "used")
+    line = f"used {screening.num_used:,} of {len(screening.files):,} files"
+    line += f": {_counts(used)}" if used else ""
+    for bucket, title in (("skipped", "skipped"), ("error", "errors")):
+        reasons = Counter(_kind(f.reason) for f in screening.files if f.bucket == bucket)
+        line += f"; {title}: {_counts(reasons, number_first=True)}" if reasons else ""
+    return line
+
+
+def _acquisition(scan: Scan) -> Acquisition:
+    if scan.kind == "nifti":
+        return Acquisition()
+    return read_acquisition(scan.frames[len(scan.frames) // 2].path)
+
+
+def _screened(
+    file: File, names: Mapping[str, str], verdicts: Mapping[str, Verdict]
+) -> ScreenedFile:
+    if not file.scan:
+        return ScreenedFile(file.path, file.bucket, file.reason)
+    bucket, reason, told = verdicts[file.scan]
+    return ScreenedFile(file.path, bucket, reason, names[file.scan], *(told or ("", "")))
+
+
+def _names(files: Sequence[File], folder: Path) -> dict[str, str]:
+    """Path of each scan below the patient's folder: the NIfTI file, or the folder of its images."""
+    members: dict[str, list[Path]] = defaultdict(list)
+    for file in files:
+        if file.scan:
+            members[file.scan].append(file.path)
+    return {scan: _below(_place(paths), folder) for scan, paths in members.items()}
+
+
+def _place(paths: Sequence[Path]) -> Path:
+    if len(paths) == 1:
+        return paths[0]
+    return Path(os.path.commonpath([path.parent for path in paths]))
+
+
+def _below(path: Path, folder: Path) -> str:
+    return path.name if path == folder else path.relative_to(folder).as_posix()
+
+
+def _kind(reason: str) -> str:
+    """A reason without what only belongs to one file or series."""
+    reason = re.sub(r"^series( '.*')? of \d+ slices?: ", "", reason)
+    reason = re.sub(r"^a duplicate of .*", "a duplicate", reason)
+    reason = re.sub(r"^an? ", "", reason)
+    return re.split(r": |[;,(]| of [\d.]+ degrees| between [\d.-]+ ", reason)[0].strip()
+
+
+def _counts(counts: Counter[str], *, number_first: bool = False) -> str:
+    form = "{1:,} {0}" if number_first else "{0} {1:,}"
+    return ", ".join(form.format(*item) for item in counts.most_common())

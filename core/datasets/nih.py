@@ -116,15 +116,16 @@ def _judged(ct: NDArray, label: NDArray, orders: list) -> Iterator[tuple]:
     for order, flips in product(orders, product((False, True), repeat=3)):
         mask = _placed(label, order, flips) > 0
         box = grow(bounding_box(mask), MARGIN + 1, mask.shape).slices  # type: ignore[arg-type]
-        mask, hu = mask[box], np.clip(ct[box], *TISSUE_HU)
-        around = ndimage.binary_dilation(mask, iterations=MARGIN) & ~mask
-        mean = float(hu[mask].mean())
-        yield mean - float(hu[around].mean()), mean, order, flips
+        mask = mask[box]
+        around = np.logical_and(ndimage.binary_dilation(mask, iterations=MARGIN), ~mask)
+        hu = np.clip(ct[box], *TISSUE_HU)
+        inside, outside = (float(hu[m].mean()) if m.any() else 0.0 for m in (mask, around))
+        yield inside - outside, inside, order, flips
 
 
 def _placed(label: NDArray, order: tuple[int, ...], flips: tuple[bool, ...]) -> NDArray:
     """The label with axes reversed, then in another order."""
-    return np.flip(label, [a for a, f in enumerate(flips) if f]).transpose(order)
+    return np.flip(label, tuple(a for a, f in enumerate(flips) if f)).transpose(order)
 
 
 def _is_patient(path: Path) -> bool:

@@ -62,7 +62,7 @@ def lookup(
         )
     table = np.zeros(max(label_ids.values()) + 1, np.uint8)
     for name, id_ in label_ids.items():
-        table[id_] = ours[name]
+        table[id_] = ours[name] or BACKGROUND
     return table
 
 

@@ -1,0 +1,40 @@
+"""PANORAMA: studies of one patient stay together, and the table says who has cancer."""
+
+import pytest
+
+from core.datasets.case import Case, Dataset
+from core.datasets.panorama import is_panorama, read_diagnoses, with_patients
+from core.errors import InputError
+
+HEADER = "PANORAMA_patient_id,PANORAMA_study_id,patient_age,label\n"
+
+
+def dataset(root, *ids: str) -> Dataset:
+    cases = tuple(Case(id_, id_, (root / id_,), root / id_) for id_ in ids)
+    return Dataset("p", root, {"pancreas": 1}, ("CT",), cases, (), ())
+
+
+def test_studies_of_a_patient_are_told_by_their_names(tmp_path):
+    found = dataset(tmp_path, "100000_00001", "100000_00002", "100001_00001")
+    assert is_panorama(found)
+    assert [c.patient for c in with_patients(found).cases] == ["100000", "100000", "100001"]
+    assert not is_panorama(dataset(tmp_path, "100000_00001", "pancreas_001"))
+
+
+@pytest.mark.parametrize("study", ["1", "1.0", "100000_00001"])
+def test_the_table_tells_who_has_cancer(tmp_path, study):
+    folder = tmp_path / "panorama_labels"
+    folder.mkdir()
+    rows = f"100000,{study},042Y,PDAC\n100001,00002,,non-PDAC\n100002,1,,\n"
+    (folder / "clinical_information.csv").write_text(HEADER + rows)
+    assert read_diagnoses(tmp_path) == {"100000_00001": True, "100001_00002": False}
+
+
+def test_without_a_table_nothing_is_known(tmp_path):
+    assert read_diagnoses(tmp_path) == {}
+
+
+def test_an_unknown_diagnosis_is_refused(tmp_path):
+    (tmp_path / "clinical_information.csv").write_text(HEADER + "100000,1,,IPMN\n")
+    with pytest.raises(InputError, match="label must be PDAC or non-PDAC; got 'IPMN'"):
+        read_diagnoses(tmp_path)

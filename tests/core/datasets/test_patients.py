@@ -1,0 +1,64 @@
+"""Patients of a table, their folders and masks, and what does not fit together."""
+
+from pathlib import Path
+
+import pytest
+
+from core.datasets.patients import read_patients
+from core.errors import InputError
+
+ROWS = "patient,tumor,tumor_type\np1,1,PDAC\np2,0,\np3,,\n"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "patients.csv").write_text(ROWS)
+    for name in ("p1", "p3"):
+        (tmp_path / "patients" / name).mkdir(parents=True)
+    (tmp_path / "patients" / "p2.zip").touch()
+    (tmp_path / "masks" / "p1").mkdir(parents=True)
+    for name in ("p1/arterial.nii.gz", "p1/venous.nii", "p2.nii.gz"):
+        (tmp_path / "masks" / name).touch()
+    return tmp_path
+
+
+def test_patients_have_their_files_their_tumor_and_their_masks(root):
+    one, two, three = read_patients(root).patients
+    assert (one.id, one.study, one.tumor, one.tumor_type) == (
+        "p1",
+        root / "patients" / "p1",
+        True,
+        "PDAC",
+    )
+    assert one.masks == {
+        "arterial": root / "masks" / "p1" / "arterial.nii.gz",
+        "venous": root / "masks" / "p1" / "venous.nii",
+    }
+    assert (two.study.name, two.tumor) == ("p2.zip", False)
+    assert two.masks == {"arterial": root / "masks" / "p2.nii.gz"}
+    assert (three.tumor, three.tumor_type, three.masks) == (None, "", {})
+
+
+def test_what_is_on_one_side_only_is_named(root):
+    (root / "patients" / "p1").rename(root / "patients" / "p9")
+    skipped = {s.path.name: s.reason for s in read_patients(root).skipped}
+    assert skipped == {"p1": "in patients.csv, but not there", "p9": "not in patients.csv"}
+    (root / "masks" / "p8.nii.gz").touch()
+    skipped = {s.path.name: s.reason for s in read_patients(root).skipped}
+    assert skipped["p8.nii.gz"] == "not in patients.csv"
+
+
+def test_a_damaged_table_is_refused(root):
+    table = root / "patients.csv"
+    table.write_text("patient,label\np1,1\n")
+    with pytest.raises(InputError, match=r"patients\.csv: has no column tumor"):
+        read_patients(root)
+    table.write_text("patient,tumor\np1,yes\n")
+    with pytest.raises(InputError, match="tumor of 'p1' must be 0 or 1; got 'yes'"):
+        read_patients(root)
+    table.write_text("patient,tumor\np1,1\np1,0\n")
+    with pytest.raises(InputError, match="two rows about 'p1'; keep one"):
+        read_patients(root)
+    table.write_text("patient,tumor\nq,1\n")
+    with pytest.raises(InputError, match=r"no patient of patients\.csv has files in patients/"):
+        read_patients(root)

@@ -1,0 +1,98 @@
+import numpy as np
+import pytest
+
+from core.errors import InputError
+from core.io.dicom.acquisition import Acquisition
+from core.io.inventory import find_scans
+from fee.phases import Told, phase_of, read_phases
+from tests.core.io.dicom.make import save, slices
+
+
+@pytest.fixture
+def scan(tmp_path):
+    """A scan of noise, in which nothing can be found."""
+    ((scan,), _) = find_scans(save(tmp_path / "ct", slices(SeriesDescription="")))
+    return scan
+
+
+def told(scan, *, name="SE1", table=None, **header):
+    return phase_of(scan, Acquisition(**header), name=name, table=table or {})
+
+
+def test_evidence_is_asked_in_its_order(scan):
+    table = {"se1": "native"}
+    header = {
+        "description": "arterial",
+        "protocol": "venous",
+        "comments": "delayed",
+        "agent": "nativ",
+        "delay_s": 60.0,
+    }
+    assert told(scan, table=table, **header) == Told("native", "the user's table")
+    expected = {
+        "description": Told("arterial", "series description"),
+        "protocol": Told("venous", "protocol name"),
+        "comments": Told("delayed", "image comments"),
+        "agent": Told("native", "contrast agent"),
+        "delay_s": Told("venous", "60 s after injection"),
+    }
+    for left_out, found in expected.items():
+        assert told(scan, **header) == found
+        del header[left_out]
+    assert told(scan) == Told("unknown", "image: no liver and spine found")
+
+
+def test_the_name_of_a_file_or_folder_counts_and_folders_above_do_not(scan):
+    assert told(scan, name="a/SE2_venous").phase == "venous"
+    assert told(scan, name="venous/ct.nii.gz").phase == "unknown"
+    assert told(scan, name="SE2_venous", description="arterial").phase == "arterial"
+
+
+def test_two_phases_in_one_text_leave_the_question_to_the_next(scan):
+    assert told(scan, description="art + ven", delay_s=35.0).phase == "arterial"
+    assert told(scan, description="AP", delay_s=180.0).phase == "delayed"
+    assert told(scan, description="AP", delay_s=50.0).phase == "unknown"
+
+
+def test_a_scan_that_cannot_be_read_is_of_unknown_phase(tmp_path):
+    folder = save(tmp_path / "ct", slices(SeriesDescription=""))
+    ((scan,), _) = find_scans(folder)
+    scan.files[3].write_bytes(scan.files[3].read_bytes()[:-20])
+    found = told(scan)
+    assert found.phase == "unknown"
+    assert "the image cannot be read: its pixels cannot be decoded" in found.evidence
+
+
+def test_a_table_names_paths_or_descriptions(tmp_path, scan):
+    path = tmp_path / "phases.csv"
+    path.write_text("\ufeffSeries,note,Phase\nA\\B/,x,Venous\n Abdomen  B30f,,unknown\n", "utf-8")
+    table = read_phases(path)
+    assert table == {"a/b": "venous", "abdomen b30f": "unknown"}
+    assert told(scan, name="a/b", description="abdomen b30f", table=table).phase == "venous"
+    found = told(scan, name="c", description="ABDOMEN B30f", table=table, protocol="venous")
+    assert found == Told("unknown", "the user's table")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("path,phase\na,venous\n", "no column series; write series,phase on top"),
+        ("series\na\n", "no column phase"),
+        ("", "no column series"),
+        ("series,phase\na,portal\n", "line 2: phase 'portal' is none of arterial, venous, del"),
+        ("series,phase\na\n", "line 2: phase '' is none of"),
+    ],
+)
+def test_a_table_that_cannot_be_used_says_why(tmp_path, text, message):
+    path = tmp_path / "phases.csv"
+    path.write_text(text)
+    with pytest.raises(InputError, match=message):
+        read_phases(path)
+
+
+def test_a_table_that_cannot_be_read_says_why(tmp_path):
+    with pytest.raises(InputError, match="no such table"):
+        read_phases(tmp_path / "absent.csv")
+    (tmp_path / "x.csv").write_bytes(np.int32(2**31 - 1).tobytes() * 9)
+    with pytest.raises(InputError, match="the table is not UTF-8 text; save it as CSV"):
+        read_phases(tmp_path / "x.csv")

@@ -1,0 +1,110 @@
+from dataclasses import replace
+
+import pytest
+
+from core.io.dicom.acquisition import Acquisition
+from core.io.dicom.header import read_frames
+from core.io.scans import Scan
+from fee.phases import Told
+from fee.reconstructions import Candidate, redundant, sharpness
+from tests.core.io.dicom.make import save, slices
+
+BASE = Acquisition(
+    kernel="B30f", thickness_mm=3.0, frame_of_reference="1.2", acquired_s=100.0, image_type=()
+)
+
+
+@pytest.fixture
+def frames(tmp_path):
+    folder = save(tmp_path, slices(), order=range(10))
+    return tuple(f for path in sorted(folder.iterdir()) for f in read_frames(path))
+
+
+def candidate(frames, name, *, phase="venous", **changes):
+    scan = Scan(name, frames[0].path.parent, "dicom", (), "", frames)
+    return Candidate(scan, name, replace(BASE, **changes), Told(phase, ""))
+
+
+@pytest.mark.parametrize(
+    "worse",
+    [
+        {"kernel": "B60f"},
+        {"kernel": ""},
+        {"kernel": "BONE"},
+        {"description": "Abdomen LUNG 1.0"},
+        {"image_type": ("DERIVED", "SECONDARY", "AXIAL")},
+        {"thickness_mm": 1.0},
+        {"thickness_mm": 7.0},
+        {"thickness_mm": None},
+        {"acquired_s": 114.0},  # equal in rank, so that the name decides
+    ],
+)
+def test_the_better_reconstruction_is_kept_whatever_the_order(frames, worse):
+    good, bad = candidate(frames, "a"), candidate(frames, "b", **worse)
+    assert redundant([good, bad]) == redundant([bad, good]) == {"b": "a"}
+
+
+def test_the_kernel_decides_before_thickness_and_slices_before_the_path(frames):
+    soft_thin = candidate(frames, "b", thickness_mm=1.0)
+    assert redundant([candidate(frames, "a", kernel="B70s"), soft_thin]) == {"a": "b"}
+    assert redundant([candidate(frames[:9], "a"), candidate(frames, "b")]) == {"a": "b"}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"frame_of_reference": "1.3"},
+        {"phase": "arterial"},
+        {"acquired_s": 130.0},
+        {"phase": "arterial", "acquired_s": None},
+    ],
+)
+def test_another_acquisition_is_kept(frames, other):
+    assert redundant([candidate(frames, "a"), candidate(frames, "b", **other)]) == {}
+
+
+def test_without_times_series_of_unknown_phase_are_kept(frames):
+    for phase, left_out in (("unknown", {}), ("venous", {"b": "a"})):
+        pair = [candidate(frames, name, phase=phase, acquired_s=None) for name in "ab"]
+        assert redundant(pair) == left_out
+    pair = [candidate(frames, name, phase="unknown") for name in "ab"]
+    assert redundant(pair) == {"b": "a"}
+
+
+def test_two_parts_of_the_body_are_kept(frames):
+    # Heights 0 to 5 and 4 to 9: one slice step of five is shared.
+    assert redundant([candidate(frames[:6], "a"), candidate(frames[4:], "b")]) == {}
+    assert redundant([candidate(frames[:6], "a"), candidate(frames[2:], "b")]) == {"a": "b"}
+
+
+def test_nifti_files_have_no_frame_of_reference_and_are_kept(frames):
+    pair = [candidate(frames, name) for name in "ab"]
+    assert redundant([replace(c, scan=replace(c.scan, kind="nifti")) for c in pair]) == {}
+
+
+@pytest.mark.parametrize(
+    ("kernel", "description", "level"),
+    [
+        ("STANDARD", "", 0),
+        ("SOFT", "", 0),
+        ("B30f", "", 0),
+        ("Br40d 3", "", 0),
+        ("I31f", "", 0),
+        ("FC08", "", 0),
+        ("FC 13-H", "", 0),
+        ("B", "", 0),
+        ("", "Abdomen Weichteil", 0),
+        ("", "Abdomen", 1),
+        ("B60f", "", 2),
+        ("Bl57", "", 2),
+        ("FC52", "", 2),
+        ("LUNG", "", 2),
+        ("BONEPLUS", "", 2),
+        ("YB", "", 2),
+        ("D", "", 2),
+        ("", "Knochen 1.0", 2),
+        ("STANDARD", "bone", 0),
+    ],
+)
+def test_kernels_of_four_makers_are_soft_or_sharp(kernel, description, level):
+    assert sharpness(kernel, description) == level

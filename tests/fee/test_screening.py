@@ -1,0 +1,193 @@
+import csv
+
+import numpy as np
+import pytest
+
+from core.errors import InputError
+from core.io import nifti
+from core.io.dicom.grid import normal
+from core.volume import CANONICAL_DIRECTION, Volume
+from fee.config import ScreenConfig
+from fee.screening import screen, summary, write_screening
+from tests.core.io.dicom.make import AXIAL, CORONAL, SAGITTAL, SECRET, hu, save, slices
+
+ANY = ScreenConfig(size=0)
+
+
+def reasons(screening):
+    return {f.reason for f in screening.files if f.bucket != "used"}
+
+
+def ct(path, *, spacing_mm=(2, 1, 1), shape=(10, 8, 8), direction=CANONICAL_DIRECTION, values=None):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    values = hu(shape) if values is None else values
+    return nifti.write(path, Volume(values, spacing_mm, (0, 0, 0), direction))
+
+
+def tilted(degrees):
+    angle = np.radians(degrees)
+    return (1, 0, 0, 0, float(np.cos(angle)), float(np.sin(angle)))
+
+
+def test_axial_images_of_the_size_in_a_contrast_phase_are_used(tmp_path):
+    save(tmp_path / "a", slices(SeriesDescription="portal venous"))
+    found = screen(tmp_path, ScreenConfig(size=0))
+    ((one,), files) = found.series, found.files
+    assert (one.phase, one.evidence, len(one.scan.files)) == (
+        "venous",
+        "series description",
+        10,
+    )
+    assert {(f.bucket, f.reason, f.series, f.phase) for f in files} == {("used", "", "a", "venous")}
+    assert (found.num_used, found.num_skipped, found.num_error) == (10, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("orientation", "reason"),
+    [
+        (CORONAL, "coronal reformat"),
+        (SAGITTAL, "sagittal reformat"),
+        (tilted(31), "oblique reformat"),
+        (tilted(60), "coronal reformat"),
+        (tilted(29), None),
+        (AXIAL, None),
+    ],
+)
+def test_planes_are_told_apart_by_their_normal(tmp_path, orientation, reason):
+    save(tmp_path, slices(orientation=orientation))
+    found = screen(tmp_path, ANY)
+    assert reasons(found) == ({reason} if reason else set())
+    assert normal(found.series[0].scan.frames[0])[2] > 0.8 if found.series else reason
+
+
+def test_other_sizes_are_named_with_both(tmp_path):
+    save(tmp_path / "a", slices(hu((10, 8, 8))))
+    save(tmp_path / "b", slices(hu((10, 6, 8)), series="B"))
+    found = screen(tmp_path, ScreenConfig(size=8))
+    assert [s.scan.id for s in found.series] == ["a"]
+    assert reasons(found) == {"6 × 8 pixels, not 8 × 8"}
+
+
+def test_phases_that_are_not_wanted_are_named(tmp_path):
+    for name in ("native", "arterial", "venous", "delayed", "x"):
+        save(tmp_path / name, slices(series=name, SeriesDescription=name))
+    assert [s.phase for s in screen(tmp_path, ANY).series] == [
+        "arterial",
+        "delayed",
+        "venous",
+        "unknown",
+    ]
+    wanted = ScreenConfig(size=0, phases=("arterial",), unknown="skip")
+    found = screen(tmp_path, wanted)
+    assert [s.phase for s in found.series] == ["arterial"]
+    assert reasons(found) == {"native phase", "venous phase", "delayed phase", "unknown phase"}
+
+
+def test_the_users_table_overrides_the_description(tmp_path):
+    save(tmp_path / "p" / "a", slices(SeriesDescription="native"))
+    table = tmp_path / "phases.csv"
+    table.write_text("series,phase\na,delayed\n")
+    (one,) = screen(tmp_path / "p", ANY, phases_csv=table).series
+    assert (one.phase, one.evidence) == ("delayed", "the user's table")
+
+
+@pytest.mark.parametrize(
+    ("description", "reason"),
+    [
+        ("MIP arterial", "projection through slices"),
+        ("Art_3D_VR", "projection through slices"),
+        ("Iodine venous", "map or bolus tracking, not tissue in HU"),
+        ("Monitoring", "map or bolus tracking, not tissue in HU"),
+    ],
+)
+def test_pictures_made_from_slices_are_left_out(tmp_path, description, reason):
+    save(tmp_path, slices(SeriesDescription=description))
+    assert reasons(screen(tmp_path, ANY)) == {reason}
+
+
+def test_one_of_several_reconstructions_is_used_and_the_others_name_it(tmp_path):
+    for name, kernel in (("a", "B70f"), ("b", "B30f"), ("c", "B60f")):
+        save(tmp_path / name, slices(series=name, ConvolutionKernel=kernel))
+    found = screen(tmp_path, ANY)
+    assert [s.scan.id for s in found.series] == ["b"]
+    assert reasons(found) == {"another reconstruction of the same phase: b is used"}
+    assert found.num_skipped == 20
+    assert "skipped: 20 another reconstruction of the same phase" in summary(found)
+
+
+def test_volumes_of_unknown_phase_in_different_frames_of_reference_are_used(tmp_path):
+    for uid in "12":
+        datasets = slices(series=uid, SeriesDescription="", FrameOfReferenceUID=f"1.{uid}")
+        save(tmp_path / "all" / uid, datasets)
+    assert [s.phase for s in screen(tmp_path, ANY).series] == ["unknown", "unknown"]
+
+
+def test_nifti_files_are_scans_too(tmp_path):
+    ct(tmp_path / "pat_arterial.nii.gz")
+    ct(tmp_path / "x" / "ct.nii")
+    found = screen(tmp_path, ANY)
+    assert [(s.scan.id, s.phase) for s in found.series] == [
+        ("pat_arterial", "arterial"),
+        ("x_ct", "unknown"),
+    ]
+    assert [f.series for f in found.files] == ["pat_arterial.nii.gz", "x/ct.nii"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"values": np.ones((10, 8, 8), np.int16)}, "a mask or no CT: nothing is air"),
+        ({"shape": (5, 8, 8)}, "5 slices, fewer than 8"),
+        ({"shape": (10, 8, 9)}, "8 × 9 pixels, not 8 × 8"),
+        ({"spacing_mm": (1, 2, 1)}, "coronal reformat"),
+        ({"spacing_mm": (1, 1, 2)}, "sagittal reformat"),
+        ({"direction": CANONICAL_DIRECTION[:, [1, 0, 2]], "spacing_mm": (1, 2, 1)}, None),
+    ],
+)
+def test_nifti_files_are_judged_by_grid_and_voxels(tmp_path, changes, reason, caplog):
+    shape = (8, 10, 8) if "direction" in changes else (10, 8, 8)
+    ct(tmp_path / "venous.nii.gz", **{"shape": shape, **changes})
+    assert reasons(screen(tmp_path, ScreenConfig(size=8))) == ({reason} if reason else set())
+
+
+def test_a_truncated_nifti_file_is_an_error(tmp_path):
+    path = ct(tmp_path / "venous.nii")
+    path.write_bytes(path.read_bytes()[:-20])
+    (file,) = screen(tmp_path, ANY).files
+    assert file.bucket == "error"
+    assert file.reason
+
+
+def test_nothing_usable_is_a_result_and_nothing_at_all_is_not(tmp_path):
+    (tmp_path / "p").mkdir()
+    with pytest.raises(InputError, match="the folder is empty"):
+        screen(tmp_path / "p", ANY)
+    with pytest.raises(InputError, match="no such file or folder"):
+        screen(tmp_path / "absent", ANY)
+    (tmp_path / "p" / "note.txt").write_text("hello")
+    found = screen(tmp_path / "p", ANY)
+    assert found.series == ()
+    assert summary(found) == "used 0 of 1 files; skipped: 1 not a DICOM file"
+
+
+def test_the_table_has_a_row_per_file_and_names_no_patient(tmp_path):
+    save(tmp_path / "p" / "a", slices(SeriesDescription="venous"))
+    (tmp_path / "p" / "README").write_text("hello")
+    found = screen(tmp_path / "p", ANY)
+    path = write_screening(tmp_path / "out", found)
+    assert path == tmp_path / "out" / "screening.csv"
+    assert not {"SECRET", SECRET, str(tmp_path)} & set(path.read_text().split(","))
+    assert "SECRET" not in path.read_text() + summary(found)
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["path"] for row in rows] == ["README", *(f"a/I{n:03d}" for n in range(10))]
+    assert list(rows[1].values()) == ["a/I000", "used", "", "a", "venous", "series description"]
+    assert summary(found) == "used 10 of 11 files: venous 10; skipped: 1 not a DICOM file"
+
+
+def test_screening_again_gives_the_same(tmp_path):
+    for name in "ab":
+        save(tmp_path / "p" / name, slices(series=name))
+    first = screen(tmp_path / "p", ANY, work=tmp_path / "work")
+    assert screen(tmp_path / "p", ANY, work=tmp_path / "work") == first
+    assert screen(tmp_path / "p", ANY) == first

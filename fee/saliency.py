@@ -43,7 +43,7 @@ def explainer(cfg: ModelConfig, params: Params, model_state: ModelState) -> Expl
     variables = jax.device_put((params, model_state))
 
     def explain(image: np.ndarray, mask: np.ndarray, decision: str) -> np.ndarray:
-        fused = np.asarray(fuse(image[None], mask[None]))[0]
+        fused = np.asarray(fuse(jnp.asarray(image)[None], jnp.asarray(mask)[None]))[0]
         if fused.min() == fused.max():
             return np.zeros(image.shape, np.float32)
         return np.asarray(_influence(cfg, variables, fused, CLASSES[decision]))

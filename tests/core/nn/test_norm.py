@@ -41,6 +41,17 @@ def test_running_statistics_move_by_a_tenth():
     np.testing.assert_allclose(updated["batch_stats"]["var"], 0.9 + 0.1 * var, rtol=1e-6)
 
 
+def test_eps_and_momentum_are_those_asked_for():
+    layer = BatchNorm(eps=0.5, momentum=0.25)
+    variables = layer.init(jax.random.key(0), image(), train=True)
+    out, updated = layer.apply(variables, image(), train=True, mutable=["batch_stats"])
+    mean, var = moments(image())
+    np.testing.assert_allclose(updated["batch_stats"]["mean"], 0.75 * mean, rtol=1e-6)
+    row = (1, 1, 1, 1, 6)
+    expected = (image() - mean.reshape(row)) / np.sqrt(var + 0.5).reshape(row)
+    np.testing.assert_allclose(out, expected, atol=1e-5)
+
+
 def test_initialization_leaves_fresh_statistics():
     variables = BatchNorm().init(jax.random.key(0), image(), train=True)
     np.testing.assert_array_equal(variables["batch_stats"]["mean"], np.zeros(6))

@@ -1,0 +1,250 @@
+"""From every layout of data set to stacks of slices: what is stored, left out, and why."""
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from core.data.cache import open_case
+from core.errors import InputError
+from core.io import nifti
+from core.phantom.cohort import label_table
+from core.phantom.ct import make
+from core.phantom.dicom_cohort import write_dicom_cohort
+from core.phantom.dicom_series import write_dicom_study
+from core.volume import CANONICAL_DIRECTION, Volume, canonical
+from fee.config import PrepareConfig, ScreenConfig
+from fee.data import Case
+from fee.prepare import load, prepare
+from fee.slices import to_mask_slices, to_slices
+
+SIZE = 32
+SHAPE, SPACING_MM = (12, 64, 64), (10.0, 5.0, 5.0)
+CFG, ANY_SIZE = PrepareConfig(size=SIZE), ScreenConfig(size=0)
+GRID = Volume(np.zeros(SHAPE, np.int16), SPACING_MM, (0.0, 0.0, 0.0), CANONICAL_DIRECTION)
+
+
+def prepared(data: Path, tmp_path: Path, **changes) -> dict[str, Case]:
+    cases = load(data, tmp_path / "run", screen=ANY_SIZE, cfg=replace(CFG, **changes))
+    return {case.id: case for case in cases}
+
+
+def index(folder: Path) -> dict:
+    return json.loads((folder / "index.json").read_text())
+
+
+def hu(seed: int = 0) -> np.ndarray:
+    values = np.random.default_rng(seed).integers(-200, 300, SHAPE, np.int16)
+    values[:, :8] = -1000
+    return values
+
+
+def ids() -> np.ndarray:
+    """Pancreas in slices 3 … 8, tumor in slices 5 and 6."""
+    label = np.zeros(SHAPE, np.uint8)
+    label[3:9, 20:44, 20:44] = 1
+    label[5:7, 28:36, 28:36] = 2
+    return label
+
+
+def assert_stack(case: Case, image: Volume, label: Volume) -> None:
+    np.testing.assert_array_equal(case.image[...], to_slices(image, CFG))
+    np.testing.assert_array_equal(case.mask[...], to_mask_slices(label, CFG))
+
+
+@pytest.fixture(scope="module")
+def cohort(tmp_path_factory) -> Path:
+    """Three patients with two phases each, among all that a hospital adds; one is zipped."""
+    return write_dicom_cohort(
+        tmp_path_factory.mktemp("fee") / "cohort",
+        num_patients=3,
+        seed=0,
+        shape=SHAPE,
+        spacing_mm=SPACING_MM,
+        diameters_mm=(30.0, 40.0),
+    )
+
+
+def test_a_cohort_gives_every_phase_of_every_patient_with_its_mask(cohort, tmp_path, caplog):
+    caplog.set_level("INFO")
+    folder = prepare(cohort, tmp_path / "cache", screen=ANY_SIZE, cfg=CFG)
+    cases = prepared(tmp_path / "cache", tmp_path)
+    assert list(cases) == [
+        f"phantom_{n:03d}_{phase}" for n in range(3) for phase in ("arterial", "venous")
+    ]
+    table = csv.DictReader((cohort / "patients.csv").read_text().splitlines())
+    rows = {row["patient"]: row for row in table}
+    for case in cases.values():
+        truth = nifti.read_label(cohort / "masks" / case.patient / f"{case.phase}.nii.gz")
+        np.testing.assert_array_equal(case.mask[...], to_mask_slices(truth, CFG))
+        assert case.tumor == (rows[case.patient]["tumor"] == "1")
+        assert case.tumor_type == rows[case.patient]["tumor_type"]
+        shown = np.flatnonzero((case.mask[...] > 0).any((1, 2)))
+        assert case.pancreas_slices == tuple(shown)
+        # The pancreas is gray, air is black: image and mask lie on each other.
+        gray = case.image[...][case.mask[...] > 0]
+        assert np.median(gray) > 100
+    left = {Path(s["path"]).name: s["reason"] for s in index(folder)["skipped"]}
+    assert len(left) > 0
+    assert all(left.values())
+    assert "6 series of 3 patients" in caplog.text
+
+
+def test_a_mask_that_fits_no_series_costs_that_series_alone(cohort, tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "patients").symlink_to(cohort / "patients")
+    (data / "patients.csv").write_bytes((cohort / "patients.csv").read_bytes())
+    (data / "masks").mkdir()
+    small = replace(GRID, array=np.zeros((12, 64, 63), np.uint8))
+    nifti.write(data / "masks" / "phantom_000.nii.gz", small)
+    folder = prepare(data, tmp_path / "cache", screen=ANY_SIZE, cfg=CFG)
+    found = index(folder)
+    assert "phantom_000_arterial" not in found["used"]
+    assert any("(12, 64, 63) against (12, 64, 64)" in s["reason"] for s in found["skipped"])
+    assert open_case(folder, "phantom_000_venous").meta["pancreas_slices"] == []
+    assert prepared(tmp_path / "cache", tmp_path)["phantom_000_venous"].mask is None
+
+
+def write_nnunet(root: Path, ids_: dict[str, int], *names: str, name: str = "Own") -> None:
+    description = {
+        "name": name,
+        "channel_names": {"0": "CT"},
+        "labels": ids_,
+        "numTraining": len(names),
+        "file_ending": ".nii.gz",
+    }
+    for n, case in enumerate(names):
+        array = np.minimum(ids(), max(ids_.values())) if n else ids() % 2
+        nifti.write(root / "imagesTr" / f"{case}_0000.nii.gz", GRID.with_array(hu(n)))
+        nifti.write(root / "labelsTr" / f"{case}.nii.gz", GRID.with_array(array))
+    (root / "dataset.json").write_text(json.dumps(description))
+
+
+def test_an_nnunet_folder_tells_tumors_by_its_labels(tmp_path):
+    write_nnunet(tmp_path / "data", {"background": 0, "pancreas": 1, "cancer": 2}, "a", "b")
+    cases = prepared(tmp_path / "data", tmp_path)
+    assert [(c.id, c.patient, c.phase, c.tumor) for c in cases.values()] == [
+        ("a", "a", "unknown", False),
+        ("b", "b", "unknown", True),
+    ]
+    assert_stack(cases["b"], GRID.with_array(hu(1)), GRID.with_array(ids()))
+    assert cases["b"].pancreas_slices == (3, 4, 5, 6, 7, 8)
+    assert cases["b"].tumor_slices == (5, 6)
+
+
+def test_without_a_label_for_tumors_nothing_is_known_about_them(tmp_path):
+    write_nnunet(tmp_path / "data", {"background": 0, "pancreas": 1}, "a")
+    assert prepared(tmp_path / "data", tmp_path)["a"].tumor is None
+
+
+def test_panorama_has_patients_and_a_table_that_outweighs_the_mask(tmp_path):
+    names = "100000_00001", "100000_00002", "100001_00001"
+    write_nnunet(tmp_path / "data", {"background": 0, "PDAC lesion": 2, "pancreas": 1}, *names)
+    (tmp_path / "data" / "clinical_information.csv").write_text(
+        "PANORAMA_patient_id,PANORAMA_study_id,label\n100000,00001,PDAC\n100000,2,non-PDAC\n"
+    )
+    cases = prepared(tmp_path / "data", tmp_path)
+    assert [(c.patient, c.phase, c.tumor) for c in cases.values()] == [
+        ("100000", "venous", True),
+        ("100000", "venous", False),
+        ("100001", "venous", True),
+    ]
+
+
+def test_labels_without_a_pancreas_are_refused(tmp_path):
+    write_nnunet(tmp_path / "data", {"background": 0, "tumor": 1}, "a")
+    with pytest.raises(InputError, match="needs a label for pancreas"):
+        prepared(tmp_path / "data", tmp_path)
+
+
+def test_nih_patients_are_healthy_and_their_labels_are_flipped_back(tmp_path):
+    phantom = make(0, shape=(24, 96, 96), spacing_mm=(5.0, 3.6, 3.6), tumor_diameter_mm=None)
+    series = tmp_path / "data" / "Pancreas-CT" / "PANCREAS_0007" / "1" / "2"
+    write_dicom_study(series, phantom, phases=("venous",))
+    truth = label_table({"background": 0, "pancreas": 1})[canonical(phantom.label).array]
+    label = replace(phantom.label, array=truth[:, ::-1], origin_mm=(0.0, 0.0, 0.0))
+    nifti.write(tmp_path / "data" / "labels" / "label0007.nii.gz", label)
+    expected = to_mask_slices(phantom.label.with_array(truth), CFG)
+    for flip in ("auto", "h"):
+        (case,) = prepared(tmp_path / "data", tmp_path, label_flip=flip).values()
+        assert (case.patient, case.phase, case.tumor) == ("PANCREAS_0007", "venous", False)
+        np.testing.assert_array_equal(case.mask[...], expected)
+    (case,) = prepared(tmp_path / "data", tmp_path, label_flip="none").values()
+    np.testing.assert_array_equal(case.mask[...], expected[:, ::-1])
+
+
+def test_real_slices_are_turned_upright_and_belong_to_their_patients(shared_data, tmp_path):
+    source = shared_data / "nih_pancreas_slices"
+    for name in ("0001-1106", "0001-1124", "0002-1090"):
+        for part in ("images", "masks"):
+            (tmp_path / "data" / part).mkdir(parents=True, exist_ok=True)
+            file = f"PANCREAS_{name}.jpg"
+            (tmp_path / "data" / part / file).symlink_to(source / part / file)
+    cfg = PrepareConfig(size=512)
+    one, two = load(tmp_path / "data", tmp_path / "run", screen=ANY_SIZE, cfg=cfg)
+    assert [(c.patient, len(c.image)) for c in (one, two)] == [
+        ("PANCREAS_0001", 2),
+        ("PANCREAS_0002", 1),
+    ]
+    assert (one.phase, one.tumor) == ("venous", False)
+    stored = np.asarray(Image.open(source / "images" / "PANCREAS_0001-1124.jpg").convert("L"))
+    np.testing.assert_array_equal(one.image[1], stored[::-1])
+    truth = np.asarray(Image.open(source / "masks" / "PANCREAS_0001-1124.jpg").convert("L")) > 127
+    np.testing.assert_array_equal(one.mask[1], truth[::-1])
+    # The spine, which is the brightest, lies at the back: in the lower half.
+    bright = np.nonzero(one.image[1][:400] > 220)[0]
+    assert bright.mean() > 256
+    assert one.pancreas_slices == (0, 1)
+
+
+def test_other_slices_are_taken_as_they_are(tmp_path):
+    picture = np.random.default_rng(0).integers(0, 256, (SIZE, SIZE), np.uint8)
+    for part, array in (("images", picture), ("masks", (picture > 200).astype(np.uint8) * 255)):
+        (tmp_path / "data" / part).mkdir(parents=True)
+        Image.fromarray(array).save(tmp_path / "data" / part / "a.png")
+    case = prepared(tmp_path / "data", tmp_path)["a"]
+    assert (case.patient, case.phase, case.tumor) == ("a", "unknown", None)
+    np.testing.assert_array_equal(case.image[0], picture)
+    np.testing.assert_array_equal(case.mask[0], picture > 200)
+
+
+def test_what_is_prepared_is_not_made_again(tmp_path):
+    write_nnunet(tmp_path / "data", {"background": 0, "pancreas": 1}, "a", "b")
+    folder = prepare(tmp_path / "data", tmp_path / "cache", screen=ANY_SIZE, cfg=CFG)
+    before = (folder / "b" / "case.json").stat().st_mtime_ns
+    assert prepare(tmp_path / "data", tmp_path / "cache", screen=ANY_SIZE, cfg=CFG) == folder
+    assert (folder / "b" / "case.json").stat().st_mtime_ns == before
+
+
+def test_a_bad_case_is_skipped_and_named(tmp_path, caplog):
+    write_nnunet(tmp_path / "data", {"background": 0, "pancreas": 1}, "a", "b")
+    bad = tmp_path / "data" / "imagesTr" / "a_0000.nii.gz"
+    bad.write_bytes(bad.read_bytes()[:500])
+    assert list(prepared(tmp_path / "data", tmp_path)) == ["b"]
+    assert "skipped a:" in caplog.text
+
+
+def test_nothing_usable_is_refused_with_the_first_reason(tmp_path):
+    write_nnunet(tmp_path / "data", {"background": 0, "pancreas": 1}, "a")
+    (tmp_path / "data" / "imagesTr" / "a_0000.nii.gz").write_bytes(b"")
+    with pytest.raises(InputError, match="has no usable series; "):
+        prepared(tmp_path / "data", tmp_path)
+
+
+def test_an_unknown_layout_is_refused_with_the_known_ones(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "a.txt").touch()
+    with pytest.raises(InputError, match=r"expected patients\.csv beside patients/, dataset\.json"):
+        prepared(tmp_path / "data", tmp_path)
+
+
+def test_a_cache_that_was_made_otherwise_is_refused(tmp_path):
+    write_nnunet(tmp_path / "data", {"background": 0, "pancreas": 1}, "a")
+    prepare(tmp_path / "data", tmp_path / "cache", screen=ANY_SIZE, cfg=CFG)
+    with pytest.raises(InputError, match=r"is not prepared with .*size=64.*--prepare"):
+        prepared(tmp_path / "cache", tmp_path, size=64)

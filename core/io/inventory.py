@@ -4,9 +4,10 @@ Headers are read once and kept in an index; volumes are built series by series f
 are opened, and their members shown as if the archive was a folder: `study.zip/inner/I0001`.
 """
 
+import contextlib
 import itertools
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -17,10 +18,10 @@ from core.io.dicom.index import Content, Entry, Index
 from core.io.dicom.quiet import quiet
 from core.io.found import files_at, summary, walk
 from core.io.ledger import Ledger
-from core.io.nifti_header import is_nifti
+from core.io.nifti_header import is_nifti, may_be_nifti
 from core.io.scans import Scan
 from core.io.skipped import Skipped
-from core.io.stand_in import is_shadow
+from core.io.stand_in import START_BYTES, is_shadow
 from core.io.unpack import is_archive, scratch, unpack
 
 NIFTI_ENDINGS = (".nii.gz", ".nii")
@@ -76,7 +77,7 @@ class Inventory:
         return itertools.chain(self._ledger.refused(), others)
 
 
-@contextmanager
+@contextlib.contextmanager
 def take_inventory(path: str | Path, *, min_slices: int, work: Path | None) -> Iterator[Inventory]:
     """Look through everything at a path, from headers alone.
 
@@ -134,12 +135,16 @@ def _content(path: Path) -> Content:
     """What one file is."""
     if is_shadow(path) or path.name.startswith("."):
         return Content("skipped", "hidden or macOS shadow file")
-    if path.exists() and not path.is_file():
-        return Content("skipped", "no regular file")  # opening a pipe would wait forever
-    if is_archive(path):
-        return Content("archive", "")
+    start = b""
+    with contextlib.suppress(OSError):  # told where the file is read
+        if not stat.S_ISREG(path.stat().st_mode):
+            return Content("skipped", "no regular file")  # opening a pipe would wait forever
+        with path.open("rb") as file:
+            start = file.read(START_BYTES)
+    if is_archive(start):
+        return Content("archive")
     try:
-        if is_nifti(path) or path.name.endswith(NIFTI_ENDINGS):
+        if path.name.endswith(NIFTI_ENDINGS) or (may_be_nifti(start) and is_nifti(path)):
             nifti.read_grid(path)
             return Content("nifti")
         return Content("dicom", "", read_frames(path))

@@ -30,6 +30,11 @@ _SIZES = {348: nib.Nifti1Header, 540: nib.Nifti2Header}
 _DEFLATE_LIMIT = 1032  # no gzip stream grows by more than this factor
 
 
+def may_be_nifti(start: bytes) -> bool:
+    """Whether a file with these first bytes is worth a look by `is_nifti`."""
+    return start[:2] == _GZIP or _header_class(start[:4]) is not None
+
+
 def is_nifti(path: Path) -> bool:
     """Whether the first bytes, unpacked if need be, are a NIfTI header."""
     try:

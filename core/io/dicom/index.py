@@ -22,7 +22,7 @@ from core.io.progress import Progress
 
 LOG = logging.getLogger(__name__)
 
-BATCH = 500
+BATCH, PER_TASK = 500, 20  # files
 # Raise it whenever the same file gives other rows: an older journal is then read anew.
 FORMAT = 1
 
@@ -115,8 +115,10 @@ class Index:
             Progress("reading headers", unit="files", total=num_files - num_known) as progress,
         ):
             for batch in self._unread():
-                contents = pool.map(read, [place_of(place) for _, place, _, _ in batch])
-                self._keep(batch, list(contents))
+                # Few large tasks: a foreign file takes less time than handing it to a thread.
+                parts = [batch[i : i + PER_TASK] for i in range(0, len(batch), PER_TASK)]
+                found = pool.map(lambda part: [read(place_of(row[1])) for row in part], parts)
+                self._keep(batch, list(itertools.chain.from_iterable(found)))
                 progress.add(len(batch))
 
     def entries(self, kind: Kind | None = None) -> Iterator[Entry]:

@@ -15,7 +15,7 @@ import pytest
 from core.io.dicom.index import BATCH
 from tests.core.io.dicom.make import hu, slices
 
-NUM_FILES, NUM_SERIES, NUM_SLICES, NUM_REPORTS = 100_000, 20, 100, 5_000
+NUM_FILES, NUM_SERIES, NUM_SLICES, NUM_REPORTS = 100_000, 20, 100, 3_000
 NUM_CT = NUM_SERIES * NUM_SLICES
 # A batch of frames, one folder's names, one series and the caches of sqlite are a few MB each;
 # a hundred thousand paths with their reasons, held at once, are more than this already.

@@ -15,6 +15,7 @@ from core.volume import Volume, canonical
 from fee.landmarks import Disk, Landmarks, landmarks
 from fee.phase_text import Phase
 
+COARSEST_PIXEL_MM = 4.0  # an aorta is five of them wide
 STEP_MM = 5.0  # between the slices that are looked at
 MAX_SLICES = 40
 LIGHTEST_AIR_HU = -200
@@ -83,8 +84,9 @@ def scan_enhancement(scan: Scan) -> Enhancement:
 def enhancement(volume: Volume) -> Enhancement:
     """Enhancement of a volume of HU with its axes in any order and direction."""
     volume = canonical(volume)
-    if volume.array.min() > LIGHTEST_AIR_HU:
-        return Enhancement()  # gray values of a display
+    is_display = volume.array.min() > LIGHTEST_AIR_HU  # gray values, not HU
+    if is_display or max(volume.spacing_mm[1:]) > COARSEST_PIXEL_MM:
+        return Enhancement()
     step = max(1, round(STEP_MM / volume.spacing_mm[0]), -(-volume.shape[0] // MAX_SLICES))
     seen = [landmarks(s, volume.spacing_mm[1:]) for s in volume.array[::step]]
     slices = [s for s in seen if s is not None]

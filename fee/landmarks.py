@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage as ndi
 
+NARROWEST_MM = 150  # a field of view that can hold liver and spine
 PIXEL_MM = 2.0  # finer pixels are averaged: a vessel needs no detail, and noise falls
 AIR_HU, BONE_HU = -200.0, 200.0
 RADII_MM = (7, 9, 11, 13, 15)  # of the aorta
@@ -66,6 +67,8 @@ def landmarks(image: NDArray, spacing_mm: tuple[float, float]) -> Landmarks | No
     Returns:
       What is seen; None where there is no liver or no spine.
     """
+    if min(np.multiply(image.shape, spacing_mm)) < NARROWEST_MM:
+        return None
     image, spacing = _averaged(image, spacing_mm)
     body = _largest(image > AIR_HU)
     if body is None or (spine := _spine(image, body, spacing)) is None:

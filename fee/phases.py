@@ -42,7 +42,7 @@ def phase_of(
       name: its path below the patient's folder.
       table: from `read_phases`; empty for none.
     """
-    for key in (name, acquisition.description):
+    for key in (scan.id, name, acquisition.description):
         if key and (phase := table.get(_key(key))):
             return Told(phase, "the user's table")
     for source, text in _texts(acquisition, name):
@@ -64,7 +64,8 @@ def read_phases(path: str | Path) -> dict[str, Phase]:
         SE002,arterial
         Abdomen 5.0 B30f,venous
 
-    A series is named by its path below the patient's folder, or by its description.
+    A series is named as in screening.csv, by its path below the patient's folder, or by its
+    description.
 
     Raises:
       InputError: the table cannot be read, a column is missing, or a phase is none.

@@ -40,7 +40,7 @@ def redundant(candidates: Sequence[Candidate]) -> dict[str, str]:
     """Scans that show what a better one shows.
 
     Returns:
-      Id of the scan to the name of the one that is kept.
+      Id of each to the id of the one that is kept instead.
     """
     kept: list[Candidate] = []
     left_out: dict[str, str] = {}
@@ -49,7 +49,7 @@ def redundant(candidates: Sequence[Candidate]) -> dict[str, str]:
         if better is None:
             kept.append(candidate)
         else:
-            left_out[candidate.scan.id] = better.name
+            left_out[candidate.scan.id] = better.scan.id
     return left_out
 
 

@@ -45,7 +45,7 @@ class ScreenedFile(NamedTuple):
       path: where it is; a member of an archive lies below the archive's name.
       bucket: used, skipped or error.
       reason: empty where it is used.
-      series: the path of its series below the patient's folder; empty where it has none.
+      series: the id of the scan it is part of; empty where none.
       phase: of its series; empty where nobody asked for it.
       evidence: what tells the phase.
     """
@@ -131,7 +131,7 @@ def screen(
     return Screening(
         folder,
         tuple(Series(c.scan, c.told.phase, c.told.evidence) for c in used),
-        tuple(_screened(file, names, verdicts) for file in files),
+        tuple(_screened(file, verdicts) for file in files),
     )
 
 
@@ -160,13 +160,11 @@ def _acquisition(scan: Scan) -> Acquisition:
     return read_acquisition(scan.frames[len(scan.frames) // 2].path)
 
 
-def _screened(
-    file: File, names: Mapping[str, str], verdicts: Mapping[str, Verdict]
-) -> ScreenedFile:
+def _screened(file: File, verdicts: Mapping[str, Verdict]) -> ScreenedFile:
     if not file.scan:
         return ScreenedFile(file.path, file.bucket, file.reason)
     bucket, reason, told = verdicts[file.scan]
-    return ScreenedFile(file.path, bucket, reason, names[file.scan], *(told or ("", "")))
+    return ScreenedFile(file.path, bucket, reason, file.scan, *(told or ("", "")))
 
 
 def _names(files: Sequence[File], folder: Path) -> dict[str, str]:
@@ -185,7 +183,7 @@ def _place(paths: Sequence[Path]) -> Path:
 
 
 def _below(path: Path, folder: Path) -> str:
-    return path.name if path == folder else path.relative_to(folder).as_posix()
+    return path.name if path == folder and folder.is_file() else path.relative_to(folder).as_posix()
 
 
 def _kind(reason: str) -> str:

@@ -86,6 +86,12 @@ def test_where_liver_or_spine_are_not_found_the_phase_is_unknown(phantom, change
     assert (seen.phase, str(seen)) == ("unknown", "no liver and spine found")
 
 
+def test_pixels_too_coarse_for_an_aorta_decide_nothing():
+    patient = make(0, shape=(8, 64, 64), spacing_mm=(10, 6, 6), tumor_diameter_mm=None)
+    assert str(enhancement(patient.images["arterial"])) == "no liver and spine found"
+    assert enhancement(patient.images["arterial"]).phase == "unknown"
+
+
 @pytest.mark.parametrize(
     ("liver", "aorta", "share", "excreted", "phase"),
     [

@@ -83,12 +83,25 @@ def test_phases_that_are_not_wanted_are_named(tmp_path):
     assert reasons(found) == {"native phase", "venous phase", "delayed phase", "unknown phase"}
 
 
-def test_the_users_table_overrides_the_description(tmp_path):
-    save(tmp_path / "p" / "a", slices(SeriesDescription="native"))
+@pytest.mark.parametrize("series", ["a/b", "a_b", "NATIVE"])
+def test_the_users_table_overrides_the_description(tmp_path, series):
+    save(tmp_path / "p" / "a" / "b", slices(SeriesDescription="native"))
     table = tmp_path / "phases.csv"
-    table.write_text("series,phase\na,delayed\n")
+    table.write_text(f"series,phase\n{series},delayed\n")
     (one,) = screen(tmp_path / "p", ANY, phases_csv=table).series
     assert (one.phase, one.evidence) == ("delayed", "the user's table")
+
+
+def test_the_name_of_the_patients_folder_is_no_evidence(tmp_path):
+    save(tmp_path / "venous", slices(SeriesDescription=""))
+    assert screen(tmp_path / "venous", ANY).series[0].phase == "unknown"
+    assert screen(tmp_path, ANY).series[0].phase == "venous"
+
+
+def test_a_single_file_is_screened(tmp_path):
+    path = ct(tmp_path / "pat_venous.nii.gz")
+    assert screen(path, ANY).series[0].phase == "venous"
+    assert write_screening(tmp_path, screen(path, ANY)).read_text().count("pat_venous.nii.gz,") == 1
 
 
 @pytest.mark.parametrize(
@@ -130,7 +143,7 @@ def test_nifti_files_are_scans_too(tmp_path):
         ("pat_arterial", "arterial"),
         ("x_ct", "unknown"),
     ]
-    assert [f.series for f in found.files] == ["pat_arterial.nii.gz", "x/ct.nii"]
+    assert [f.series for f in found.files] == ["pat_arterial", "x_ct"]
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,9 @@ from scipy import ndimage as ndi
 
 from core.io import nifti
 from core.io.inventory import find_scans
-from core.io.scans import read_scan
 from core.phantom.ct import LABELS, make
 from core.volume import CANONICAL_DIRECTION, Volume, reorient
+from fee import contrast
 from fee.contrast import Enhancement, enhancement, scan_enhancement
 
 SHAPE, SPACING_MM = (16, 128, 128), (6.0, 3.0, 3.0)
@@ -114,7 +114,7 @@ def test_what_lies_between_two_phases_is_unknown(liver, aorta, share, excreted, 
     assert Enhancement(liver, aorta, share, excreted).phase == phase
 
 
-def test_real_scans_show_their_phase_and_the_hu_of_their_segmentation(shared_data):
+def test_real_scans_show_their_phase_and_the_hu_of_their_segmentation(shared_data, monkeypatch):
     folder = shared_data / "ct_abdomen"
     for name in ("example_ct", "example_ct_sm"):
         seen = enhancement(nifti.read(folder / f"{name}.nii.gz"))
@@ -126,4 +126,5 @@ def test_real_scans_show_their_phase_and_the_hu_of_their_segmentation(shared_dat
     # Labels of example_ct_dicom_seg: the liver has 93 HU, the aorta 151.
     assert seen.liver_hu == pytest.approx(93, abs=5)
     assert seen.aorta_hu == pytest.approx(151, abs=5)
-    assert seen == enhancement(read_scan(scan))
+    monkeypatch.setattr(contrast, "MAX_SLICES", 5)  # every fourth image is read
+    assert scan_enhancement(scan).phase == "venous"

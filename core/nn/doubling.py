@@ -17,7 +17,8 @@ from jaxtyping import Array, Float
 
 MANY_CHANNELS = 64
 """Output channels from which on XLA's own value is taken: on two cores 74 against 162 ms from 256
-to 128 channels on 2 × 32², 88 against 108 to 64 on 2 × 64², but 132 against 95 to 32 on 2 × 128²."""
+to 128 channels on 2 × 32², 88 against 108 from 128 to 64 on 2 × 64²; but from 64 to 32 on 2 × 128²
+it takes 132 against 95."""
 
 _NHWC = ("NHWC", "HWIO", "NHWC")
 

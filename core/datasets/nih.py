@@ -24,7 +24,6 @@ from core.io import nifti
 from core.io.inventory import find_scans
 from core.io.scans import read_scan
 from core.io.skipped import Skipped
-from core.preprocess.crop import bounding_box, grow
 from core.volume import Volume, canonical
 
 AXES = "dhw"
@@ -115,7 +114,8 @@ def _judged(ct: NDArray, label: NDArray, orders: list) -> Iterator[tuple]:
     """(how much brighter than around it, mean HU, order, flips) for every position."""
     for order, flips in product(orders, product((False, True), repeat=3)):
         mask = _placed(label, order, flips) > 0
-        box = grow(bounding_box(mask), MARGIN + 1, mask.shape).slices  # type: ignore[arg-type]
+        edges = ndimage.find_objects(mask.view(np.uint8))[0]
+        box = tuple(slice(max(0, e.start - MARGIN - 1), e.stop + MARGIN + 1) for e in edges)
         mask = mask[box]
         around = np.logical_and(ndimage.binary_dilation(mask, iterations=MARGIN), ~mask)
         hu = np.clip(ct[box], *TISSUE_HU)

@@ -16,7 +16,7 @@ import pydicom
 from pydicom.dataset import Dataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.multival import MultiValue
-from pydicom.tag import BaseTag, Tag
+from pydicom.tag import Tag
 from pydicom.uid import (
     CTImageStorage,
     EnhancedCTImageStorage,
@@ -153,7 +153,7 @@ def _parse(file: BinaryIO, path: Path, tags: Sequence[str]) -> Dataset:
 
 
 @functools.cache
-def _numbers(names: tuple[str, ...]) -> list[BaseTag | int | str | tuple[int, int]]:
+def _numbers(names: tuple[str, ...]) -> list[int]:
     """Tags by their names, looked up once and not for each file."""
     return [Tag(name) for name in names]
 

@@ -8,6 +8,9 @@ import numpy as np
 
 import eusdaf.config
 import eusdaf.train
+import fee.config
+import fee.data
+import fee.train
 import s4c.config
 import s4c.train
 from core.train.task import Task
@@ -57,6 +60,32 @@ def _small_eusdaf(cfg: eusdaf.config.Config, batch: int, steps: int) -> eusdaf.c
     )
 
 
+def _small_fee(cfg: fee.config.Config, batch: int, steps: int) -> fee.config.Config:
+    blocks = (1, 1, 1, 1) if cfg.model.network == "resnet" else ()
+    return replace(
+        cfg,
+        run=replace(cfg.run, steps=steps, epochs=0),
+        prepare=replace(cfg.prepare, size=SIZE),
+        model=replace(cfg.model, width=4, blocks=blocks, convs=1),
+        data=replace(cfg.data, batch=batch),
+    )
+
+
+def _series() -> list[fee.data.Case]:
+    """Of one patient with a tumor and one without; the pancreas is in two slices of three."""
+    images = np.random.default_rng(0).integers(0, 256, (3, SIZE, SIZE), np.uint8)
+    masks = np.zeros_like(images)
+    masks[:2, 8:24, 6:20] = 1
+    return [
+        fee.data.Case(name, name, "venous", name == "a", "", images, masks, (0, 1), ())
+        for name in "ab"
+    ]
+
+
+def _build_fee(cfg: fee.config.Config) -> Task:
+    return fee.train.build(cfg, fee.data.examples(SERIES, cfg))
+
+
 def _pictures() -> list[Prepared]:
     images = np.random.default_rng(0).integers(0, 256, (3, SIZE, SIZE), np.uint8)
     masks = np.zeros_like(images)
@@ -67,8 +96,16 @@ def _pictures() -> list[Prepared]:
 
 SCANS = [prepared("a", tumor=True), prepared("b", tumor=False, seed=1)]
 PICTURES = _pictures()
+SERIES = _series()
 
 PAPERS = {
+    "fee": Paper(
+        recipes=fee.config.RECIPES,
+        compiled=("locate", "segment", "diagnose"),
+        sharded="diagnose",
+        build=_build_fee,
+        small=_small_fee,
+    ),
     "s4c": Paper(
         recipes=s4c.config.RECIPES,
         compiled=("tiny-64", "tiny-32", "tiny-16"),

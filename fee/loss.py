@@ -88,6 +88,8 @@ def normalize(image: Num[Array, "n h w"]) -> Float[Array, "n h w 1"]:
       image: gray from 0 to 255; fused ones with all their black.
     """
     image = image.astype(jnp.float32)
+    # Of one value, such as all white, nothing is left; the mean alone may be off by a rounding.
+    image = image - image.min((1, 2), keepdims=True)
     centered = image - image.mean((1, 2), keepdims=True)
     var = jnp.square(centered).mean((1, 2), keepdims=True)
     return (centered / (jnp.sqrt(var) + STD_EPS))[..., None]

@@ -15,7 +15,8 @@ SIZE = 32
 def case(id_: str, *, tumor: bool | None, has_mask: bool = True, num_slices: int = 6) -> Case:
     """Pancreas in slices 1 … 4 and, where there is a tumor, some of it in slices 2 and 3."""
     numbers = np.arange(num_slices, dtype=np.uint8)
-    image = np.broadcast_to(numbers[:, None, None], (num_slices, SIZE, SIZE)) + np.uint8(1)
+    ramp = np.arange(SIZE, dtype=np.uint8) * np.uint8(7)
+    image = np.broadcast_to(ramp, (num_slices, SIZE, SIZE)) + numbers[:, None, None] + np.uint8(1)
     mask = np.zeros_like(image)
     mask[1:5, 8:24, 8:24] = 1
     if tumor:

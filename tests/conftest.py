@@ -3,8 +3,8 @@
 import os
 from pathlib import Path
 
-# Tests compile hundreds of programs and run each for a moment: LLVM's full optimization of a U-Net's
-# step takes 19 s, the first level 9 s.
+# Tests compile hundreds of programs and run each for a moment: with LLVM's full optimization a step
+# of U-Net32 takes 19 s to compile, with the first level 9 s. Level 0 gives nan in 3D gradients.
 FLAGS = "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=1"
 os.environ.setdefault("XLA_FLAGS", FLAGS)
 os.environ.setdefault("JAX_PLATFORMS", "cpu")

@@ -102,20 +102,20 @@ PAPERS = {
     "fee": Paper(
         recipes=fee.config.RECIPES,
         compiled=("locate", "segment", "diagnose"),
-        sharded="diagnose",
+        sharded="segment",
         build=_build_fee,
         small=_small_fee,
     ),
     "s4c": Paper(
         recipes=s4c.config.RECIPES,
-        compiled=("tiny-64", "tiny-32", "tiny-16"),
+        compiled=("tiny-64", "tiny-16"),
         sharded="tiny-16",
         build=lambda cfg: s4c.train.build(cfg, SCANS),
         small=_small_s4c,
     ),
     "eusdaf": Paper(
         recipes=eusdaf.config.RECIPES,
-        compiled=("daf", "daf-32x8d", "unet", "attention-unet", "tiny"),
+        compiled=("daf", "unet", "attention-unet"),
         sharded="unet",
         build=lambda cfg: eusdaf.train.build(cfg, PICTURES),
         small=_small_eusdaf,

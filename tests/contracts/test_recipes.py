@@ -1,5 +1,7 @@
 """Every recipe: one compiled step, finite numbers, JSON and back, any number of devices."""
 
+from functools import partial
+
 import jax
 import numpy as np
 import pytest
@@ -42,7 +44,7 @@ def test_a_recipe_compiles_one_step_and_stays_finite(paper_name, name):
         return task.loss(params, model_state, batch, key)
 
     step = jax.jit(make_step(task._replace(loss=counted), 0))
-    state = create(task, 0)
+    state = jax.jit(partial(create, task, 0))()
     for batch in task.batches(0):
         state, metrics = step(state, batch)
         assert all(np.isfinite(value) for value in metrics.values())

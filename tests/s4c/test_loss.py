@@ -20,7 +20,8 @@ def test_patches_are_turned_at_random_where_the_recipe_says_so(symmetries, turne
         data=replace(tiny.data, symmetries=symmetries),
         model=replace(tiny.model, width=2),
     )
-    variables = model.init(cfg.model, jax.random.key(0), (1, 16, 16, 16, 1))
+    draw = jax.jit(lambda key: model.init(cfg.model, key, (1, 16, 16, 16, 1)))
+    variables = draw(jax.random.key(0))
     rng = np.random.default_rng(0)
     batch = {
         "image": rng.standard_normal((1, 16, 16, 16, 1), np.float32),

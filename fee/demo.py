@@ -19,7 +19,7 @@ from fee.train import train
 logger = logging.getLogger(__name__)
 
 NETWORKS = ("tiny-locate", "tiny-segment", "tiny-diagnose")
-NUM_TRAIN, NUM_TEST = 40, 16
+NUM_TRAIN, NUM_TEST = 30, 12
 TRAIN_SEED, TEST_SEED = 0, 1
 FIELD_OF_VIEW_MM = 320.0
 """Rows and columns of a slice: the whole body."""

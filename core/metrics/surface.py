@@ -37,7 +37,7 @@ def contour(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """
     if mask.dtype != np.bool_:
         raise ValueError(f"mask must be boolean; got {mask.dtype}: compare labels to an id")
-    return mask & ~ndimage.binary_erosion(mask, border_value=0)
+    return mask & np.logical_not(ndimage.binary_erosion(mask, border_value=0))
 
 
 def surface_distances(

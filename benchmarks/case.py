@@ -1,16 +1,16 @@
 """One whole case, ours against a peer: `python -m benchmarks.case s4c --peer monai`, or fee."""
 
 import argparse
-import os
 from importlib import import_module
-from pathlib import Path
+
+from benchmarks import harness
 
 PEERS = {"s4c": "monai", "fee": "torch"}
 
 
 def main() -> None:
     """Run both sides in turn; print and save the rows."""
-    data = Path(os.environ.get("PANJAX_DATA", Path(__file__).parents[2] / "shared" / "data"))
+    data = harness.data_folder()
     parser = argparse.ArgumentParser(description=__doc__)
     systems = parser.add_subparsers(dest="system", required=True)
     for name, peer in PEERS.items():

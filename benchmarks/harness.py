@@ -6,6 +6,7 @@ what else the machine does meets both. The median counts, the quartiles are prin
 
 import gc
 import logging
+import os
 import platform
 import sys
 import time
@@ -141,6 +142,11 @@ def peer_module(name: str) -> ModuleType:
             file=sys.stderr,
         )
         raise SystemExit(2) from None
+
+
+def data_folder() -> Path:
+    """Real images: `PANJAX_DATA`, or shared/data beside the checkout."""
+    return Path(os.environ.get("PANJAX_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
 def talk(*packages: str) -> None:

@@ -8,7 +8,6 @@ already stays: call it again after an interruption.
 
 import argparse
 import logging
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -148,7 +147,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _arguments() -> argparse.Namespace:
-    data = Path(os.environ.get("PANJAX_DATA", Path(__file__).parents[2] / "shared" / "data"))
+    data = harness.data_folder()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=data / "busi")
     parser.add_argument("--out", type=Path, default=Path("out/study-busi"))

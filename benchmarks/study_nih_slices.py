@@ -7,7 +7,6 @@ training goes on where it stopped.
 
 import argparse
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -150,7 +149,7 @@ def _curves(metrics: Path) -> bytes:
 
 
 def _arguments() -> argparse.Namespace:
-    data = Path(os.environ.get("PANJAX_DATA", Path(__file__).parents[2] / "shared" / "data"))
+    data = harness.data_folder()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=data / "nih_pancreas_slices")
     parser.add_argument("--out", type=Path, default=Path("out/study-nih"))

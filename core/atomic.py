@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from core.errors import InputError
+
 
 @contextmanager
 def aside(path: str | Path) -> Iterator[Path]:
@@ -29,6 +31,18 @@ def aside(path: str | Path) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
         else:
             temporary.unlink(missing_ok=True)
+
+
+def new_folder(path: str | Path) -> Path:
+    """Path of a folder that is to be made.
+
+    Raises:
+      InputError: it is there and holds something, or is a file.
+    """
+    path = Path(path)
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise InputError("already holds something", path=path, hint="choose a new folder")
+    return path
 
 
 def write_bytes(path: str | Path, data: bytes) -> None:

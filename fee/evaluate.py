@@ -12,7 +12,7 @@ from core.errors import InputError
 from core.io import nifti
 from core.io.labels import check_ids, require_same_grid
 from core.metrics.classification import f1
-from core.metrics.overlap import Counts, confusion_counts, mean_iou
+from core.metrics.overlap import Counts, confusion_counts, mean_iou, total
 from core.metrics.rows import write_csv
 from core.report.results import read as read_results
 from core.volume import canonical
@@ -136,8 +136,8 @@ def _against_masks(
         check_ids(label, IDS, path)
         pred = require_same_grid(label, nifti.read_label(pred_path), path, pred_path).array > 0
         true, kept = label.array > 0, np.array([s["tumor"] is not None for s in phase["slices"]])
-        voxels = _sum(voxels, confusion_counts(pred, true))
-        slices = _sum(slices, confusion_counts(kept, np.array([one.any() for one in true])))
+        voxels = total((voxels, confusion_counts(pred, true)))
+        slices = total((slices, confusion_counts(kept, np.array([one.any() for one in true]))))
     return {
         "num_annotated_series": len(annotated),
         "dsc": f1(voxels),  # of voxels, F1 is the Dice coefficient
@@ -145,7 +145,3 @@ def _against_masks(
         "num_annotated_slices": sum(slices),
         "num_right_slices": slices.true_positive + slices.true_negative,
     }
-
-
-def _sum(a: Counts, b: Counts) -> Counts:
-    return Counts(*(x + y for x, y in zip(a, b, strict=True)))

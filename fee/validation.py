@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core import sharding
-from core.metrics.overlap import Counts, confusion_counts, ratio
+from core.metrics.classification import accuracy, f1
+from core.metrics.overlap import Counts, confusion_counts, mean_iou, total
 from core.train.task import Rows
 from core.types import ModelState, Params
 from fee.config import Config
@@ -74,10 +75,12 @@ def _judge(cfg: Config, chosen: Sequence[Example], predict: Callable[..., NDArra
 
 
 def _row(tallies: Sequence[Tally], cfg: Config) -> dict[str, Any]:
-    tp, fp, fn, tn = (sum(column) for column in zip(*(t.counts for t in tallies), strict=True))
-    num = tp + fp + fn + tn
-    row = {"loss": sum(t.entropy for t in tallies) / num, "accuracy": (tp + tn) / num}
+    counts = total(tally.counts for tally in tallies)
+    loss = sum(tally.entropy for tally in tallies) / sum(counts)
+    row = {"loss": loss, "accuracy": accuracy(counts)}
     if cfg.task == "segment":
-        ious = ratio(tp, tp + fp + fn), ratio(tn, tn + fp + fn)
-        row |= {"dsc": ratio(2 * tp, 2 * tp + fp + fn), "miou": sum(ious) / 2}
+        row |= {
+            "dsc": f1(counts),
+            "miou": mean_iou(counts),
+        }  # of pixels, F1 is the Dice coefficient
     return row

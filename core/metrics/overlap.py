@@ -3,6 +3,7 @@
 On the host: volumes differ in shape from case to case, and a device would compile for each.
 """
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -101,6 +102,11 @@ def mean_iou(counts: Counts) -> float:
     wrong = counts.false_positive + counts.false_negative
     each = (ratio(n, n + wrong) for n in (counts.true_positive, counts.true_negative))
     return sum(each) / 2
+
+
+def total(counts: Iterable[Counts]) -> Counts:
+    """Sums over parts of a whole, such as the slices of a scan; zeros where there is none."""
+    return Counts(*np.sum([Counts(0, 0, 0, 0), *counts], axis=0).tolist())
 
 
 def ratio(numerator: int, denominator: int) -> float:

@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core import check
-from core.atomic import aside
-from core.errors import InputError
+from core.atomic import aside, new_folder
 from core.io.nifti import write
 from core.phantom.ct import LABELS, Phantom, make
 from core.phantom.patient import stream
@@ -62,9 +61,7 @@ def write_cohort(
     check.fraction("tumor_fraction", tumor_fraction)
     for phase in phases:
         check.one_of("phase", phase, PHASES)
-    table, out = label_table(labels), Path(out)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError("already holds something", path=out, hint="choose a new folder")
+    table, out = label_table(labels), new_folder(out)
     diameters = draw_diameters(num_cases, seed, tumor_fraction, diameters_mm)
     with aside(out) as folder:
         work = partial(

@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from core import check
-from core.atomic import aside
-from core.errors import InputError
+from core.atomic import aside, new_folder
 from core.io.nifti import write
 from core.phantom.cohort import draw_diameters, in_processes, label_table
 from core.phantom.ct import make
@@ -70,9 +69,7 @@ def write_dicom_cohort(
     check.fraction("tumor_fraction", tumor_fraction)
     for phase in phases:
         check.one_of("phase", phase, PHASES)
-    out = Path(out)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError("already holds something", path=out, hint="choose a new folder")
+    out = new_folder(out)
     diameters = draw_diameters(num_patients, seed, tumor_fraction, diameters_mm)
     with aside(out) as folder:
         work = partial(

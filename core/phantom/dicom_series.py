@@ -9,8 +9,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage
 
 from core import check
-from core.atomic import aside
-from core.errors import InputError
+from core.atomic import aside, new_folder
 from core.phantom.ct import Phantom
 from core.phantom.dicom_documents import write_dose_page, write_report
 from core.phantom.dicom_tags import clock, new_object, save, set_pixels, uid
@@ -56,9 +55,7 @@ def write_dicom_study(
     """
     for phase in phases:
         check.one_of("phase", phase, PHASES)
-    out = Path(out)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError("already holds something", path=out, hint="choose a new folder")
+    out = new_folder(out)
     with aside(out) as folder:
         for phase in phases:
             _write_axial(folder, phantom, phase, (names or {}).get(phase))

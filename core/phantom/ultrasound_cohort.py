@@ -7,8 +7,7 @@ from typing import Literal, NamedTuple
 from PIL import Image
 
 from core import check
-from core.atomic import aside
-from core.errors import InputError
+from core.atomic import aside, new_folder
 from core.io.image.mask import write_mask
 from core.phantom.patient import stream
 from core.phantom.ultrasound import UltrasoundPhantom, make
@@ -61,9 +60,7 @@ def write_image_cohort(
     check.positive("num_frames", num_frames)
     check.fraction("tumor_fraction", tumor_fraction)
     check.one_of("kind", kind, ("png", "dicom"))
-    out = Path(out)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise InputError("already holds something", path=out, hint="choose a new folder")
+    out = new_folder(out)
     rows = []
     with aside(out) as folder:
         for number, drawn in enumerate(_draw(num_patients, seed, tumor_fraction, diameters_mm)):

@@ -58,7 +58,7 @@ def diagnose_patient(
     cfg = bundle.cfgs["diagnose"]
     names = unique_ids([one.phase for one in series], instead="series")
     phases, shown, most = [], [], -1
-    reads = _read_ahead([one.scan for one in series], cfg.prepare, watch)
+    reads = read_ahead([one.scan for one in series], cfg.prepare, watch)
     for name, one, read in zip(names, series, reads, strict=True):
         told = {"name": name, "phase": one.phase, "evidence": one.evidence, "series": one.scan.id}
         if isinstance(read, InputError):
@@ -89,7 +89,7 @@ def diagnose_patient(
     }
 
 
-def _read_ahead(
+def read_ahead(
     scans: Sequence[Scan], cfg: PrepareConfig, watch: Stopwatch
 ) -> Iterator[Read | InputError]:
     """Read one series while another is examined; never more than these two are in memory."""

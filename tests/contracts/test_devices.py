@@ -1,4 +1,4 @@
-"""Every paper: training on one device and on eight gives the same state."""
+"""Every paper: a training on one device and on eight compiles once each and ends alike."""
 
 import jax
 import numpy as np
@@ -6,7 +6,7 @@ import pytest
 
 from core import sharding
 from core.train.fit import fit
-from tests.contracts.papers import PAPERS, Paper
+from tests.contracts.papers import PAPERS, Paper, counted
 
 
 @pytest.fixture(params=PAPERS.values(), ids=PAPERS.keys())
@@ -16,11 +16,12 @@ def paper(request) -> Paper:
 
 def test_one_device_equals_eight(paper, tmp_path):
     cfg = paper.small(paper.recipes[paper.sharded], 8, 2)
-    task = paper.build(cfg)
+    task, traces = counted(paper.build(cfg))
     one, eight = (
         fit(task, cfg.run, mesh=sharding.mesh(jax.devices()[:n]), workdir=tmp_path / str(n))
         for n in (1, 8)
     )
+    assert len(traces) == 2
     for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(eight), strict=True):
         # Sums over the batch are taken in another order: a few float32 roundings, grown by the
         # batch norms of the layers.

@@ -11,7 +11,7 @@ import s4c.config
 from core import config
 from core.train.state import create
 from core.train.step import make_step
-from tests.contracts.papers import PAPERS, Paper
+from tests.contracts.papers import PAPERS, Paper, counted
 
 RECIPES = [(paper, name) for paper in PAPERS for name in PAPERS[paper].recipes]
 COMPILED = [(paper, name) for paper in PAPERS for name in PAPERS[paper].compiled]
@@ -37,13 +37,8 @@ def test_no_two_recipes_have_one_fingerprint(paper):
 def test_a_recipe_compiles_one_step_and_stays_finite(paper_name, name):
     paper = PAPERS[paper_name]
     cfg = paper.small(paper.recipes[name], 2, 3)
-    task, traces = paper.build(cfg), []
-
-    def counted(params, model_state, batch, key):
-        traces.append(1)
-        return task.loss(params, model_state, batch, key)
-
-    step = jax.jit(make_step(task._replace(loss=counted), 0))
+    task, traces = counted(paper.build(cfg))
+    step = jax.jit(make_step(task, 0))
     state = jax.jit(partial(create, task, 0))()
     for batch in task.batches(0):
         state, metrics = step(state, batch)

@@ -9,6 +9,8 @@ from tests.e2e.program import Program
 
 RUNS = ("tiny-64", "tiny-32", "tiny-16")
 FEW = ["--run.steps", "2", "--data.batch", "2", "--model.width", "2"]
+LONGER = [*FEW, "--run.steps", "20", "--run.checkpoint-every", "5", "--run.log-every", "1"]
+"""Of tiny-16, whose steps are short: long enough to be killed on the way."""
 
 s4c = Program("s4c")
 
@@ -32,5 +34,6 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     s4c.done("phantom", cascade.data, "--num-cases", 4, "--seed", 5, "--spacing-mm", 6)
     s4c.done("prepare", "--data", cascade.data, "--out", cascade.cache)
     for name, run in zip(RUNS, cascade.runs, strict=True):
-        s4c.done("train", name, "--data", cascade.cache, "--out", run, *FEW)
+        words = LONGER if name == "tiny-16" else FEW
+        s4c.done("train", name, "--data", cascade.cache, "--out", run, *words)
     return cascade

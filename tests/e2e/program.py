@@ -1,15 +1,20 @@
 """Commands as a user runs them, in processes of their own, and what they leave behind."""
 
+import contextlib
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
+from unittest import mock
 
 import jax
 import numpy as np
+import pytest
 
 from core.train.checkpoint import restore_model
 
@@ -44,8 +49,14 @@ class Program:
         return process.stdout
 
     def refused(self, *words: object) -> str:
-        """Run it; the call must be wrong; the one line about it."""
-        return refused(self(*words))
+        """Call it here, without the seconds of a start; it must be wrong; the one line about it."""
+        command, said = import_module(f"{self.name}.cli"), io.StringIO()
+        argv = mock.patch.object(sys, "argv", [self.name, *map(str, words)])
+        with argv, contextlib.redirect_stderr(said), pytest.raises(SystemExit) as stop:
+            command.main()
+        assert stop.value.code == 2, said.getvalue()
+        (line,) = said.getvalue().splitlines()
+        return line
 
     def kill_at(self, step: int, run: Path, *words: object) -> None:
         """Train into `run` and kill the process once it has logged a step."""
@@ -54,13 +65,6 @@ class Program:
         _wait_for_step(run / "metrics.jsonl", step, process)
         process.send_signal(signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL
-
-
-def refused(process: subprocess.CompletedProcess[str]) -> str:
-    """The one line of a call that is wrong."""
-    assert process.returncode == 2, process.stderr
-    (line,) = process.stderr.splitlines()
-    return line
 
 
 def results(out: Path) -> dict:

@@ -8,8 +8,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from tests.e2e.conftest import FEW, Trained, s4c
-from tests.e2e.program import leaves, refused, results, steps
+from tests.e2e.conftest import LONGER, RUNS, Trained, s4c
+from tests.e2e.program import leaves, results, steps
 
 pytestmark = pytest.mark.e2e
 
@@ -82,29 +82,25 @@ def test_one_bad_file_among_good_ones_fails_alone(trained: Trained, tmp_path):
 
 
 def test_runs_that_make_no_cascade_are_refused(trained: Trained, tmp_path):
-    twice = ("--run", trained.runs[2], "--run", trained.runs[2], "--out", tmp_path / "out")
-    assert "same patch size" in refused(s4c("screen", trained.data / "imagesTr", *twice))
-    no_run = ("--run", tmp_path, "--out", tmp_path / "out")
-    assert "is no run" in refused(s4c("screen", trained.data / "imagesTr", *no_run))
+    images, out = trained.data / "imagesTr", ("--out", tmp_path / "out")
+    twice = ("--run", trained.runs[2], "--run", trained.runs[2])
+    assert "same patch size" in s4c.refused("screen", images, *twice, *out)
+    assert "is no run" in s4c.refused("screen", images, "--run", tmp_path, *out)
 
 
 def test_nothing_to_screen_is_refused_in_one_line(trained: Trained, tmp_path):
     (tmp_path / "empty").mkdir()
     for name in ("empty", "absent"):
-        line = refused(trained.screen(tmp_path / name, out=tmp_path / "out"))
-        assert str(tmp_path / name) in line
+        words = ("screen", tmp_path / name, "--run", trained.runs[2], "--out", tmp_path / "out")
+        assert str(tmp_path / name) in s4c.refused(*words)
     assert not (tmp_path / "out").exists()
 
 
 def test_a_killed_training_resumes_to_the_same_bits(trained: Trained, tmp_path):
-    words = [
-        *("train", "tiny-16", "--data", trained.cache, *FEW),
-        *("--run.steps", "30", "--run.checkpoint-every", "3", "--run.log-every", "1"),
-    ]
-    s4c.done(*words, "--out", tmp_path / "whole")
-    run = tmp_path / "killed"
+    words = ["train", "tiny-16", "--data", trained.cache, *LONGER]
+    whole, run = trained.runs[RUNS.index("tiny-16")], tmp_path / "killed"
     s4c.kill_at(7, run, *words)
     s4c.done(*words, "--out", run, "--resume")
-    for a, b in zip(leaves(tmp_path / "whole"), leaves(run), strict=True):
+    for a, b in zip(leaves(whole), leaves(run), strict=True):
         np.testing.assert_array_equal(a, b)
-    assert steps(run) == steps(tmp_path / "whole")
+    assert steps(run) == steps(whole)

@@ -7,11 +7,11 @@ from collections import Counter
 import pytest
 
 from core.phantom.ct import make
-from core.phantom.dicom_documents import write_report
 from core.phantom.dicom_series import write_dicom_study
 from fee.config import ScreenConfig
 from fee.screening import screen, summary
 from tests.core.io.dicom.make import save, slices
+from tests.fee.real_export import write_real_export
 
 SIZE = 32
 
@@ -22,18 +22,8 @@ def phantom():
 
 
 @pytest.fixture
-def real(tmp_path, shared_data, phantom):
-    """Real series, real failures of loaders, a text, a truncated file and a PDF."""
-    folder = tmp_path / "patient"
-    series = shared_data / "ct_abdomen" / "example_ct_dicom"
-    shutil.copytree(series, folder / "ct")
-    shutil.copytree(shared_data / "dicom_cases", folder / "cases")
-    (folder / "README").write_text("hello")
-    (folder / "damaged").mkdir()
-    whole = sorted(series.iterdir())[0].read_bytes()
-    (folder / "damaged" / "IM1.dcm").write_bytes(whole[: len(whole) // 2])
-    write_report(folder / "report", phantom, 100)
-    return folder
+def real(tmp_path, shared_data):
+    return write_real_export(tmp_path / "patient", shared_data)
 
 
 def test_of_real_cases_exactly_the_axial_volume_is_used(real):

@@ -6,6 +6,7 @@ from itertools import product
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
@@ -17,9 +18,9 @@ def max_pool(
 ) -> Float[Array, "n *t c"]:
     """Largest value of each window.
 
-    The gradient is shared by all voxels of a window that have its largest value, in equal parts
-    where windows are blocks side by side; PyTorch gives it to the first. After a ReLU such ties are
-    common, and all zero.
+    The gradient goes to one voxel that has the largest value; where windows are blocks side by side
+    to the first, as in PyTorch. It never comes from comparing a voxel with a maximum: XLA may
+    compute the image anew wherever it is used, with other roundings, and then none is equal.
 
     Args:
       image: two or three spatial axes.
@@ -52,27 +53,41 @@ def _largest_along(
     padded = lax.pad(image, jnp.array(-jnp.inf, image.dtype), pads)
     span = padded.shape[axis] - window + 1
     shifted = [lax.slice_in_dim(padded, i, i + span, stride, axis) for i in range(window)]
-    return reduce(jnp.maximum, shifted)
+    return reduce(_larger, shifted)
+
+
+def _larger(a: jax.Array, b: jax.Array) -> jax.Array:
+    """`jnp.maximum`, whose own gradient compares with the maximum; nan if either is."""
+    return jnp.where((a >= b) | jnp.isnan(a), a, b)
 
 
 def _largest(image: jax.Array, window: int) -> jax.Array:
     return _blocks(image, window).max(axis=tuple(range(2, 2 * (image.ndim - 1), 2)))
 
 
-def _forward(image: jax.Array, window: int) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    out = _largest(image, window)
-    return out, (image, out)
+def _forward(image: jax.Array, window: int) -> tuple[jax.Array, jax.Array]:
+    return _largest(image, window), _first_largest(image, window)
 
 
-def _backward(window: int, saved: tuple[jax.Array, jax.Array], grad: jax.Array) -> tuple[jax.Array]:
-    image, out = saved
-    winners = sum((part == out).astype(jnp.float32) for part in _parts(image, window))
-    # The barrier keeps the shares at low resolution; fused, XLA would count once per voxel.
-    share = lax.optimization_barrier((grad / winners).astype(image.dtype))
-    blocks = _blocks(image, window)
-    spread = tuple(range(2, blocks.ndim - 1, 2))
-    at_largest = blocks == jnp.expand_dims(out, spread)
-    return (jnp.where(at_largest, jnp.expand_dims(share, spread), 0).reshape(image.shape),)
+def _first_largest(image: jax.Array, window: int) -> jax.Array:
+    """Number of the largest voxel of every block: all that the gradient needs."""
+    best, *others = _parts(image, window)
+    number = jnp.zeros(best.shape, jnp.uint8)
+    for i, part in enumerate(others, start=1):
+        number = jnp.where(part > best, jnp.uint8(i), number)
+        best = jnp.maximum(part, best)
+    return number
+
+
+def _backward(window: int, number: jax.Array, grad: jax.Array) -> tuple[jax.Array]:
+    n, *spatial, channels = grad.shape
+    inside = tuple(range(2, 2 * len(spatial) + 1, 2))
+    # Numbers of the voxels of a block, in the layout of `_blocks`.
+    places = np.arange(window ** len(spatial), dtype=np.uint8)
+    places = places.reshape(1, *(1, window) * len(spatial), 1)
+    is_first = jnp.expand_dims(number, inside) == places
+    spread = jnp.where(is_first, jnp.expand_dims(grad, inside), jnp.zeros((), grad.dtype))
+    return (spread.reshape(n, *(s * window for s in spatial), channels),)
 
 
 _max_pool = jax.custom_vjp(_largest, nondiff_argnums=(1,))

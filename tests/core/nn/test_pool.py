@@ -51,9 +51,38 @@ def test_overlapping_max_pool_equals_a_reduce_window(shape, window, stride, padd
     np.testing.assert_allclose(pull_back(grad)[0], pull_back_expected(grad)[0], rtol=1e-6)
 
 
-def test_max_pool_gradient_is_shared_by_equal_voxels():
-    grad = jax.grad(lambda x: max_pool(x).sum())(jnp.zeros((1, 2, 2, 2, 1)))
-    np.testing.assert_array_equal(grad, np.full((1, 2, 2, 2, 1), 1 / 8))
+@pytest.mark.parametrize("axes", [2, 3])
+def test_of_equal_voxels_the_first_gets_the_gradient(axes):
+    grad = jax.grad(lambda x: max_pool(x).sum())(jnp.zeros((1, *(2,) * axes, 1)))
+    assert np.flatnonzero(grad).tolist() == [0]
+    assert grad.sum() == 1
+
+
+@pytest.mark.parametrize("options", [{}, {"window": 3, "stride": 2, "padding": 1}])
+def test_the_gradient_does_not_depend_on_how_often_the_image_is_computed(options):
+    # At LLVM's level 0 XLA computes this image twice, with other roundings.
+    image, scale = (
+        jax.random.normal(jax.random.key(0), (2, 8, 8, 8, 4)),
+        jnp.full((1, 1, 1, 1, 4), 1.1),
+    )
+
+    def loss(image):
+        mean, std = (f(image, axis=(0, 1, 2, 3), keepdims=True) for f in (jnp.mean, jnp.std))
+        seen = jax.nn.relu((image - mean) * scale / std + 0.3)
+        return jnp.square(max_pool(seen, **options)).sum() + jnp.square(seen).sum()
+
+    for level in (0, 1, 3):
+        effort = {"xla_backend_optimization_level": level}
+        grad = jax.jit(jax.grad(loss), compiler_options=effort)(image)
+        expected = jax.grad(loss)(image)
+        np.testing.assert_allclose(grad, expected, atol=1e-5 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("options", [{}, {"window": 3, "stride": 2, "padding": 1}])
+def test_nan_is_the_largest(options):
+    image = jnp.zeros((1, 4, 4, 1)).at[0, 0, 0, 0].set(jnp.nan)
+    pooled = max_pool(image, **options)
+    assert np.flatnonzero(np.isnan(pooled)).tolist() == [0]
 
 
 def test_max_pool_refuses_sizes_that_do_not_divide():

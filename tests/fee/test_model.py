@@ -1,5 +1,6 @@
 import math
 from dataclasses import replace
+from functools import cache
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +24,7 @@ def num_scalars(tree):
     return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(tree))
 
 
+@cache
 def shapes(cfg):
     return jax.eval_shape(lambda key: model.init(cfg, key, (1, 512, 512, 1)), jax.random.key(0))
 

@@ -1,4 +1,5 @@
 import math
+from functools import cache
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +16,7 @@ def num_scalars(tree):
     return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(tree))
 
 
+@cache
 def shapes(cfg):
     return jax.eval_shape(lambda key: model.init(cfg, key, (1, 16, 16, 16, 1)), jax.random.key(0))
 
@@ -105,32 +107,22 @@ def test_evaluation_has_no_auxiliary_logits_and_keeps_its_state(variables):
     assert jax.eval_shape(run, variables, image(1)).aux == ()
 
 
-def test_training_moves_every_running_statistic(variables):
+def test_every_parameter_gets_a_finite_gradient_and_every_statistic_moves(variables):
     state = {"batch_stats": variables["batch_stats"]}
 
     @jax.jit
-    def train(params, state, image):
-        return model.apply(TINY, params, state, image, train=True)[1]
-
-    after = train(variables["params"], state, image(2))
-    moved = jax.tree.map(lambda a, b: bool((a != b).any()), state, after)
-    assert all(jax.tree.leaves(moved))
-
-
-def test_every_parameter_gets_a_finite_gradient(variables):
-    state = {"batch_stats": variables["batch_stats"]}
-
-    @jax.jit
-    def gradient(params, image):
+    def run(params, image):
         def loss(params):
-            outputs, _ = model.apply(TINY, params, state, image, train=True)
-            return sum(jnp.sum(jnp.square(z - 1)) for z in (outputs.main, *outputs.aux))
+            outputs, after = model.apply(TINY, params, state, image, train=True)
+            return sum(jnp.sum(jnp.square(z - 1)) for z in (outputs.main, *outputs.aux)), after
 
-        return jax.grad(loss)(params)
+        return jax.grad(loss, has_aux=True)(params)
 
-    for leaf in jax.tree.leaves(gradient(variables["params"], image(2))):
+    grads, after = run(variables["params"], image(2))
+    for leaf in jax.tree.leaves(grads):
         assert np.isfinite(leaf).all()
         assert np.any(leaf != 0)
+    assert all(jax.tree.leaves(jax.tree.map(lambda a, b: bool((a != b).any()), state, after)))
 
 
 def test_logits_are_float32_when_the_network_computes_in_bfloat16(variables):

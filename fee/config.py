@@ -316,7 +316,7 @@ RECIPES = {
     "segment": _SEGMENT,
     "diagnose": _DIAGNOSE,
     "tiny-locate": _tiny(_LOCATE, 2, 16, 16, 1e-3),
-    "tiny-segment": _tiny(_SEGMENT, 4, 8, 8, 3e-3),
+    "tiny-segment": _tiny(_SEGMENT, 3, 8, 8, 3e-3),
     "tiny-diagnose": _tiny(_DIAGNOSE, 10, 16, 16, 1e-3),
 }
 """The three networks of the paper, by the stage of its Figure 3; `tiny-*` for two CPU cores."""

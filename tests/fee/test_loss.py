@@ -68,7 +68,8 @@ def test_is_the_mean_cross_entropy_and_the_penalty_of_kernels(case, batch):
     assert total == pytest.approx(entropy.mean() + cfg.loss.l2 * squares, rel=1e-5)
     assert metrics["loss"] == total
     assert metrics["accuracy"] == pytest.approx((logits.argmax(-1) == truth).mean())
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), new_state, after)
+    # XLA computes the two passes apart; each of nine layers takes over the roundings before it.
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4), new_state, after)
 
 
 def test_biases_and_norms_are_not_penalized():

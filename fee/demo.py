@@ -22,7 +22,7 @@ NETWORKS = ("tiny-locate", "tiny-segment", "tiny-diagnose")
 NUM_TRAIN, NUM_TEST = 26, 12
 TRAIN_SEED, TEST_SEED = 0, 1
 TUMORS_MM = (20.0, 40.0)
-"""Smaller ones cannot be learned from so few patients, in slices this small."""
+"""Smaller ones are fewer pixels than can be told apart in slices this small."""
 FIELD_OF_VIEW_MM = 320.0
 """Rows and columns of a slice: the whole body."""
 NUM_SLICES, SLICE_MM = 36, 4.0

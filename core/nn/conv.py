@@ -179,31 +179,21 @@ _CPU = {
 }
 
 
+# Both ways are compiled into their caller, and traced once for a shape instead of once for a layer.
 @partial(jax.custom_vjp, nondiff_argnums=(0,))
+@partial(jax.jit, static_argnums=0)
 def _lowered(form: _Form, image: jax.Array, kernel: jax.Array) -> jax.Array:
     """The CPU form on CPU, XLA's own elsewhere; so are the gradients."""
-    return _either(form, image, kernel)
-
-
-def _forward(form: _Form, image: jax.Array, kernel: jax.Array) -> tuple[jax.Array, tuple]:
-    return _either(form, image, kernel), (image, kernel)
-
-
-def _backward(form: _Form, saved: tuple[jax.Array, jax.Array], grad: jax.Array) -> tuple:
-    return _either_gradient(form, *saved, grad)
-
-
-# Both are compiled into their caller, and traced once for a shape instead of once for a layer.
-@partial(jax.jit, static_argnums=0)
-def _either(form: _Form, image: jax.Array, kernel: jax.Array) -> jax.Array:
     on_cpu = partial(_CPU[form.name].convolve, **form.options)
     return lax.platform_dependent(image, kernel, cpu=on_cpu, default=form.reference)
 
 
+def _forward(form: _Form, image: jax.Array, kernel: jax.Array) -> tuple[jax.Array, tuple]:
+    return _lowered(form, image, kernel), (image, kernel)
+
+
 @partial(jax.jit, static_argnums=0)
-def _either_gradient(
-    form: _Form, image: jax.Array, kernel: jax.Array, grad: jax.Array
-) -> tuple[jax.Array, jax.Array]:
+def _backward(form: _Form, saved: tuple[jax.Array, jax.Array], grad: jax.Array) -> tuple:
     def on_cpu(image: jax.Array, kernel: jax.Array, grad: jax.Array) -> tuple:
         module = _CPU[form.name]
         # Two sizes of image have the same half.
@@ -217,7 +207,7 @@ def _either_gradient(
     def elsewhere(image: jax.Array, kernel: jax.Array, grad: jax.Array) -> tuple:
         return jax.vjp(form.reference, image, kernel)[1](grad)
 
-    return lax.platform_dependent(image, kernel, grad, cpu=on_cpu, default=elsewhere)
+    return lax.platform_dependent(*saved, grad, cpu=on_cpu, default=elsewhere)
 
 
 _lowered.defvjp(_forward, _backward)

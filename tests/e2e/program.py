@@ -1,4 +1,4 @@
-"""Commands as a user runs them, in processes of their own, and what they leave behind."""
+"""Commands as a user runs them, and what they leave behind."""
 
 import contextlib
 import io

@@ -35,9 +35,9 @@ class Trained:
         self.data, self.cache, self.runs = root / "phantoms", root / "cache", root / "runs"
         self.patients = self.data / "patients"
 
-    def diagnose(self, *patients: object, out: Path, more: tuple = ()):
+    def diagnose(self, *patients: object, out: Path):
         """Diagnose with the bundle."""
-        return fee("diagnose", *patients, "--run", self.runs, "--out", out, *more)
+        return fee("diagnose", *patients, "--run", self.runs, "--out", out)
 
 
 @pytest.fixture(scope="module")

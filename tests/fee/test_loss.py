@@ -1,6 +1,7 @@
 """The loss of the paper, written out by hand for small networks."""
 
 from dataclasses import replace
+from functools import partial
 
 import jax
 import numpy as np
@@ -48,7 +49,8 @@ def test_is_the_mean_cross_entropy_and_the_penalty_of_kernels(case, batch):
     if cfg.task == "locate":
         batch = {"image": batch["image"], "label": batch["label"]}
 
-    @jax.jit
+    # Two passes: without LLVM's optimization their sums round apart by more than is allowed below.
+    @partial(jax.jit, compiler_options={"xla_backend_optimization_level": 1})
     def run(key):
         seen = normalize(image)
         logits, after = model.apply(
@@ -68,8 +70,7 @@ def test_is_the_mean_cross_entropy_and_the_penalty_of_kernels(case, batch):
     assert total == pytest.approx(entropy.mean() + cfg.loss.l2 * squares, rel=1e-5)
     assert metrics["loss"] == total
     assert metrics["accuracy"] == pytest.approx((logits.argmax(-1) == truth).mean())
-    # XLA computes the two passes apart; each of nine layers takes over the roundings before it.
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4), new_state, after)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), new_state, after)
 
 
 def test_biases_and_norms_are_not_penalized():

@@ -32,8 +32,11 @@ class Checkpoints:
 
     def __init__(self, folder: Path, *, keep: int) -> None:
         newest = ocp.checkpoint_managers.LatestN(keep)
+        # Two folders of a run are written at once; hosts that wait for one another must know for
+        # which. Without a name of their own, two waits meet, and one host fails or hangs.
+        waits = ocp.options.MultiprocessingOptions(barrier_sync_key_prefix=folder.name)
         options = ocp.CheckpointManagerOptions(
-            preservation_policy=newest, cleanup_tmp_directories=True
+            preservation_policy=newest, cleanup_tmp_directories=True, multiprocessing_options=waits
         )
         self._folder = folder
         self._manager = ocp.CheckpointManager(folder.absolute(), options=options)

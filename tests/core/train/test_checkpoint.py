@@ -8,8 +8,15 @@ import pytest
 
 from core import sharding
 from core.errors import InputError
-from core.train.checkpoint import Checkpoints, restore_model
+from core.train.checkpoint import (
+    BEST,
+    CHECKPOINTS,
+    Checkpoints,
+    checkpoint_steps,
+    restore_model,
+)
 from core.train.state import State
+from tests.core.train import hosts, two_folders
 
 
 def make_state(value: float) -> State:
@@ -47,6 +54,12 @@ def test_restore_inverts_save_on_any_mesh(
             found = checkpoints.restore(wanted)
         assert_equal(found, state)
         assert found.params["net"]["w"].sharding == wanted.params["net"]["w"].sharding
+
+
+def test_hosts_write_both_folders_at_once(tmp_path: Path):
+    hosts.run("tests.core.train.two_folders", str(tmp_path))
+    for folder in (CHECKPOINTS, BEST):
+        assert max(checkpoint_steps(tmp_path / folder)) == two_folders.STEPS
 
 
 def test_the_newest_are_kept_and_unfinished_ones_are_not_seen(tmp_path: Path):

@@ -1,12 +1,9 @@
 import dataclasses
 import itertools
 import json
-import os
 import random
 import signal
-import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,9 +18,7 @@ from core.errors import InputError, RunError
 from core.train import checkpoint
 from core.train.fit import fit
 from core.train.state import State
-from tests.core.train import tiny
-
-ROOT = Path(__file__).parents[3]
+from tests.core.train import hosts, tiny
 
 
 @pytest.fixture(scope="module")
@@ -51,10 +46,8 @@ def records(workdir: Path) -> list[dict]:
     return [{k: v for k, v in line.items() if k != "time"} for line in lines]
 
 
-def start(workdir: Path, *words: str, **env: str) -> subprocess.Popen:
-    command = [sys.executable, "-W", "error", "-m", "tests.core.train.tiny", str(workdir), *words]
-    quiet = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen(command, cwd=ROOT, env={**os.environ, **env}, **quiet)
+def start(workdir: Path) -> subprocess.Popen:
+    return hosts.start("tests.core.train.tiny", str(workdir))
 
 
 def kill_when(process: subprocess.Popen, moment: Callable[[], bool], delay: float) -> None:
@@ -65,11 +58,6 @@ def kill_when(process: subprocess.Popen, moment: Callable[[], bool], delay: floa
     time.sleep(delay)
     process.send_signal(signal.SIGKILL)
     process.communicate()
-
-
-def finish(process: subprocess.Popen) -> None:
-    _, errors = process.communicate(timeout=120)
-    assert process.returncode == 0, errors
 
 
 def test_killed_and_resumed_equals_uninterrupted_bit_for_bit(
@@ -91,22 +79,12 @@ def test_killed_and_resumed_equals_uninterrupted_bit_for_bit(
     delays = random.Random(0)
     for moment in moments.values():
         kill_when(start(tmp_path), moment, delays.uniform(0, 0.01))
-    finish(start(tmp_path))
+    hosts.finish(start(tmp_path))
     assert_same_run(tmp_path, whole[1])
 
 
 def test_two_processes_equal_one(whole: tuple[State, Path], tmp_path: Path):
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        address = f"localhost:{free.getsockname()[1]}"
-    env = {
-        "JAX_COORDINATOR_ADDRESS": address,
-        "JAX_NUM_PROCESSES": "2",
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=4",
-    }
-    hosts = [start(tmp_path, "--distributed", JAX_PROCESS_ID=str(i), **env) for i in range(2)]
-    for host in hosts:
-        finish(host)
+    hosts.run("tests.core.train.tiny", str(tmp_path), "--distributed")
     ours, theirs = (checkpoint.restore_model(d / "checkpoints") for d in (tmp_path, whole[1]))
     # Sums over devices run in another order: a few float32 roundings over 24 steps.
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), ours, theirs)

@@ -21,7 +21,7 @@ PHASE_SERIES = {"arterial": 2, "venous": 3}
 DELAY_S = {"arterial": 40.0, "venous": 70.0}
 AXIAL_IOP = [1, 0, 0, 0, 1, 0]
 CORONAL_IOP = [1, 0, 0, 0, 0, -1]
-CORONAL_STEP_MM = 3.0
+CORONAL_STEP_MM = 5.0
 
 
 def write_dicom_study(

@@ -112,8 +112,8 @@ SERIES = _series()
 PAPERS = {
     "fee": Paper(
         recipes=fee.config.RECIPES,
-        compiled=("locate", "diagnose"),
-        sharded="segment",
+        compiled=("segment", "diagnose"),
+        sharded="locate",
         build=_build_fee,
         small=_small_fee,
     ),

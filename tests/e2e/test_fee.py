@@ -22,8 +22,8 @@ pytestmark = pytest.mark.e2e
 fee = Program("fee")
 
 SIZE = 64
-SMALL = ["--screen.size", SIZE, "--prepare.size", SIZE]
-FEW = [*SMALL, "--model.width", 4, "--data.batch", 8, "--run.epochs", 1]
+SMALL = ["--screen.size", SIZE, "--prepare.size", SIZE, "--prepare.window-hu", 20, 160]
+FEW = [*SMALL, "--model.width", 4, "--model.convs", 1, "--data.batch", 8, "--run.epochs", 1]
 LONGER = [*FEW, "--run.epochs", 2, "--run.checkpoint-every", 5, "--run.log-every", 1]
 """Of the segmentation: long enough to be killed on the way."""
 

@@ -15,8 +15,8 @@ from tests.e2e.program import Program, leaves, results, steps
 pytestmark = pytest.mark.e2e
 eusdaf = Program("eusdaf")
 
-# DAF-Net with every part, few channels, and one block where it has three to six. Eight epochs of ten
-# pictures are twenty steps of four.
+# DAF-Net with every part, few channels, and one block where it has three to six. Eight epochs of
+# ten pictures are twenty steps of four.
 NETWORK = ["--model.width", 2, "--model.groups", 2, "--model.group-width", 64]
 NETWORK += ["--model.blocks", 1, 1, 1, 1, "--model.features", 4, "--prepare.size", 32]
 FEW = ["--run.epochs", 8, "--data.batch", 4, *NETWORK]

@@ -60,6 +60,17 @@ def diff(a: Any, b: Any) -> list[str]:
     ]
 
 
+def flags(cfg: Any, prefix: str) -> list[str]:
+    """Words of a command line, "--model.width 16", for each field that is not its default."""
+    default = dict(fields(type(cfg)(), f"{prefix}."))
+    words = []
+    for name, value in fields(cfg, f"{prefix}."):
+        if value != default[name]:
+            values = value if isinstance(value, tuple) else (value,)
+            words.append(" ".join((f"--{name.replace('_', '-')}", *map(str, values))))
+    return words
+
+
 def fields(cfg: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Every leaf of a config in order, as ("model.width", value)."""
     for field in dataclasses.fields(cfg):

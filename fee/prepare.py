@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core.config import fingerprint
+from core.config import fingerprint, flags
 from core.data import prepare as cache
 from core.data.cache import open_case
 from core.datasets.pancreas import PANCREAS, TUMOR
@@ -88,10 +88,11 @@ def load(data: Path, workdir: Path, *, screen: ScreenConfig, cfg: PrepareConfig)
     folder = data / _name(screen, cfg)
     if not (folder / cache.INDEX).is_file():
         if any(data.glob(f"*/{cache.INDEX}")):
+            words = [*flags(screen, "screen"), *flags(cfg, "prepare")]
             raise InputError(
-                f"is not prepared with {screen} and {cfg}",
+                "is prepared otherwise than the recipe wants",
                 path=data,
-                hint="run fee prepare with the recipe's --screen and --prepare",
+                hint=f"run {' '.join(('fee prepare', *words))}",
             )
         folder = prepare(data, workdir / "prepared", screen=screen, cfg=cfg)
     return [_open(folder, id_) for id_ in cache.read_index(folder).used]

@@ -77,6 +77,12 @@ def test_diff_names_the_field_and_both_values():
     assert config.diff(a, dataclasses.replace(a, either=Inner()))[0] == "either: 0 → absent"
 
 
+def test_flags_are_what_a_command_line_needs_to_make_the_config():
+    assert config.flags(Inner(), "inner") == []
+    changed = Inner(width=16, window=(0.0, 1.5))
+    assert config.flags(changed, "inner") == ["--inner.width 16", "--inner.window 0.0 1.5"]
+
+
 def test_integer_in_a_number_field_is_the_same_number():
     assert config.fingerprint(Outer(1)) == config.fingerprint(Outer(1.0))
     assert type(config.from_json(Outer, '{"rate": 1}').rate) is float

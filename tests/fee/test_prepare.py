@@ -246,5 +246,5 @@ def test_an_unknown_layout_is_refused_with_the_known_ones(tmp_path):
 def test_a_cache_that_was_made_otherwise_is_refused(tmp_path):
     write_nnunet(tmp_path / "data", {"background": 0, "pancreas": 1}, "a")
     prepare(tmp_path / "data", tmp_path / "cache", screen=ANY_SIZE, cfg=CFG)
-    with pytest.raises(InputError, match=r"is not prepared with .*size=64.*--prepare"):
+    with pytest.raises(InputError, match=r"otherwise.*; run fee prepare --.*--prepare.size 64"):
         prepared(tmp_path / "cache", tmp_path, size=64)

@@ -2,8 +2,8 @@
 
 193 slices of 42 patients of NIH Pancreas-CT, split by patient 6:2:2. Weights are chosen by the loss
 of the validation patients; the test patients are looked at once, at the end. The paper's 50 epochs
-are few steps with so few slices, so its schedule is stretched. An interrupted training goes on where
-it stopped.
+are few steps with so few slices, so its schedule is stretched. An interrupted training goes on
+where it stopped.
 """
 
 import argparse

@@ -11,6 +11,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, UInt8
 
 from core.errors import InputError
+from core.infer.batches import in_batches
 from core.train.checkpoint import restore_model
 from core.train.folder import load_config, weights_folder
 from core.types import ModelState, Params
@@ -69,21 +70,11 @@ def network(cfg: Config, params: Params, model_state: ModelState, mesh: Mesh) ->
       model_state: batch-norm statistics.
       mesh: the devices that share a batch.
     """
-    batch, size = cfg.infer.batch * mesh.size, cfg.prepare.size
-    everywhere = NamedSharding(mesh, PartitionSpec())
-    variables = jax.device_put((params, model_state), everywhere)
+    whole = NamedSharding(mesh, PartitionSpec())
+    apply = partial(_probability, cfg.model, jax.device_put((params, model_state), whole))
 
     def predict(pictures: UInt8[np.ndarray, "n s s"]) -> Float[np.ndarray, "n s s"]:
-        probs = np.empty((len(pictures), size, size), np.float32)
-        for first in range(0, len(pictures), batch):
-            some = pictures[first : first + batch]
-            # A fixed batch; the missing pictures are black, and dropped.
-            full = np.zeros((batch, size, size), np.uint8)
-            full[: len(some)] = some
-            image = jax.device_put(full, NamedSharding(mesh, PartitionSpec("data")))
-            answer = np.asarray(_probability(cfg.model, variables, image))
-            probs[first : first + batch] = answer[: len(some)]
-        return probs
+        return in_batches(apply, [pictures], batch=cfg.infer.batch * mesh.size, mesh=mesh)
 
     return predict
 

@@ -225,8 +225,9 @@ class InferConfig:
     rule: Literal["mean", "vote"] = "mean"
     """A patient's score: mean tumor probability of the slices, or the share of slices called tumor
     (Not stated: the mean, whose ROC is the smoother)"""
-    batch: int = 8
-    """Slices per device at a time (Not stated: bounds the memory, changes no result)"""
+    batch: int = 2
+    """Slices per device at a time (Not stated: bounds the memory, changes no result; two cores take
+    0.4 s for a slice of 512² with U-Net32, and 0.6 s with 8 at a time)"""
 
     def __post_init__(self) -> None:
         check.fraction("threshold", self.threshold)
@@ -309,6 +310,7 @@ def _tiny(cfg: Config, epochs: int, width: int, batch: int, learning_rate: float
         prepare=PrepareConfig(window_hu=(20.0, 160.0), size=128),
         split=SplitConfig((4, 1, 0)),
         augment=AugmentConfig(brightness=0.1, contrast=0.1),
+        infer=InferConfig(batch=8),
     )
 
 

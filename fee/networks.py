@@ -11,6 +11,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, UInt8
 
 from core.errors import InputError
+from core.infer.batches import in_batches
 from core.train.checkpoint import restore_model
 from core.train.folder import load_config, weights_folder
 from core.types import ModelState, Params
@@ -108,36 +109,19 @@ def network(cfg: Config, params: Params, model_state: ModelState, mesh: Mesh) ->
     Returns:
       A function; where it gets masks, it sees the slices fused with them.
     """
-    batch, size = cfg.infer.batch * mesh.size, cfg.prepare.size
-    variables = jax.device_put((params, model_state), NamedSharding(mesh, PartitionSpec()))
-    shared = NamedSharding(mesh, PartitionSpec("data"))
-    shape = (size, size) if cfg.task == "segment" else ()
+    whole = NamedSharding(mesh, PartitionSpec())
+    apply = partial(_probability, cfg.model, jax.device_put((params, model_state), whole))
 
     def predict(image: Slices, mask: Slices | None) -> Float[np.ndarray, "n ..."]:
-        probs = np.empty((len(image), *shape), np.float32)
-        for first in range(0, len(image), batch):
-            last = min(first + batch, len(image))
-            # A fixed batch; the missing slices are black, and dropped.
-            some = jax.device_put(_padded(image[first:last], batch), shared)
-            where = None
-            if mask is not None:
-                where = jax.device_put(_padded(mask[first:last], batch), shared)
-            answer = np.asarray(_probability(cfg.model, variables, some, where))
-            probs[first:last] = answer[: last - first]
-        return probs
+        seen = [image] if mask is None else [image, mask]
+        return in_batches(apply, seen, batch=cfg.infer.batch * mesh.size, mesh=mesh)
 
     return predict
 
 
-def _padded(slices: Slices, batch: int) -> Slices:
-    full = np.zeros((batch, *slices.shape[1:]), np.uint8)
-    full[: len(slices)] = slices
-    return full
-
-
 @partial(jax.jit, static_argnums=0)
 def _probability(
-    cfg: ModelConfig, variables: tuple[Params, ModelState], image: Array, mask: Array | None
+    cfg: ModelConfig, variables: tuple[Params, ModelState], image: Array, mask: Array | None = None
 ) -> Array:
     seen = image if mask is None else fuse(image, mask)
     logits, _ = model.apply(cfg, *variables, normalize(seen))

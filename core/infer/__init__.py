@@ -1,1 +1,1 @@
-"""Sliding-window prediction with a memory bound known beforehand. Device room."""
+"""Prediction with a memory bound known beforehand: windows of a volume, images. Device room."""

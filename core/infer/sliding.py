@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from core import check
 from core.infer import grid
+from core.infer.batches import one_behind
 from core.infer.grid import Plan, Shape
 from core.preprocess.crop import crop, pad_to
 from core.types import Variables
@@ -95,7 +96,7 @@ def predictor(
         d, h, w, num_channels = padded.shape
         plan = Plan((d, h, w), window, stride, batch, num_channels, num_classes)
         probs = np.empty((d, h, w, num_classes), np.float32)
-        for first, stop, slices in _one_behind(_run(steps, plan, variables, padded)):
+        for first, stop, slices in one_behind(_run(steps, plan, variables, padded)):
             probs[first:stop] = np.asarray(slices)[: stop - first, :h, :w]
         return crop(probs, box)
 
@@ -151,15 +152,6 @@ def _run(
             shift = np.int32(stop - first)
             slices, sums = steps.finish(sums, shift, plan.covers(first), finished=plan.finished)
             yield first, stop, slices
-
-
-def _one_behind(items: Iterator) -> Iterator:
-    """Hold each item back until the next is there: slices are fetched while a chunk computes."""
-    held = next(items)
-    for item in items:
-        yield held
-        held = item
-    yield held
 
 
 def _pad_chunk(part: NDArray[np.float32], shape: Shape) -> NDArray[np.float32]:

@@ -1,0 +1,68 @@
+"""Any number of images through a network compiled for one batch, in bounded memory."""
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from typing import TypeVar
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array, Shaped
+
+from core import check
+
+T = TypeVar("T")
+
+
+def in_batches(
+    apply: Callable[..., Array],
+    images: Sequence[Shaped[np.ndarray, "n ..."]],
+    *,
+    batch: int,
+    mesh: Mesh,
+) -> Shaped[np.ndarray, "n ..."]:
+    """The answers of a network, batch by batch; one is fetched while the next computes.
+
+    Args:
+      apply: jitted, arrays of a batch (b, ...) → its answers (b, ...); each from its own image.
+      images: arrays of equal length, such as images and their masks, on the host.
+      batch: images per call of the network, over all devices. The last batch is filled up with
+        zeros, whose answers are dropped: one compilation serves every number.
+      mesh: the devices that share a batch along `data`.
+
+    Returns:
+      The answers on the host, as many as images.
+
+    Raises:
+      ValueError: the devices do not divide the batch.
+    """
+    check.divisible("batch", (batch,), mesh.shape["data"], "devices that share it")
+    num, place = len(images[0]), NamedSharding(mesh, PartitionSpec("data"))
+    shapes = [jax.ShapeDtypeStruct((batch, *a.shape[1:]), a.dtype) for a in images]
+    answer = jax.eval_shape(apply, *shapes)
+    answers = np.empty((num, *answer.shape[1:]), answer.dtype)
+
+    def started() -> Iterator[tuple[int, Array]]:
+        for first in range(0, num, batch):
+            parts = [_filled(a[first : first + batch], batch) for a in images]
+            yield first, apply(*jax.device_put(parts, place))
+
+    for first, found in one_behind(started()):
+        answers[first : first + batch] = np.asarray(found)[: num - first]
+    return answers
+
+
+def one_behind(items: Iterator[T]) -> Iterator[T]:
+    """Hold each item back until the next is there: it is fetched while that one computes."""
+    held = list(islice(items, 1))
+    for item in items:
+        yield held.pop()
+        held.append(item)
+    yield from held
+
+
+def _filled(part: Shaped[np.ndarray, "n ..."], batch: int) -> Shaped[np.ndarray, "b ..."]:
+    """With zeros at its end."""
+    full = np.zeros((batch, *part.shape[1:]), part.dtype)
+    full[: len(part)] = part
+    return full

@@ -21,7 +21,7 @@ demo: install
 
 # A file stays on one process (loadfile), so that what is made for a whole file is made once.
 test: install
-	$(BIN)/python -m pytest -m "not parity" -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m "not parity" -n 2 --dist loadfile --no-loadscope-reorder
 
 check: install
 	$(BIN)/ruff check .

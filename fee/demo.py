@@ -20,7 +20,8 @@ logger = logging.getLogger(__name__)
 
 NETWORKS = ("tiny-locate", "tiny-segment", "tiny-diagnose")
 NUM_TRAIN, NUM_TEST = 26, 12
-TRAIN_SEED, TEST_SEED = 0, 1
+TRAIN_SEED, TEST_SEED = 0, 2
+"""The recipes were chosen on patients of seed 1."""
 TUMORS_MM = (20.0, 40.0)
 """Smaller ones are fewer pixels than can be told apart in slices this small."""
 FIELD_OF_VIEW_MM = 320.0

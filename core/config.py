@@ -61,7 +61,12 @@ def diff(a: Any, b: Any) -> list[str]:
 
 
 def flags(cfg: Any, prefix: str) -> list[str]:
-    """Words of a command line, "--model.width 16", for each field that is not its default."""
+    """One flag of a command, "--model.width 16", for each field that is not its default.
+
+    Args:
+      cfg: of a class whose fields all have defaults.
+      prefix: its name in the command.
+    """
     default = dict(fields(type(cfg)(), f"{prefix}."))
     words = []
     for name, value in fields(cfg, f"{prefix}."):

@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh
 from jaxtyping import Array, Float, UInt8
 
+from core import sharding
 from core.errors import InputError
 from core.infer.batches import in_batches
 from core.train.checkpoint import restore_model
@@ -109,8 +110,9 @@ def network(cfg: Config, params: Params, model_state: ModelState, mesh: Mesh) ->
     Returns:
       A function; where it gets masks, it sees the slices fused with them.
     """
-    whole = NamedSharding(mesh, PartitionSpec())
-    apply = partial(_probability, cfg.model, jax.device_put((params, model_state), whole))
+    variables = params, model_state
+    placed = jax.device_put(variables, sharding.replicated(variables, mesh))
+    apply = partial(_probability, cfg.model, placed)
 
     def predict(image: Slices, mask: Slices | None) -> Float[np.ndarray, "n ..."]:
         seen = [image] if mask is None else [image, mask]

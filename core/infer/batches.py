@@ -6,10 +6,10 @@ from typing import TypeVar
 
 import jax
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh
 from jaxtyping import Array, Shaped
 
-from core import check
+from core import check, sharding
 
 T = TypeVar("T")
 
@@ -37,15 +37,15 @@ def in_batches(
       ValueError: the devices do not divide the batch.
     """
     check.divisible("batch", (batch,), mesh.shape["data"], "devices that share it")
-    num, place = len(images[0]), NamedSharding(mesh, PartitionSpec("data"))
+    num = len(images[0])
     shapes = [jax.ShapeDtypeStruct((batch, *a.shape[1:]), a.dtype) for a in images]
-    answer = jax.eval_shape(apply, *shapes)
+    answer, places = jax.eval_shape(apply, *shapes), sharding.split_batch(shapes, mesh)
     answers = np.empty((num, *answer.shape[1:]), answer.dtype)
 
     def started() -> Iterator[tuple[int, Array]]:
         for first in range(0, num, batch):
             parts = [_filled(a[first : first + batch], batch) for a in images]
-            yield first, apply(*jax.device_put(parts, place))
+            yield first, apply(*jax.device_put(parts, places))
 
     for first, found in one_behind(started()):
         answers[first : first + batch] = np.asarray(found)[: num - first]

@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
@@ -19,15 +20,19 @@ def start(module: str, *words: str, **env: str) -> subprocess.Popen:
 
 
 def finish(*hosts: subprocess.Popen) -> None:
-    """Wait for all; none outlives a failure, and what each of them said is told."""
+    """Wait for all, read what each says meanwhile, and tell it where one fails."""
+    with ThreadPoolExecutor(len(hosts)) as pool:
+        said = list(pool.map(_last_words, hosts))
+    assert [host.returncode for host in hosts] == [0] * len(hosts), "\n".join(said)
+
+
+def _last_words(host: subprocess.Popen) -> str:
+    """Its errors; a host that takes too long is killed, so that it outlives no test."""
     try:
-        for host in hosts:
-            host.wait(timeout=LIMIT)
-    finally:
-        for host in hosts:
-            host.kill()
-        said = [host.communicate()[1] for host in hosts]
-        assert [host.returncode for host in hosts] == [0] * len(hosts), "\n".join(said)
+        return host.communicate(timeout=LIMIT)[1]
+    except subprocess.TimeoutExpired:
+        host.kill()
+        return host.communicate()[1]
 
 
 def run(module: str, *words: str, num_hosts: int = 2, devices: int = 4) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from core import compiler
 from core.records import read_json, write_json
 from core.report import manifest
 
@@ -88,7 +89,7 @@ def compare(
 def compile_step(function: Callable[..., Any], *args: Any, **jit_options: Any) -> Any:
     """Compiled function; the time that took is printed, and counts in no row."""
     start = time.perf_counter()
-    compiled = jax.jit(function, **jit_options).lower(*args).compile()
+    compiled = compiler.jit(function, **jit_options).lower(*args).compile()
     print(f"  compiled in {time.perf_counter() - start:.1f} s", flush=True)
     return compiled
 

@@ -14,6 +14,7 @@ import optax
 
 from benchmarks import harness
 from benchmarks.subjects import Subject
+from core import compiler
 
 PAPERS = ("s4c", "eusdaf")
 
@@ -38,7 +39,7 @@ def main() -> None:
 
 def measure(subject: Subject, *, peer_name: str, repeats: int) -> list[harness.Row]:
     """Rows `forward` and `training step` of one network; without a peer's name ours alone."""
-    variables = jax.jit(subject.init)(jax.random.key(0))
+    variables = compiler.jit(subject.init, runs_once=True)(jax.random.key(0))
     ours = Ours(subject, variables)
     titles = {"forward": f"{subject.title} forward", "step": f"{subject.title} training step"}
     if not peer_name:

@@ -1,7 +1,7 @@
 """Trained networks ready to segment: run folders in, a function of pictures out."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, UInt8
 
-from core import sharding
+from core import compiler, sharding
 from core.errors import InputError
 from core.infer.batches import in_batches
 from core.train.checkpoint import restore_model
@@ -73,15 +73,20 @@ def network(cfg: Config, params: Params, model_state: ModelState, mesh: Mesh) ->
     """
     variables = params, model_state
     placed = jax.device_put(variables, sharding.replicated(variables, mesh))
-    apply = partial(_probability, cfg.model, placed)
+    apply, batch = _program(cfg.model), cfg.infer.batch * mesh.size
 
     def predict(pictures: UInt8[np.ndarray, "n s s"]) -> Float[np.ndarray, "n s s"]:
-        return in_batches(apply, [pictures], batch=cfg.infer.batch * mesh.size, mesh=mesh)
+        return in_batches(apply, placed, [pictures], batch=batch, mesh=mesh)
 
     return predict
 
 
-@partial(jax.jit, static_argnums=0)
-def _probability(cfg: ModelConfig, variables: tuple[Params, ModelState], image: Array) -> Array:
-    outputs, _ = model.apply(cfg, *variables, normalize(image))
-    return jax.nn.sigmoid(outputs.logits[..., 0])
+@cache
+def _program(cfg: ModelConfig) -> Callable[..., Array]:
+    """Compiled once for an architecture, whatever the weights: an ensemble shares it."""
+
+    def probability(variables: tuple[Params, ModelState], image: Array) -> Array:
+        outputs, _ = model.apply(cfg, *variables, normalize(image))
+        return jax.nn.sigmoid(outputs.logits[..., 0])
+
+    return compiler.jit(probability)

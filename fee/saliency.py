@@ -1,13 +1,14 @@
 """Which pixels of a slice the diagnosis depends on, by one backward pass (Fig. 7)."""
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, UInt8
 
+from core import compiler
 from core.types import ModelState, Params
 from fee import model
 from fee.config import ModelConfig
@@ -46,7 +47,7 @@ def explainer(cfg: ModelConfig, params: Params, model_state: ModelState) -> Expl
         fused = np.asarray(fuse(jnp.asarray(image)[None], jnp.asarray(mask)[None]))[0]
         if fused.min() == fused.max():
             return np.zeros(image.shape, np.float32)
-        return np.asarray(_influence(cfg, variables, fused, CLASSES[decision]))
+        return np.asarray(_program(cfg)(variables, fused, CLASSES[decision]))
 
     return explain
 
@@ -57,12 +58,15 @@ def brightness(influence: Float[np.ndarray, "s s"]) -> Float[np.ndarray, "s s"]:
     return 1 - influence / largest if largest > 0 else np.ones_like(influence)
 
 
-@partial(jax.jit, static_argnums=0)
-def _influence(
-    cfg: ModelConfig, variables: tuple[Params, ModelState], fused: Array, class_: Array
-) -> Array:
-    def score(gray: Array) -> Array:
-        logits, _ = model.apply(cfg, *variables, normalize(gray[None]))
-        return logits[0, class_]
+@cache
+def _program(cfg: ModelConfig) -> Callable[..., Array]:
+    """Compiled once for an architecture, whatever the weights."""
 
-    return jnp.abs(jax.grad(score)(fused.astype(jnp.float32)))
+    def influence(variables: tuple[Params, ModelState], fused: Array, class_: Array) -> Array:
+        def score(gray: Array) -> Array:
+            logits, _ = model.apply(cfg, *variables, normalize(gray[None]))
+            return logits[0, class_]
+
+        return jnp.abs(jax.grad(score)(fused.astype(jnp.float32)))
+
+    return compiler.jit(influence)

@@ -8,7 +8,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from core import sharding
+from core import compiler, sharding
 from core.data import patches
 from core.data.pipeline import batches
 from core.data.splits import choose_fold
@@ -105,7 +105,7 @@ def _evaluator(cfg: Config, cases: Sequence[Prepared]):
     shown = [case for case in cases if case.pancreas_box is not None]
     examples = [cut(case, _middle(case, cfg.data.patch), cfg.data.patch) for case in shown]
 
-    @jax.jit
+    @compiler.jit
     def forward(params: Params, model_state: ModelState, image: jax.Array) -> jax.Array:
         return model.apply(cfg.model, params, model_state, image)[0].main
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
@@ -16,6 +16,7 @@ T = TypeVar("T")
 
 def in_batches(
     apply: Callable[..., Array],
+    variables: Any,
     images: Sequence[Shaped[np.ndarray, "n ..."]],
     *,
     batch: int,
@@ -24,7 +25,9 @@ def in_batches(
     """The answers of a network, batch by batch; one is fetched while the next computes.
 
     Args:
-      apply: jitted, arrays of a batch (b, ...) → its answers (b, ...); each from its own image.
+      apply: jitted, variables and arrays of a batch (b, ...) → its answers (b, ...); each from its
+        own image.
+      variables: of the network, on the devices.
       images: arrays of equal length, such as images and their masks, on the host.
       batch: images per call of the network, over all devices. The last batch is filled up with
         zeros, whose answers are dropped: one compilation serves every number.
@@ -39,13 +42,13 @@ def in_batches(
     check.divisible("batch", (batch,), mesh.shape["data"], "devices that share it")
     num = len(images[0])
     shapes = [jax.ShapeDtypeStruct((batch, *a.shape[1:]), a.dtype) for a in images]
-    answer, places = jax.eval_shape(apply, *shapes), sharding.split_batch(shapes, mesh)
+    answer, places = jax.eval_shape(apply, variables, *shapes), sharding.split_batch(shapes, mesh)
     answers = np.empty((num, *answer.shape[1:]), answer.dtype)
 
     def started() -> Iterator[tuple[int, Array]]:
         for first in range(0, num, batch):
             parts = [_filled(a[first : first + batch], batch) for a in images]
-            yield first, apply(*jax.device_put(parts, places))
+            yield first, apply(variables, *jax.device_put(parts, places))
 
     for first, found in one_behind(started()):
         answers[first : first + batch] = np.asarray(found)[: num - first]

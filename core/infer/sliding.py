@@ -20,7 +20,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Int
 from numpy.typing import NDArray
 
-from core import check
+from core import check, compiler
 from core.infer import grid
 from core.infer.batches import one_behind
 from core.infer.grid import Plan, Shape
@@ -123,7 +123,7 @@ def _compiled(
     return Steps(
         put=partial(jax.device_put, device=whole),
         cut=jax.jit(partial(_cut, window=window), out_shardings=sharding),
-        ask=jax.jit(ask, out_shardings=whole),
+        ask=compiler.jit(ask, out_shardings=whole),
         add=jax.jit(_add, donate_argnums=0),
         finish=jax.jit(_finish, static_argnames="finished", donate_argnums=0),
     )

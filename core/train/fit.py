@@ -9,7 +9,7 @@ from typing import Any
 import jax
 from jax.sharding import Mesh
 
-from core import sharding
+from core import compiler, sharding
 from core.errors import InputError
 from core.train import state as states
 from core.train.best import best_step, is_stalled
@@ -20,10 +20,6 @@ from core.train.state import State
 from core.train.step import make_step
 from core.train.task import Task
 from core.types import Batch
-
-LITTLE_EFFORT = {"xla_backend_optimization_level": 1}
-"""For what runs once: hundreds of random draws take 24 s to compile with LLVM's full effort, as
-long as the step of a network, and 3 s with this."""
 
 
 def fit(
@@ -117,9 +113,7 @@ def _first_state(
     shapes = jax.eval_shape(create)
     places = rule(shapes, mesh)
     if checkpoints.latest() is None:
-        on_cpu = mesh.devices.flat[0].platform == "cpu"
-        options = LITTLE_EFFORT if on_cpu else None
-        return jax.jit(create, out_shardings=places, compiler_options=options)()
+        return compiler.jit(create, out_shardings=places, runs_once=True)()
     return checkpoints.restore(
         jax.tree.map(
             lambda a, place: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=place), shapes, places
@@ -131,7 +125,7 @@ def _compile(task: Task, seed: int, state: State, batch: Batch, log: Log) -> Any
     """The step, compiled once for these shapes; it refuses any other instead of recompiling."""
     began = time.perf_counter()
     places = jax.tree.map(lambda a: a.sharding, state)
-    step = jax.jit(make_step(task, seed), donate_argnums=0, out_shardings=(places, None))
+    step = compiler.jit(make_step(task, seed), donate_argnums=0, out_shardings=(places, None))
     compiled = step.lower(state, batch).compile()
     log.compiled(compile_seconds=time.perf_counter() - began, peak_bytes=_peak_bytes(compiled))
     return compiled

@@ -53,11 +53,12 @@ def test_a_slice_without_pancreas_has_no_influence_anywhere(explain):
 
 
 def test_one_compilation_serves_every_slice_and_both_classes(explain):
-    module._influence.clear_cache()
+    compiled = module._program(CFG)
+    compiled.clear_cache()
     for decision in CLASSES:
         explain(IMAGE, MASK, decision)
         explain(IMAGE.T.copy(), MASK, decision)
-    assert module._influence._cache_size() == 1
+    assert compiled._cache_size() == 1
 
 
 def test_the_largest_influence_is_black_and_none_is_white():

@@ -10,12 +10,13 @@ from core.infer.batches import in_batches, one_behind
 
 RNG = np.random.default_rng(0)
 IMAGE = RNG.standard_normal((9, 3, 2)).astype(np.float32)
+FACTOR = np.float32(2)
 MASK = RNG.integers(0, 2, (9, 3, 2), np.uint8)
 
 
 @jax.jit
-def apply(image: jax.Array, mask: jax.Array) -> jax.Array:
-    return jnp.where(mask > 0, 2 * image, 0).sum(1)
+def apply(factor: jax.Array, image: jax.Array, mask: jax.Array) -> jax.Array:
+    return jnp.where(mask > 0, factor * image, 0).sum(1)
 
 
 @pytest.mark.parametrize("num_devices", [1, 2])
@@ -23,7 +24,7 @@ def test_answers_are_those_of_the_images_whatever_their_number(num_devices):
     apply.clear_cache()
     mesh = sharding.mesh(jax.devices()[:num_devices])
     for num in (9, 8, 4, 3, 0):
-        found = in_batches(apply, [IMAGE[:num], MASK[:num]], batch=4, mesh=mesh)
+        found = in_batches(apply, FACTOR, [IMAGE[:num], MASK[:num]], batch=4, mesh=mesh)
         expected = np.where(MASK[:num] > 0, 2 * IMAGE[:num], np.float32(0)).sum(1)
         assert found.dtype == np.float32
         # Sums of three in another order.
@@ -34,7 +35,7 @@ def test_answers_are_those_of_the_images_whatever_their_number(num_devices):
 def test_a_batch_that_the_devices_cannot_share_is_refused():
     mesh = sharding.mesh(jax.devices()[:2])
     with pytest.raises(ValueError, match="devices that share it"):
-        in_batches(apply, [IMAGE, MASK], batch=3, mesh=mesh)
+        in_batches(apply, FACTOR, [IMAGE, MASK], batch=3, mesh=mesh)
 
 
 @pytest.mark.parametrize("num", [0, 1, 5])

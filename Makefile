@@ -44,6 +44,7 @@ bench: peers
 	$(BIN)/python -m benchmarks.step s4c --peer torch
 	$(BIN)/python -m benchmarks.step eusdaf --peer torch
 	$(BIN)/python -m benchmarks.case s4c --peer monai
+	$(BIN)/python -m benchmarks.case fee --peer torch
 
 format: install
 	$(BIN)/ruff check --fix .

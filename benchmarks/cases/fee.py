@@ -16,7 +16,7 @@ import jax
 import numpy as np
 
 from benchmarks import harness
-from core import sharding
+from core import compiler, sharding
 from core.io.scans import read_scan
 from core.phantom.ct import make
 from core.phantom.dicom_series import write_dicom_study
@@ -126,9 +126,8 @@ def _sized(cfg: Config, size: int) -> Config:
 def _weights(cfg: Config) -> tuple[Params, ModelState]:
     """What seed 0 draws."""
     size = cfg.prepare.size
-    variables = jax.jit(lambda key: model.init(cfg.model, key, (1, size, size, 1)))(
-        jax.random.key(0)
-    )
+    init = compiler.jit(lambda key: model.init(cfg.model, key, (1, size, size, 1)), runs_once=True)
+    variables = init(jax.random.key(0))
     variables = dict(jax.tree.map(np.asarray, variables))
     return variables.pop("params"), variables
 

@@ -4,6 +4,7 @@
 """
 
 import argparse
+from collections.abc import Sequence
 from functools import partial
 from importlib import import_module
 from typing import Any
@@ -17,6 +18,12 @@ from benchmarks.subjects import Subject
 from core import compiler
 
 PAPERS = ("s4c", "eusdaf")
+
+
+OF_FALL = 0.25
+"""As exact is DAF-Net's gradient, 101 layers over a batch of two, in float32: two updates make its
+loss fall by 0.0155 in float64, by 0.0147 in PyTorch's float32, and by 0.0142 to 0.0166 in ours when
+the image is changed by 1e-7 of itself."""
 
 
 def main() -> None:
@@ -51,10 +58,15 @@ def measure(subject: Subject, *, peer_name: str, repeats: int) -> list[harness.R
     common: dict[str, Any] = {"peer_name": peer_name, "repeats": repeats}
     same = harness.agree(ours.forward(), twin.forward())
     forward = harness.compare(titles["forward"], ours.forward, twin.forward, equal=same, **common)
-    # The second loss depends on the first update.
-    same = harness.agree([ours.step(), ours.step()], [twin.step(), twin.step()])
+    same = _learn_alike(*([side.step() for _ in range(3)] for side in (ours, twin)))
     step = harness.compare(titles["step"], ours.step, twin.step, equal=same, **common)
     return [forward, step]
+
+
+def _learn_alike(ours: Sequence[Any], peer: Sequence[Any]) -> bool:
+    """Whether the first loss is the same and two updates make it fall alike."""
+    falls = [float(losses[0]) - float(losses[-1]) for losses in (ours, peer)]
+    return harness.agree(ours[0], peer[0]) and harness.agree(*falls, tolerance=OF_FALL)
 
 
 class Ours:

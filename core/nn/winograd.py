@@ -50,14 +50,12 @@ def convolve(
 ) -> Float[Array, "n d h w o"]:
     """Cross-correlation with stride 1 and zero padding 1."""
     image, depth = _whole_tiles(image), image.shape[1]
-    kernels = _combine(KERNEL, list(kernel))
+    kernels = combine(KERNEL, list(kernel))
     per_step = _tiles_per_step(image.shape)
 
     def step(t: jax.Array, out: jax.Array) -> jax.Array:
-        seen = _combine(INPUT, _tile_slices(_with_neighbors(image, t, per_step), INPUT.shape[1]))
-        slices = _combine(
-            OUTPUT, [plane.convolve(v, k) for v, k in zip(seen, kernels, strict=True)]
-        )
+        seen = combine(INPUT, _tile_slices(_with_neighbors(image, t, per_step), INPUT.shape[1]))
+        slices = combine(OUTPUT, [plane.convolve(v, k) for v, k in zip(seen, kernels, strict=True)])
         return lax.dynamic_update_slice_in_dim(
             out, _join(slices, per_step), t * TILE * per_step, axis=1
         )
@@ -81,9 +79,9 @@ def kernel_gradient(
     per_step = _tiles_per_step(image.shape)
 
     def step(t: jax.Array, sums: jax.Array) -> jax.Array:
-        seen = _combine(INPUT, _tile_slices(_with_neighbors(image, t, per_step), INPUT.shape[1]))
+        seen = combine(INPUT, _tile_slices(_with_neighbors(image, t, per_step), INPUT.shape[1]))
         tiles = lax.dynamic_slice_in_dim(grad, t * TILE * per_step, TILE * per_step, axis=1)
-        grads = _combine(OUTPUT.T, _tile_slices(tiles, TILE))
+        grads = combine(OUTPUT.T, _tile_slices(tiles, TILE))
         # Without the barrier the shifted copies are fused with the sums and computed thrice.
         stacks = lax.optimization_barrier((jnp.stack(seen), jnp.stack(grads)))
         return sums + plane.tap_products(*stacks)
@@ -92,11 +90,11 @@ def kernel_gradient(
     zeros = jnp.zeros((INPUT.shape[0], 3 * channels[0], 3 * channels[1]), jnp.float32)
     sums = lax.fori_loop(0, image.shape[1] // (TILE * per_step), step, zeros)
     taps = plane.taps_of(sums, *channels)
-    return jnp.stack(_combine(KERNEL.T, list(taps))).astype(image.dtype)
+    return jnp.stack(combine(KERNEL.T, list(taps))).astype(image.dtype)
 
 
-def _combine(matrix: np.ndarray, slices: Slices) -> Slices:
-    """Rows of `matrix` as sums over `slices`, without the terms that are zero."""
+def combine(matrix: np.ndarray, slices: Slices) -> Slices:
+    """Rows of a matrix as sums over slices, without the terms that are zero."""
     rows = [[(m, s) for m, s in zip(row, slices, strict=True) if m] for row in matrix.tolist()]
     return [reduce(operator.add, [m * s for m, s in row]) for row in rows]
 

@@ -10,6 +10,7 @@ import os
 import platform
 import sys
 import time
+import tomllib
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
@@ -47,7 +48,7 @@ def compare(
     peer: Run | None = None,
     *,
     peer_name: str = "",
-    equal: bool | None = None,
+    equal: bool | Callable[[], bool] | None = None,
     repeats: int = 7,
 ) -> Row:
     """One row of a benchmark's table, printed as it is made.
@@ -57,7 +58,8 @@ def compare(
       ours: does it once; compiled before.
       peer: does the same in another framework; none, ours alone is timed.
       peer_name: framework and version.
-      equal: whether the two results agree; None where nothing was compared.
+      equal: whether the two results agree, or what tells it after the runs; None where nothing was
+        compared.
       repeats: timed turns of each.
 
     Returns:
@@ -69,6 +71,7 @@ def compare(
     peaks = {key: peak_bytes(run) for key, run in runs.items()}
     ratio = medians["peer"] / medians["ours"] if peer else None
     spread = {key: np.subtract(*np.percentile(values, (75, 25))) for key, values in taken.items()}
+    equal = equal() if callable(equal) else equal
     shown = "  ".join(f"{k} {medians[k]:.4f} s (IQR {spread[k]:.4f})" for k in runs)
     print(f"{name}: {shown}" + (f"  ratio {ratio:.2f}  equal {equal}" if ratio else ""), flush=True)
     return {
@@ -92,6 +95,12 @@ def compile_step(function: Callable[..., Any], *args: Any, **jit_options: Any) -
     compiled = compiler.jit(function, **jit_options).lower(*args).compile()
     print(f"  compiled in {time.perf_counter() - start:.1f} s", flush=True)
     return compiled
+
+
+def reported(system: str) -> list[Row]:
+    """What a paper says about its own times, on its own hardware."""
+    rows = tomllib.loads((Path(__file__).parent / "reported.toml").read_text("utf-8"))["timing"]
+    return [row for row in rows if row["system"] == system]
 
 
 def peak_bytes(run: Run) -> int | None:

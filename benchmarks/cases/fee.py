@@ -70,15 +70,17 @@ def measure(args: argparse.Namespace) -> None:
         ours,
         peer,
         peer_name=harness.peer_module("torch_layout").NAME if args.peer else "",
+        equal=(lambda: _agree(answers["ours"][-1], answers["peer"][-1])) if args.peer else None,
         repeats=args.repeats,
     )
     sides = {side: _stages(found) for side, found in answers.items() if found}
     for side, seconds in sides.items():
         print(f"  {side}: " + "  ".join(f"{name} {s:.2f} s" for name, s in seconds.items()))
-    last = {side: found[-1] for side, found in answers.items() if found}
-    row["equal"] = _agree(last["ours"], last["peer"]) if args.peer else None
-    kept = last["ours"].num_kept
-    harness.save("case-fee", [row | {"stages": sides, "num_kept": kept}])
+    papers = harness.reported("FEE-DL")
+    for said in papers:
+        print(f"  paper: {said['value']} {said['unit']} ({said['hardware']})")
+    kept = answers["ours"][-1].num_kept
+    harness.save("case-fee", [row | {"stages": sides, "num_kept": kept, "reported": papers}])
 
 
 def write_patient(folder: Path, size: int) -> Path:

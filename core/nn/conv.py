@@ -123,7 +123,7 @@ def _cpu_form(
       twice as fast as a sum of three 2D convolutions, at 8 to 256 channels.
     - the same with one input channel: `taps`, 1.3 times as fast as `winograd`.
     - kernel 3², padding 1, stride 1: `rows`, 1.3 to 1.9 times as fast as XLA's from 64 channels on;
-      below, and for the gradients, `plane`.
+      below, `plane`, XLA's own with other gradients.
     - the same with stride 2: `halving`, XLA's own with other gradients.
     - the same in groups: `grouped`, 2 to 6 times as fast as XLA's.
     """

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float
 
 from core import check
 from core.nn.blocks import Conv
+from core.nn.dropout import Dropout
 from core.nn.init import he_normal_fan_out, symmetric_uniform, uniform_fan_in
 from core.nn.norm import BatchNorm
 from core.nn.pool import max_pool
@@ -144,7 +145,7 @@ class Classifier(nn.Module):
     def __call__(self, image: Float[Array, "n h w c"], *, train: bool) -> Float[Array, "n k"]:
         """Logits; in training with dropout the random stream `dropout` is needed."""
         x = self.trunk(image, train=train)[-1].astype(jnp.float32).mean((1, 2))
-        x = nn.Dropout(self.dropout, deterministic=not train)(x)
+        x = Dropout(self.dropout, deterministic=not train)(x)
         bias_init = symmetric_uniform(x.shape[-1] ** -0.5)
         return nn.Dense(
             self.num_classes, kernel_init=uniform_fan_in, bias_init=bias_init, name="fc"

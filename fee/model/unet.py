@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 
 from core import check
 from core.nn.blocks import Conv, ConvNormRelu, ConvTranspose
+from core.nn.dropout import Dropout
 from core.nn.norm import BatchNorm
 from core.nn.pool import max_pool
 from fee.config import ModelConfig
@@ -44,7 +45,7 @@ class UNet(nn.Module):
             return x
 
         def dropped(x: jax.Array) -> jax.Array:
-            return nn.Dropout(cfg.dropout, deterministic=not train)(x)
+            return Dropout(cfg.dropout, deterministic=not train)(x)
 
         skips, x = [], image
         for step in range(NUM_POOLINGS):

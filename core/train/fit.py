@@ -2,6 +2,7 @@
 
 import math
 import time
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -42,8 +43,8 @@ def fit(
       task: what to train.
       run: length and rhythm.
       mesh: the devices.
-      workdir: RUN; gets metrics.jsonl and checkpoints/<step>/, and, where evaluations tell a
-        `loss`, best/<step>/ with the weights of the smallest.
+      workdir: RUN; gets metrics.jsonl and checkpoints/<step>/, and, where the task is evaluated and
+        that tells a `loss`, best/<step>/ with the weights of the smallest.
       resume: go on from the newest checkpoint, or from the beginning when there is none.
       patience: evaluations without a smaller `loss` or a larger `accuracy` after which the run
         ends; 0 never ends it early.
@@ -57,13 +58,14 @@ def fit(
     keep = run.keep_checkpoints
     with (
         Checkpoints(workdir / CHECKPOINTS, keep=keep) as checkpoints,
-        Checkpoints(workdir / BEST, keep=keep) as best,
+        Checkpoints(workdir / BEST, keep=keep) if task.evaluate else nullcontext() as best,
     ):
         if not resume and checkpoints.latest() is not None:
             raise InputError("already holds checkpoints", path=workdir, hint="resume the run")
         state = _first_state(task, run.seed, mesh, state_rule, checkpoints)
         start, compiled = int(state.step), None
-        best.drop_after(start)
+        if best:
+            best.drop_after(start)
         with Log(workdir / "metrics.jsonl", start=start, steps=run.steps) as log:
             stops = is_stalled(log.evaluations, patience)
             left = range(start + 1, start + 1 if stops else run.steps + 1)
@@ -73,11 +75,11 @@ def fit(
                 with jax.transfer_guard("disallow"):
                     state, metrics = compiled(state, batch)
                 log.add(i, metrics, num_examples=_num_examples(batch))
-                evaluates = task.evaluate is not None and _is_due(i, run.evaluate_every, run.steps)
+                evaluates = best is not None and _is_due(i, run.evaluate_every, run.steps)
                 saves = _is_due(i, run.checkpoint_every, run.steps)
                 if evaluates or saves or _is_due(i, run.log_every, run.steps):
                     log.line(i)
-                if evaluates:
+                if best and evaluates:
                     # A resumed run starts no earlier than its best weights are from.
                     saves |= _evaluate(task, i, state, log, best)
                     stops = is_stalled(log.evaluations, patience)

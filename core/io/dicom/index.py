@@ -6,6 +6,7 @@ Rows are committed in batches: a process that is killed loses at most one. Memor
 or the frames of one series, whichever is larger.
 """
 
+import collections
 import contextlib
 import itertools
 import json
@@ -25,6 +26,7 @@ LOG = logging.getLogger(__name__)
 BATCH, PER_TASK = 500, 20  # files
 # Raise it whenever the same file gives other rows: an older journal is then read anew.
 FORMAT = 1
+UNREAD, READ_BEFORE, READ_NOW = 0, 1, 2
 
 _SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS files
@@ -33,11 +35,12 @@ CREATE TABLE IF NOT EXISTS frames
   (key BLOB, number INT, series TEXT, value TEXT, PRIMARY KEY (key, number)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS by_series ON frames (series, key, number);
 CREATE TEMP TABLE present
-  (key BLOB PRIMARY KEY, place BLOB, size INT, mtime_ns INT, is_read INT DEFAULT 0) WITHOUT ROWID;
+  (key BLOB PRIMARY KEY, place BLOB, size INT, mtime_ns INT, read INT DEFAULT {UNREAD})
+  WITHOUT ROWID;
 PRAGMA user_version = {FORMAT};
 """
-_FRESH = """
-UPDATE present SET is_read = 1 WHERE is_read = 0 AND EXISTS (
+_FRESH = f"""
+UPDATE present SET read = {READ_BEFORE} WHERE read = {UNREAD} AND EXISTS (
   SELECT 1 FROM files WHERE files.key = present.key AND files.kind != 'error'
   AND files.size = present.size AND files.mtime_ns = present.mtime_ns)
 """
@@ -106,13 +109,13 @@ class Index:
 
     def read(self, read: Callable[[Path], Content]) -> None:
         """Read, in threads, every listed file that the journal does not know as it is now."""
-        count = "SELECT count(*), total(is_read) FROM present"
-        num_files, num_known = (int(n) for n in self.connection.execute(count).fetchone())
-        if num_known and num_known < num_files:
-            LOG.info("%d of %d headers were read before", num_known, num_files)
+        counts = self.connection.execute("SELECT read, count(*) FROM present GROUP BY read")
+        num = collections.Counter(dict(counts))
+        if num[UNREAD] and num[READ_BEFORE]:
+            LOG.info("%d of %d headers were read before", num[READ_BEFORE], num.total())
         with (
             ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool,
-            Progress("reading headers", unit="files", total=num_files - num_known) as progress,
+            Progress("reading headers", unit="files", total=num[UNREAD]) as progress,
         ):
             for batch in self._unread():
                 # Few large tasks: a foreign file takes less time than handing it to a thread.
@@ -147,7 +150,7 @@ class Index:
 
     def _unread(self) -> Iterator[list[tuple[bytes, bytes, int, int]]]:
         query = (
-            "SELECT key, place, size, mtime_ns FROM present WHERE is_read = 0 AND key > ? "
+            f"SELECT key, place, size, mtime_ns FROM present WHERE read = {UNREAD} AND key > ? "
             "ORDER BY key LIMIT ?"
         )
         last = b""
@@ -168,7 +171,7 @@ class Index:
             run("DELETE FROM frames WHERE key = ?", keys)
             run("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?)", files)
             run("INSERT INTO frames VALUES (?, ?, ?, ?)", frames)
-            run("UPDATE present SET is_read = 1 WHERE key = ?", keys)
+            run(f"UPDATE present SET read = {READ_NOW} WHERE key = ?", keys)
 
 
 def _opened(database: Path | None) -> sqlite3.Connection:

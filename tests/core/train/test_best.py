@@ -150,3 +150,11 @@ def test_without_a_validated_loss_the_newest_checkpoint_is_taken(tmp_path: Path)
     fit(one, short, mesh=sharding.mesh(jax.devices()[:1]), workdir=tmp_path)
     assert weights_folder(tmp_path) == tmp_path / "checkpoints"
     assert ending(tmp_path / "metrics.jsonl") == {}
+
+
+def test_a_run_that_is_not_evaluated_has_no_best_weights(tmp_path: Path):
+    short = dataclasses.replace(tiny.config(), steps=3)
+    one = tiny.build()._replace(evaluate=None)
+    fit(one, short, mesh=sharding.mesh(jax.devices()[:1]), workdir=tmp_path)
+    assert not (tmp_path / "best").exists()
+    assert weights_folder(tmp_path) == tmp_path / "checkpoints"

@@ -77,6 +77,17 @@ def test_what_was_read_before_is_told(tmp_path, caplog):
     assert "9 of 10 headers were read before" in caplog.messages
 
 
+def test_what_is_listed_in_two_goes_was_not_read_before(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    first = sorted(save(tmp_path / "first", slices()).iterdir())
+    second = sorted(save(tmp_path / "second", slices()).iterdir())
+    with Index(tmp_path / "x.sqlite") as index:
+        for files in (first, second):
+            index.take((file, file) for file in files)
+            index.read(content)
+    assert "read before" not in caplog.text
+
+
 def test_a_damaged_or_older_journal_is_read_anew(tmp_path, caplog):
     folder, database = save(tmp_path / "ct", slices()), tmp_path / "x.sqlite"
     first = filled(database, folder)

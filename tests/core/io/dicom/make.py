@@ -5,11 +5,8 @@ from pathlib import Path
 import numpy as np
 import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
-
-from core.io.dicom.frame import Frame
-from core.io.inventory import take_inventory
-from core.io.skipped import Skipped
+from pydicom.encaps import encapsulate
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, RLELossless, generate_uid
 
 AXIAL = (1, 0, 0, 0, 1, 0)
 CORONAL = (1, 0, 0, 0, 0, -1)
@@ -85,7 +82,10 @@ def save(folder: Path, datasets, *, order=None) -> Path:
     return folder
 
 
-def find_volumes(path: Path, *, min_slices: int) -> tuple[list[tuple[Frame, ...]], list[Skipped]]:
-    """Volumes below a path, and what is not used, with each refused series as one."""
-    with take_inventory(path, min_slices=min_slices, work=None) as found:
-        return [scan.frames for scan in found.scans()], list(found.skipped())
+def undecodable(datasets):
+    """Fragments that are whole, and no pixels."""
+    for d in datasets:
+        d.file_meta.TransferSyntaxUID = RLELossless
+        d.PixelData = encapsulate([bytes(20)])
+        d["PixelData"].is_undefined_length = True
+    return datasets

@@ -16,7 +16,7 @@ from core.io.dicom.header import NotUsedError, read_frames
 from core.io.dicom.pixels import read_hu
 from core.io.dicom.quiet import quiet
 from core.io.labels import require_same_grid
-from tests.core.io.dicom.make import find_volumes
+from tests.core.io.dicom.look import find_volumes
 
 GE_TILT = (
     "gantry tilt of 18.5 degrees: each slice is shifted by 1.75 mm against the one below; "

@@ -17,10 +17,11 @@ import numpy as np
 import pytest
 
 from core.train.checkpoint import restore_model
+from tests.conftest import QUICK_TO_COMPILE
 
 # The tests' own process pretends to have eight devices; a user's command finds what is there. It
 # compiles longer than it computes here, so with the same optimization as other tests.
-ENV = os.environ | {"XLA_FLAGS": "--xla_backend_optimization_level=0"}
+ENV = os.environ | {"XLA_FLAGS": QUICK_TO_COMPILE}
 
 
 class Program:

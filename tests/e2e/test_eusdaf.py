@@ -20,7 +20,7 @@ eusdaf = Program("eusdaf")
 NETWORK = ["--model.width", 2, "--model.groups", 2, "--model.group-width", 64]
 NETWORK += ["--model.blocks", 1, 1, 1, 1, "--model.features", 4, "--prepare.size", 32]
 FEW = ["--run.epochs", 5, "--data.batch", 4, *NETWORK]
-FEW += ["--run.checkpoint-every", 3, "--run.log-every", 1]
+FEW += ["--run.checkpoint-every", 5, "--run.log-every", 1]
 LFS = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
 
 
@@ -71,7 +71,7 @@ def test_a_held_out_fold_is_segmented_and_evaluated(trained: Trained, tmp_path):
 
 def test_a_killed_training_resumes_to_the_same_bits(trained: Trained, tmp_path):
     words = ["train", "tiny", "--data", trained.cache, "--fold", 0, *FEW]
-    eusdaf.kill_at(4, tmp_path / "killed", *words)
+    eusdaf.kill_at(7, tmp_path / "killed", *words)
     eusdaf.done(*words, "--out", tmp_path / "killed", "--resume")
     for a, b in zip(leaves(trained.run), leaves(tmp_path / "killed"), strict=True):
         np.testing.assert_array_equal(a, b)

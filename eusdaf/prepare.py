@@ -101,7 +101,9 @@ def load(data: Path, cfg: PrepareConfig, workdir: Path) -> list[Prepared]:
     if not (folder / cache.INDEX).is_file():
         if any(data.glob(f"*/{cache.INDEX}")):
             raise InputError(
-                f"is not prepared with {cfg}", path=data, hint="run eusdaf prepare with that size"
+                f"holds no pictures prepared at {cfg.size} × {cfg.size}",
+                path=data,
+                hint=f"run eusdaf prepare --size {cfg.size}",
             )
         folder = prepare(data, workdir / "prepared", cfg)
     return [_open(folder, id_) for id_ in cache.read_index(folder).used]

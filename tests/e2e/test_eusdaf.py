@@ -148,7 +148,7 @@ def test_a_call_that_is_wrong_is_refused_in_one_line(trained: Trained, tmp_path)
     known = eusdaf.refused("train", "dafnet", "--data", trained.data, *out)
     assert "unknown recipe 'dafnet'; known are daf, daf-32x8d, unet, attention-unet, tiny" in known
     other = eusdaf.refused("train", "tiny", "--data", trained.cache, *out)
-    assert "run eusdaf prepare with that size" in other
+    assert "run eusdaf prepare --size 128" in other
     size = eusdaf.refused("prepare", "--data", trained.data, "--size", 50, *out)
     assert "must be divisible by 32" in size
     none = eusdaf.refused("phantom", tmp_path / "none", "--num-cases", 0)

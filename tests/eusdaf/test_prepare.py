@@ -119,7 +119,7 @@ def test_nothing_usable_is_refused_with_the_first_reason(tmp_path):
 
 def test_a_cache_of_another_size_is_refused(data, tmp_path):
     prepare(data, tmp_path / "cache", CFG)
-    with pytest.raises(InputError, match=r"is not prepared with .*64.*; run eusdaf prepare"):
+    with pytest.raises(InputError, match=r"prepared at 64 × 64; run eusdaf prepare --size 64"):
         load(tmp_path / "cache", PrepareConfig(size=64), tmp_path)
 
 

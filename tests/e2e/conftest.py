@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from s4c.config import RECIPES
 from tests.e2e.program import Program
 
-RUNS = {"tiny-64": 64, "tiny-32": 32, "tiny-16": 16}
-"""Names, and sides of the patches. Windows lie side by side: real scans are looked at once."""
+RUNS = ("tiny-64", "tiny-32", "tiny-16")
 FEW = ["--run.steps", "2", "--data.batch", "2", "--model.width", "2"]
 LONGER = [*FEW, "--run.steps", "20", "--run.checkpoint-every", "5", "--run.log-every", "1"]
 """Of tiny-16, whose steps are short: long enough to be killed on the way."""
@@ -34,7 +34,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     cascade = Trained(tmp_path_factory.mktemp("s4c"))
     s4c.done("phantom", cascade.data, "--num-cases", 4, "--seed", 5, "--spacing-mm", 6)
     s4c.done("prepare", "--data", cascade.data, "--out", cascade.cache)
-    for (name, side), run in zip(RUNS.items(), cascade.runs, strict=True):
-        words = [*(LONGER if name == "tiny-16" else FEW), "--infer.stride", side]
-        s4c.done("train", name, "--data", cascade.cache, "--out", run, *words)
+    for name, run in zip(RUNS, cascade.runs, strict=True):
+        words = LONGER if name == "tiny-16" else FEW
+        # Windows side by side: real scans are looked at once.
+        stride = ("--infer.stride", RECIPES[name].data.patch)
+        s4c.done("train", name, "--data", cascade.cache, "--out", run, *words, *stride)
     return cascade

@@ -8,7 +8,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from tests.e2e.conftest import LONGER, Trained, s4c
+from tests.e2e.conftest import LONGER, RUNS, Trained, s4c
 from tests.e2e.program import leaves, results, steps
 
 pytestmark = pytest.mark.e2e
@@ -98,7 +98,7 @@ def test_nothing_to_screen_is_refused_in_one_line(trained: Trained, tmp_path):
 
 def test_a_killed_training_resumes_to_the_same_bits(trained: Trained, tmp_path):
     words = ["train", "tiny-16", "--data", trained.cache, *LONGER]
-    whole, run = trained.root / "runs" / "tiny-16", tmp_path / "killed"
+    whole, run = trained.runs[RUNS.index("tiny-16")], tmp_path / "killed"
     s4c.kill_at(7, run, *words)
     s4c.done(*words, "--out", run, "--resume")
     for a, b in zip(leaves(whole), leaves(run), strict=True):

@@ -21,7 +21,7 @@ import jax
 import numpy as np
 
 from core import compiler
-from core.records import read_json, write_json
+from core.json_io import read_json, write_json
 from core.report import manifest
 
 RESULTS = Path(__file__).parent / "results"

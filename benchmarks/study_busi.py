@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import harness
+from core.json_io import read_json
 from core.metrics.hypothesis import wilcoxon_signed_rank
 from core.metrics.rows import column
-from core.records import read_json
 from core.report import manifest
 from core.report.table import Table, p_value, percent, to_text
 from eusdaf.config import RECIPES, AugmentConfig, Config, ModelConfig, PrepareConfig

@@ -21,11 +21,11 @@ from core.config import fingerprint
 from core.metrics.compare import bootstrap_interval
 from core.metrics.rows import column
 from core.report import manifest
-from core.report.canvas import panels, to_png
 from core.report.outline import Outline, draw_outline, legend
+from core.report.style import panels, to_png
 from core.report.table import Table, to_text
 from core.train.checkpoint import restore_model
-from core.train.folder import weights_folder
+from core.train.run_folder import weights_folder
 from fee.config import RECIPES, Config
 from fee.data import Case, Example, batch_of, examples
 from fee.networks import network

@@ -43,7 +43,7 @@ def phantom(
       tumor_fraction: share of the patients with a tumor.
       kind: of the pictures.
     """
-    from core.phantom.ultrasound_cohort import write_image_cohort
+    from core.phantom.ultrasound.cohort import write_image_cohort
 
     with cli.user_values():
         write_image_cohort(

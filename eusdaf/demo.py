@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 from core.errors import InputError
-from core.phantom.ultrasound_cohort import write_image_cohort
+from core.phantom.ultrasound.cohort import write_image_cohort
 from core.report.table import to_text
 from eusdaf.config import RECIPES
 from eusdaf.evaluate import evaluate

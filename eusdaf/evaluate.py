@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool
 
-from core import atomic, records
+from core import atomic, json_io
 from core.datasets.images import read_case
 from core.io.image.mask import read_mask, read_probability
 from core.metrics import pixel_roc, surface
@@ -66,7 +66,7 @@ def evaluate(preds: Sequence[Path], truth: Path, out: Path) -> dict[str, Any]:
         "statistics": statistics(rows),
         "rows": rows,
     }
-    records.write_json(out / "metrics.json", metrics)
+    json_io.write_json(out / "metrics.json", metrics)
     write_csv(out / "rows.csv", rows)
     page = evaluation_page(metrics, pooled, segmented, matched)
     atomic.write_text(out / "report.html", page)

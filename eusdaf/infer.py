@@ -11,18 +11,17 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
-from core import atomic, records, sharding
+from core import atomic, json_io, sharding
 from core.config import fingerprint
 from core.datasets.images import read_images
 from core.errors import InputError
-from core.io.found import find_all
 from core.io.image.mask import write_mask, write_probability
 from core.io.images import ImageSource, find_images, read_frames, source_of
-from core.io.skipped import Skipped
+from core.io.paths import Skipped, find_all
 from core.preprocess.resize import resize_gray, resize_map
 from core.report import results
 from core.report.manifest import manifest
-from core.train import folder as run_folder
+from core.train import run_folder
 from core.volume import Frame
 from eusdaf.lesion import measure
 from eusdaf.networks import Ensemble, load_ensemble
@@ -145,7 +144,7 @@ def _segmented(
         **largest.row,
         "score": max(row["score"] for row in frames),
     }
-    records.write_json(folder / "prediction.json", {**row, "frames": frames})
+    json_io.write_json(folder / "prediction.json", {**row, "frames": frames})
     return row
 
 

@@ -16,7 +16,7 @@ from core.data.splits import choose_fold
 from core.metrics.overlap import dice
 from core.train import optim
 from core.train.fit import fit
-from core.train.folder import finish_run, open_run, record_fold
+from core.train.run_folder import finish_run, open_run, record_fold
 from core.train.task import Rows, Task
 from core.types import ModelState, Params, Variables
 from eusdaf import model, weights

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from core.errors import InputError
-from core.phantom.dicom_cohort import write_dicom_cohort
+from core.phantom.dicom.cohort import write_dicom_cohort
 from core.report.table import to_text
 from fee.config import RECIPES
 from fee.evaluate import evaluate

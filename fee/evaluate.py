@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from core import atomic, records
+from core import atomic, json_io
 from core.datasets.patients import Patient, read_patients
 from core.errors import InputError
 from core.io import nifti
@@ -59,7 +59,7 @@ def evaluate(preds: Sequence[Path], truth: Path, out: Path) -> dict[str, Any]:
         "types": by_type(rows),
         "rows": rows,
     }
-    records.write_json(out / "metrics.json", metrics)
+    json_io.write_json(out / "metrics.json", metrics)
     write_csv(out / "rows.csv", rows)
     page = evaluation_page(metrics, [(one.case, one.pred) for one in matched], diagnosed)
     atomic.write_text(out / "report.html", page)
@@ -106,7 +106,7 @@ def _row(one: Matched) -> dict[str, Any]:
     if case["status"] != "done":
         return row
     folder = one.pred / "cases" / case["id"]
-    phases = records.read_json(folder / "prediction.json")["phases"]
+    phases = json_io.read_json(folder / "prediction.json")["phases"]
     done = [phase for phase in phases if phase["status"] == "done"]
     called = case["decision"] == "tumor"
     tumor = [s["tumor"] for phase in done for s in phase["slices"] if s["tumor"] is not None]

@@ -8,12 +8,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from core import atomic, records, sharding
+from core import atomic, json_io, sharding
 from core.config import fingerprint
 from core.errors import InputError
 from core.io.dicom.identity import patient_id
-from core.io.found import below, unique_ids
 from core.io.inventory import NIFTI_ENDINGS
+from core.io.paths import below, unique_ids
 from core.report import results
 from core.report.manifest import manifest
 from fee.examine import Stopwatch
@@ -114,7 +114,7 @@ def _diagnosed(path: Path, bundle: Bundle, folder: Path, options: Options) -> di
         "screening": summary(found),
         "stage_seconds": dict(watch),
     }
-    records.write_json(folder / "prediction.json", row)
+    json_io.write_json(folder / "prediction.json", row)
     return {**row, "phases": [_without_slices(phase) for phase in row["phases"]]}
 
 

@@ -14,7 +14,7 @@ from core import compiler, sharding
 from core.errors import InputError
 from core.infer.batches import in_batches
 from core.train.checkpoint import restore_model
-from core.train.folder import load_config, weights_folder
+from core.train.run_folder import load_config, weights_folder
 from core.types import ModelState, Params
 from fee import model
 from fee.config import Config, ModelConfig

@@ -11,7 +11,7 @@ from jaxtyping import UInt8
 
 from core import atomic
 from core.errors import InputError
-from core.io.found import unique_ids
+from core.io.paths import unique_ids
 from core.io.scans import Scan, read_scan, write_segmentation
 from core.volume import Volume, canonical
 from fee.config import PrepareConfig

@@ -18,10 +18,9 @@ from core.datasets.pancreas import BACKGROUND, NAMES, PANCREAS, TUMOR, lookup
 from core.datasets.patients import PHASES, TABLE, Patient, read_patients
 from core.errors import InputError
 from core.io import nifti
-from core.io.found import unique_ids
 from core.io.labels import check_ids, require_same_grid
+from core.io.paths import Skipped, unique_ids
 from core.io.scans import read_scan
-from core.io.skipped import Skipped
 from core.preprocess.resize import resize_gray, resize_mask
 from fee.config import PrepareConfig, ScreenConfig
 from fee.screening import Series, screen

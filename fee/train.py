@@ -15,7 +15,7 @@ from core.data.splits import Parts, image_parts, three_parts
 from core.errors import InputError
 from core.train.config import RunConfig
 from core.train.fit import fit
-from core.train.folder import finish_run, open_run, record_fold
+from core.train.run_folder import finish_run, open_run, record_fold
 from core.train.task import Task
 from core.types import Variables
 from fee import model

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from core.errors import InputError
 from core.io import nifti
 from core.io.dicom.acquisition import Acquisition
-from core.io.dicom.grid import normal
+from core.io.dicom.geometry import normal
 from core.io.inventory import Bucket
 from core.io.scans import Scan
 from core.volume import Volume, canonical

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from core.datasets.pancreas import NAMES
 from core.errors import InputError
-from core.phantom.cohort import write_cohort
+from core.phantom.ct.cohort import write_cohort
 from core.report.table import to_text
 from s4c.config import RECIPES, PrepareConfig
 from s4c.evaluate import evaluate

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from core import atomic, records
+from core import atomic, json_io
 from core.datasets import Case, Dataset, read_dataset
 from core.datasets.pancreas import BACKGROUND, NAMES, TUMOR, lookup
 from core.errors import InputError
@@ -56,7 +56,7 @@ def evaluate(pred: Path, truth: Path, out: Path) -> dict[str, Any]:
     summary = summarize_screening(rows)
     summary["num_without_truth"] = len(results["cases"]) - len(rows)
     metrics = {"summary": summary, "rows": rows}
-    records.write_json(out / "metrics.json", metrics)
+    json_io.write_json(out / "metrics.json", metrics)
     write_csv(out / "rows.csv", rows)
     atomic.write_text(out / "report.html", evaluation_page(metrics, results, pred))
     return metrics

@@ -6,11 +6,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from core import atomic, records, sharding
+from core import atomic, json_io, sharding
 from core.config import fingerprint
 from core.datasets.pancreas import NAMES
-from core.io.found import find_all
 from core.io.inventory import find_scans
+from core.io.paths import find_all
 from core.io.scans import Scan, read_scan, write_segmentation
 from core.preprocess.intensity import window, z_score
 from core.report import results
@@ -71,7 +71,7 @@ def _screened(scan: Scan, cascade: Cascade, folder: Path) -> dict[str, Any]:
         "files": [path.name for path in written.files],
         "note": written.note,
     }
-    records.write_json(folder / "prediction.json", row)
+    json_io.write_json(folder / "prediction.json", row)
     return row
 
 

@@ -10,7 +10,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from core.errors import InputError
 from core.infer.sliding import predictor
 from core.train.checkpoint import restore_model
-from core.train.folder import load_config, weights_folder
+from core.train.run_folder import load_config, weights_folder
 from core.types import ModelState, Params
 from s4c import model
 from s4c.cascade import Predict

@@ -18,8 +18,8 @@ import numpy as np
 from benchmarks import harness
 from core import compiler, sharding
 from core.io.scans import read_scan
-from core.phantom.ct import make
-from core.phantom.dicom_series import write_dicom_study
+from core.phantom.ct.phantom import make
+from core.phantom.dicom.series import write_dicom_study
 from core.types import ModelState, Params
 from core.volume import canonical
 from fee import model

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from core import atomic
 from core.data.cache import is_current, source_of, write_case
 from core.errors import InputError
-from core.io.skipped import Skipped
+from core.io.paths import Skipped
 
 INDEX = "index.json"
 LEFTOVER_S = 3600

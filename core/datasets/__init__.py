@@ -11,7 +11,7 @@ from core.datasets.images import read_case, read_images
 from core.datasets.msd import read_msd
 from core.datasets.nnunet import read_nnunet
 from core.errors import InputError
-from core.records import read_json
+from core.json_io import read_json
 
 __all__ = [
     "Case",

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from core.errors import InputError
-from core.io.skipped import Skipped
+from core.io.paths import Skipped
 
 ENDINGS = (".nii.gz", ".nii")
 

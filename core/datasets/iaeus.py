@@ -18,7 +18,7 @@ from pathlib import Path
 
 from core.datasets.image_files import Found, Layout
 from core.io.image.names import image_stem
-from core.io.skipped import Skipped
+from core.io.paths import Skipped
 
 MASKS, DISCARDED = "tumor mask", "to discard"
 TUMOR_CLASSES = ("tumor", "difficile", "adenocarcinome", "tumeur endocrine")

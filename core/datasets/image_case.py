@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.io.skipped import Skipped
+from core.io.paths import Skipped
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from core.io.found import below, natural, unique_ids
 from core.io.image.still import ENDINGS as IMAGE_ENDINGS
-from core.io.skipped import Skipped
-from core.io.stand_in import is_shadow
+from core.io.paths import Skipped, below, is_shadow, natural, unique_ids
 
 ENDINGS = (*IMAGE_ENDINGS, ".dcm")
 PARTS = {

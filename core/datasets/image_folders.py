@@ -15,7 +15,7 @@ from pathlib import Path
 
 from core.datasets.image_files import PARTS, Found, Layout
 from core.io.image.names import IMAGE_FOLDERS, MASK_FOLDERS, image_stem
-from core.io.skipped import Skipped
+from core.io.paths import Skipped
 
 
 def pair_folders(pictures: Sequence[Path], root: Path) -> Layout | None:

@@ -11,10 +11,9 @@ from core.datasets.image_files import Found, Layout, ids_of, part_of, sort_out
 from core.datasets.image_folders import pair_folders, pair_suffixes
 from core.datasets.image_table import Rows, find_table, read_table
 from core.errors import InputError
-from core.io.found import files_at, natural, summary
 from core.io.image.mask import Mask, read_mask
 from core.io.images import read_frames, source_of
-from core.io.skipped import Skipped
+from core.io.paths import Skipped, files_at, natural, summary
 from core.volume import Frame
 
 LAYOUTS = (pair_exams, pair_folders, pair_suffixes)

@@ -22,8 +22,8 @@ from scipy import ndimage
 from core.errors import InputError
 from core.io import nifti
 from core.io.inventory import find_scans
+from core.io.paths import Skipped
 from core.io.scans import read_scan
-from core.io.skipped import Skipped
 from core.volume import Volume, canonical
 
 AXES = "dhw"

@@ -24,9 +24,8 @@ from core.datasets.case import (
     patient_of,
 )
 from core.errors import InputError
-from core.io.skipped import Skipped
-from core.io.stand_in import is_shadow
-from core.records import read_json
+from core.io.paths import Skipped, is_shadow
+from core.json_io import read_json
 
 Files = tuple[dict[str, Path], Path]  # channel ("0000") to image, and the label
 

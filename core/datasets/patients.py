@@ -15,7 +15,7 @@ from typing import NamedTuple
 from core.datasets.case import ENDINGS
 from core.datasets.table import column_names, read_rows
 from core.errors import InputError
-from core.io.skipped import Skipped
+from core.io.paths import Skipped
 
 TABLE, STUDIES, MASKS, PHASES = "patients.csv", "patients", "masks", "phases.csv"
 TRUTHS = {"0": False, "1": True, "": None}

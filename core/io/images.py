@@ -9,14 +9,21 @@ from typing import Literal
 from core.errors import InputError
 from core.io.dicom.header import NotUsedError
 from core.io.dicom.picture import read_picture_header, read_pictures
-from core.io.found import below, files_at, natural, summary, unique_ids
 from core.io.image.names import masks_among
 from core.io.image.still import ENDINGS as IMAGE_ENDINGS
 from core.io.image.still import num_pages, read_pages
 from core.io.image.video import ENDINGS as VIDEO_ENDINGS
 from core.io.image.video import num_video_frames, read_video
-from core.io.skipped import Skipped
-from core.io.stand_in import is_shadow, refuse_stand_in
+from core.io.paths import (
+    Skipped,
+    below,
+    files_at,
+    is_shadow,
+    natural,
+    refuse_stand_in,
+    summary,
+    unique_ids,
+)
 from core.volume import Frame
 
 DICOM_MAGIC, DICOM_ENDINGS = b"DICM", (".dcm", ".dicom", ".ima")

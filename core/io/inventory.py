@@ -13,15 +13,13 @@ from typing import Literal, NamedTuple
 
 from core.errors import InputError
 from core.io import nifti
+from core.io.assignment import Assignment
 from core.io.dicom.header import NotUsedError, read_frames
 from core.io.dicom.index import Content, Entry, Index
-from core.io.dicom.quiet import quiet
-from core.io.found import files_at, summary, walk
-from core.io.ledger import Ledger
+from core.io.dicom.warnings import quiet
 from core.io.nifti_header import is_nifti, may_be_nifti
+from core.io.paths import START_BYTES, Skipped, files_at, is_shadow, summary, walk
 from core.io.scans import Scan
-from core.io.skipped import Skipped
-from core.io.stand_in import START_BYTES, is_shadow
 from core.io.unpack import is_archive, scratch, unpack
 
 NIFTI_ENDINGS = (".nii.gz", ".nii")
@@ -51,19 +49,19 @@ class File(NamedTuple):
 class Inventory:
     """What was found at a path; its methods read an index that is open inside `take_inventory`."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+    def __init__(self, assignment: Assignment) -> None:
+        self._assignment = assignment
         self.counts: dict[Bucket, int] = {"used": 0, "skipped": 0, "error": 0}
         for file in self.files():
             self.counts[file.bucket] += 1
 
     def scans(self) -> Iterator[Scan]:
         """Volumes that can be read, one at a time, in the order of their paths."""
-        return self._ledger.scans()
+        return self._assignment.scans()
 
     def files(self) -> Iterator[File]:
         """Every file once, in the order of the paths."""
-        for row in self._ledger.files():
+        for row in self._assignment.files():
             broken: Bucket = "error" if row.is_broken else "skipped"
             yield File(row.path, "used" if row.scan else broken, row.reason, row.scan)
 
@@ -71,10 +69,10 @@ class Inventory:
         """What is not used: a line per refused series, then one per file that is in no series."""
         others = (
             Skipped(row.path, row.reason, row.is_broken)
-            for row in self._ledger.files()
+            for row in self._assignment.files()
             if not row.scan and not row.in_refused
         )
-        return itertools.chain(self._ledger.refused(), others)
+        return itertools.chain(self._assignment.refused(), others)
 
 
 @contextlib.contextmanager
@@ -99,8 +97,8 @@ def take_inventory(path: str | Path, *, min_slices: int, work: Path | None) -> I
             index.read(_content)
             _open_archives(index, scratch() if work is None else work)
             index.forget_removed(path)
-            ledger = Ledger(index, path, min_slices=min_slices)
-        yield Inventory(ledger)
+            assignment = Assignment(index, path, min_slices=min_slices)
+        yield Inventory(assignment)
 
 
 def find_scans(

@@ -19,7 +19,7 @@ from nibabel.wrapstruct import WrapStructError
 from numpy.typing import NDArray
 
 from core.errors import InputError
-from core.io.stand_in import START_BYTES, refuse_stand_in
+from core.io.paths import START_BYTES, refuse_stand_in
 
 LOG = logging.getLogger(__name__)
 

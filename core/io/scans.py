@@ -7,10 +7,10 @@ from typing import Literal, NamedTuple
 
 from core.errors import InputError
 from core.io import nifti
-from core.io.dicom.frame import Frame
-from core.io.dicom.grid import grid
+from core.io.dicom.geometry import grid
 from core.io.dicom.pixels import read_hu
 from core.io.dicom.seg import write_seg
+from core.io.dicom.slice_header import SliceHeader
 from core.volume import Volume, reorient, same_grid
 
 
@@ -33,7 +33,7 @@ class Scan:
     kind: Literal["nifti", "dicom"]
     files: tuple[Path, ...]
     description: str = ""
-    frames: tuple[Frame, ...] = ()
+    frames: tuple[SliceHeader, ...] = ()
 
 
 class Written(NamedTuple):

@@ -8,7 +8,7 @@ from matplotlib.ticker import PercentFormatter
 
 from core.metrics.compare import wilson_interval
 from core.metrics.overlap import Counts
-from core.report.canvas import BLUE, INK, MUTED, ORANGE, chart, to_png
+from core.report.style import BLUE, INK, MUTED, ORANGE, chart, to_png
 from core.report.table import percent
 
 

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
 from core.metrics.classification import OperatingPoint
-from core.report.canvas import BLUE, GREEN, GRID, INK, ORANGE, PURPLE, panels, roc_axes, to_png
+from core.report.style import BLUE, GREEN, GRID, INK, ORANGE, PURPLE, panels, roc_axes, to_png
 
 RED = "#dc2626"
 

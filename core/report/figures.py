@@ -8,7 +8,7 @@ import numpy as np
 from core.metrics.classification import OperatingPoint
 from core.metrics.compare import Interval
 from core.metrics.rows import Row, column
-from core.report.canvas import (
+from core.report.style import (
     BLUE,
     GREEN,
     GRID,

@@ -12,7 +12,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from core.report.canvas import DPI
+from core.report.style import DPI
 from core.report.table import Badge, Cell, Link, Table
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"

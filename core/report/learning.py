@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from core.report.canvas import BLUE, GREEN, INK, MUTED, ORANGE, PURPLE, panels, to_png
+from core.report.style import BLUE, GREEN, INK, MUTED, ORANGE, PURPLE, panels, to_png
 
 Records = Sequence[Mapping[str, Any]]
 """Lines of a run's metrics.jsonl, each with "step"; other values may be absent."""

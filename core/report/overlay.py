@@ -14,8 +14,8 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from core import check
-from core.report.canvas import DPI, to_png
 from core.report.outline import SHADOW, Outline, draw_outline, legend
+from core.report.style import DPI, to_png
 from core.volume import Volume, orientation
 
 FRAME = "#ffd24a"

@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from core import check
-from core.report.canvas import DPI, to_png
 from core.report.outline import SHADOW, Outline, draw_outline, legend
+from core.report.style import DPI, to_png
 
 TRUE_COLOR, PRED_COLOR = "#ff4d4d", "#4d9dff"
 """Red for the truth, blue for the prediction, both light enough for a dark image."""

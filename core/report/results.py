@@ -7,10 +7,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from core import records
+from core import json_io
 from core.errors import InputError, RunError
-from core.io.found import unique_ids
-from core.io.skipped import Skipped
+from core.io.paths import Skipped, unique_ids
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +79,7 @@ def write(
     """
     results = {"version": VERSION, "manifest": provenance, **more, "cases": cases}
     results["skipped"] = [{"path": s.path, "reason": s.reason} for s in skipped if not s.is_broken]
-    records.write_json(out / "results.json", results)
+    json_io.write_json(out / "results.json", results)
     return results
 
 
@@ -93,4 +92,4 @@ def read(folder: Path, command: str) -> dict[str, Any]:
     path = folder / "results.json"
     if not path.is_file():
         raise InputError("holds no results.json", path=folder, hint=f"give the --out of {command}")
-    return records.read_json(path)
+    return json_io.read_json(path)

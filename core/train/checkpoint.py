@@ -91,7 +91,7 @@ def restore_model(folder: Path) -> tuple[Params, ModelState]:
     """Parameters and model state of the newest checkpoint, as NumPy arrays.
 
     Args:
-      folder: RUN/checkpoints or RUN/best, as `core.train.folder.weights_folder` tells.
+      folder: RUN/checkpoints or RUN/best, as `core.train.run_folder.weights_folder` tells.
 
     Raises:
       InputError: a folder without a complete checkpoint, or with a damaged one.

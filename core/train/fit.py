@@ -13,9 +13,9 @@ from jax.sharding import Mesh
 from core import compiler, sharding
 from core.errors import InputError
 from core.train import state as states
-from core.train.best import best_step, is_stalled
 from core.train.checkpoint import BEST, CHECKPOINTS, Checkpoints
 from core.train.config import RunConfig
+from core.train.early_stopping import best_step, is_stalled
 from core.train.log import Log
 from core.train.state import State
 from core.train.step import make_step

@@ -19,9 +19,9 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
-from core import atomic, records
+from core import atomic, json_io
 from core.errors import RunError
-from core.train.best import best_step
+from core.train.early_stopping import best_step
 from core.train.task import Rows
 from core.types import Metrics
 
@@ -49,7 +49,7 @@ class Log:
         self._once: dict[str, float] = {}
         kept = _lines_until(path, start)
         self.evaluations = _evaluations(kept)
-        """Step and means of every evaluation so far, as `core.train.best` takes them."""
+        """Step and means of every evaluation so far, as `core.train.early_stopping` takes them."""
         if self._is_writer:
             atomic.write_text(path, "".join(kept))
         show = self._is_writer and logger.isEnabledFor(logging.INFO) and sys.stderr.isatty()
@@ -96,7 +96,7 @@ class Log:
     def evaluation(self, step: int, rows: Rows) -> None:
         """Write the rows of an evaluation and their means; its time counts for no step."""
         means = _means([dict(row) for row in rows])
-        self.evaluations.append((step, records.plain(means)))
+        self.evaluations.append((step, json_io.plain(means)))
         self._write({"step": step, "evaluation": means, "rows": rows})
         self._say(step, f"evaluation of {len(rows)} cases: {_text(means)}", None)
         self._clock = time.perf_counter()
@@ -117,7 +117,7 @@ class Log:
     def _write(self, record: dict[str, Any]) -> None:
         if self._is_writer:
             with self._path.open("a", encoding="utf-8") as file:
-                file.write(records.line(record))
+                file.write(json_io.line(record))
 
     def _say(self, step: int, text: str, steps_per_second: float | None) -> None:
         if not self._is_writer:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from core.phantom.ultrasound_cohort import write_image_cohort
+from core.phantom.ultrasound.cohort import write_image_cohort
 from core.train.config import RunConfig
 from eusdaf.config import AugmentConfig, Config, DataConfig, ModelConfig, PrepareConfig
 from eusdaf.train import train

@@ -11,7 +11,7 @@ from PIL import Image
 from core.errors import InputError
 from core.io.image.mask import read_mask, read_probability
 from core.preprocess.resize import resize_map
-from core.train.folder import held_out
+from core.train.run_folder import held_out
 from eusdaf.infer import segment
 from tests.eusdaf.conftest import SIZE, SMALL
 

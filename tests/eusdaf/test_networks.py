@@ -9,7 +9,7 @@ import pytest
 from core import sharding
 from core.errors import InputError
 from core.train.checkpoint import restore_model
-from core.train.folder import open_run
+from core.train.run_folder import open_run
 from eusdaf import model
 from eusdaf import networks as module
 from eusdaf.config import PrepareConfig

@@ -13,7 +13,7 @@ from core import sharding
 from core.config import from_json
 from core.errors import InputError
 from core.train.checkpoint import restore_model
-from core.train.folder import held_out
+from core.train.run_folder import held_out
 from eusdaf.config import RECIPES, Config, DataConfig, OptimConfig
 from eusdaf.data import Prepared
 from eusdaf.networks import network

@@ -3,8 +3,8 @@
 import shutil
 from pathlib import Path
 
-from core.phantom.ct import make
-from core.phantom.dicom_documents import write_report
+from core.phantom.ct.phantom import make
+from core.phantom.dicom.documents import write_report
 
 
 def write_real_export(folder: Path, shared_data: Path) -> Path:

@@ -4,7 +4,7 @@ from scipy import ndimage as ndi
 
 from core.io import nifti
 from core.io.inventory import find_scans
-from core.phantom.ct import LABELS, make
+from core.phantom.ct.phantom import LABELS, make
 from core.volume import CANONICAL_DIRECTION, Volume, reorient
 from fee import contrast
 from fee.contrast import Enhancement, enhancement, scan_enhancement

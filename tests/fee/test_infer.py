@@ -10,7 +10,7 @@ import pytest
 
 from core.errors import InputError
 from core.io.nifti import read_label
-from core.phantom.dicom_cohort import write_dicom_cohort
+from core.phantom.dicom.cohort import write_dicom_cohort
 from core.volume import canonical, same_grid
 from fee.infer import STAGES, diagnose
 from tests.fee.tiny import THRESHOLDS, write_runs

@@ -6,8 +6,8 @@ from collections import Counter
 
 import pytest
 
-from core.phantom.ct import make
-from core.phantom.dicom_series import write_dicom_study
+from core.phantom.ct.phantom import make
+from core.phantom.dicom.series import write_dicom_study
 from fee.config import ScreenConfig
 from fee.screening import screen, summary
 from tests.core.io.dicom.make import save, slices

@@ -8,7 +8,7 @@ import pytest
 
 from core import sharding
 from core.errors import InputError
-from core.train.folder import open_run
+from core.train.run_folder import open_run
 from fee import model
 from fee import networks as module
 from fee.config import PrepareConfig

@@ -12,10 +12,10 @@ from PIL import Image
 from core.data.cache import open_case
 from core.errors import InputError
 from core.io import nifti
-from core.phantom.cohort import label_table
-from core.phantom.ct import make
-from core.phantom.dicom_cohort import write_dicom_cohort
-from core.phantom.dicom_series import write_dicom_study
+from core.phantom.ct.cohort import label_table
+from core.phantom.ct.phantom import make
+from core.phantom.dicom.cohort import write_dicom_cohort
+from core.phantom.dicom.series import write_dicom_study
 from core.volume import CANONICAL_DIRECTION, Volume, canonical
 from fee.config import PrepareConfig, ScreenConfig
 from fee.data import Case

@@ -5,7 +5,7 @@ import pytest
 
 from core.errors import InputError
 from core.io import nifti
-from core.io.dicom.grid import normal
+from core.io.dicom.geometry import normal
 from core.volume import CANONICAL_DIRECTION, Volume
 from fee.config import ScreenConfig
 from fee.screening import screen, summary, write_screening

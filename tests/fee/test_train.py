@@ -13,7 +13,7 @@ from core import sharding
 from core.errors import InputError
 from core.train.checkpoint import checkpoint_steps, restore_model
 from core.train.config import RunConfig
-from core.train.folder import held_out, weights_folder
+from core.train.run_folder import held_out, weights_folder
 from fee import train as training
 from fee.config import RECIPES, Config, OptimConfig, SplitConfig, StopConfig
 from fee.data import examples

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from core.train.checkpoint import Checkpoints
-from core.train.folder import open_run
+from core.train.run_folder import open_run
 from core.train.state import State
 from fee import model
 from fee.config import RECIPES, Config, InferConfig, ModelConfig, PrepareConfig, ScreenConfig

@@ -11,7 +11,7 @@ from pathlib import Path
 from pydicom.dataset import Dataset
 
 from core.io.dicom.header import DAMAGED, NotUsedError, read_header, values
-from core.io.dicom.quiet import quiet
+from core.io.dicom.warnings import quiet
 
 TAGS = [
     "SOPClassUID",

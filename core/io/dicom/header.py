@@ -24,8 +24,8 @@ from pydicom.uid import (
     MediaStorageDirectoryStorage,
 )
 
-from core.io.dicom.frame import Frame
-from core.io.dicom.whole import missing_pixels
+from core.io.dicom.slice_header import SliceHeader
+from core.io.dicom.truncation import missing_pixels
 
 CT_CLASSES = {CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage}
 LOCALIZER_WORDS = {"LOCALIZER", "SCOUT", "TOPOGRAM", "REF_SURVIEW"}
@@ -91,7 +91,7 @@ class NotUsedError(Exception):
         self.is_broken = is_broken
 
 
-def read_frames(path: Path) -> tuple[Frame, ...]:
+def read_frames(path: Path) -> tuple[SliceHeader, ...]:
     """CT images of one file, from its header and its length alone.
 
     Raises:
@@ -179,7 +179,7 @@ def _refuse_other_kinds(header: Dataset) -> None:
         raise NotUsedError("its pixels have 8 bits: gray values of a display, not HU")
 
 
-def _frames(path: Path, header: Dataset) -> Iterator[Frame]:
+def _frames(path: Path, header: Dataset) -> Iterator[SliceHeader]:
     shared = _first(header, "SharedFunctionalGroupsSequence")
     groups = header.get("PerFrameFunctionalGroupsSequence") or [_EMPTY]
     if len(groups) != int(header.get("NumberOfFrames") or 1):
@@ -190,7 +190,7 @@ def _frames(path: Path, header: Dataset) -> Iterator[Frame]:
         yield _frame(path, index, header, [*filter(len, places), header])
 
 
-def _frame(path: Path, index: int, header: Dataset, places: list[Dataset]) -> Frame:
+def _frame(path: Path, index: int, header: Dataset, places: list[Dataset]) -> SliceHeader:
     def numbers(name: str) -> tuple[float, ...]:
         found = next((v for place in places if (v := values(place, name))), [])
         converted = tuple(float(v) for v in found)
@@ -210,7 +210,7 @@ def _frame(path: Path, index: int, header: Dataset, places: list[Dataset]) -> Fr
     if folder:
         series += ("SeriesNumber", "SeriesDescription")
     phase = ("TemporalPositionIndex", "StackID", "FrameAcquisitionNumber", "AcquisitionNumber")
-    return Frame(
+    return SliceHeader(
         path=path,
         index=index,
         uid=str(header.get("SOPInstanceUID") or ""),

@@ -5,7 +5,7 @@ from pathlib import Path
 import pydicom
 from pydicom.errors import InvalidDicomError
 
-from core.io.dicom.quiet import quiet
+from core.io.dicom.warnings import quiet
 
 
 def patient_id(path: Path) -> str:

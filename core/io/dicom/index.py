@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from core.io.dicom.frame import Frame, from_text, to_text
+from core.io.dicom.slice_header import SliceHeader, from_text, to_text
 from core.io.progress import Progress
 
 LOG = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ class Content(NamedTuple):
 
     kind: Kind
     reason: str = ""
-    frames: tuple[Frame, ...] = ()
+    frames: tuple[SliceHeader, ...] = ()
 
 
 class Entry(NamedTuple):
@@ -139,7 +139,7 @@ class Index:
         self.connection.execute(update, (kind, plain(reason), key_of(path)))
         self.connection.commit()
 
-    def series(self) -> Iterator[list[tuple[bytes, Frame]]]:
+    def series(self) -> Iterator[list[tuple[bytes, SliceHeader]]]:
         """Frames with the keys of their files, series by series, in the order of their paths."""
         rows = self.connection.execute(
             "SELECT series, key, value, place FROM frames CROSS JOIN present USING (key) "

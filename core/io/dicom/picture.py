@@ -21,7 +21,7 @@ from pydicom.uid import UID, MPEGTransferSyntaxes
 from core.errors import InputError
 from core.io.dicom.header import DAMAGED, DAMAGED_HEADER, TAGS, NotUsedError, read_header, values
 from core.io.dicom.pixels import read_dataset, require_decoder
-from core.io.dicom.quiet import quiet
+from core.io.dicom.warnings import quiet
 from core.io.image.depth import to_uint8
 from core.io.image.video import read_video
 from core.volume import Frame

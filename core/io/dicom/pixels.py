@@ -15,8 +15,8 @@ from pydicom.pixels.utils import iter_pixels
 from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from core.errors import InputError
-from core.io.dicom.frame import Frame
-from core.io.dicom.quiet import quiet
+from core.io.dicom.slice_header import SliceHeader
+from core.io.dicom.warnings import quiet
 from core.io.hu import AIR_HU, rescale, stack, warn_without_air
 
 LOG = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ LOG = logging.getLogger(__name__)
 BATCH = 64
 
 
-def read_hu(frames: Sequence[Frame]) -> NDArray:
+def read_hu(frames: Sequence[SliceHeader]) -> NDArray:
     """HU (D, H, W) of frames in their order, decoded in threads.
 
     Raises:
@@ -41,7 +41,7 @@ def read_hu(frames: Sequence[Frame]) -> NDArray:
     return array
 
 
-def equal_pixels(a: Frame, b: Frame) -> bool:
+def equal_pixels(a: SliceHeader, b: SliceHeader) -> bool:
     """Whether two images decode, and to the same HU."""
     try:
         with quiet():
@@ -50,7 +50,7 @@ def equal_pixels(a: Frame, b: Frame) -> bool:
         return False
 
 
-def _decoded(frames: Sequence[Frame]) -> Iterator[NDArray]:
+def _decoded(frames: Sequence[SliceHeader]) -> Iterator[NDArray]:
     """HU (H, W) of each frame; threads stay at most one batch of files ahead."""
     files = [list(f) for _, f in itertools.groupby(frames, key=lambda frame: frame.path)]
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
@@ -59,12 +59,12 @@ def _decoded(frames: Sequence[Frame]) -> Iterator[NDArray]:
                 yield from decoded
 
 
-def _decode(frames: list[Frame]) -> list[NDArray]:
+def _decode(frames: list[SliceHeader]) -> list[NDArray]:
     """HU (H, W) of frames of one file."""
     return [_to_hu(s, f) for s, f in zip(_stored(frames), frames, strict=True)]
 
 
-def _stored(frames: list[Frame]) -> Iterator[NDArray]:
+def _stored(frames: list[SliceHeader]) -> Iterator[NDArray]:
     path, indices = frames[0].path, [f.index for f in frames]
     require_decoder(frames[0].syntax, path)
     try:
@@ -118,7 +118,7 @@ def _guessed_syntax(data: pydicom.Dataset) -> UID:
     return ExplicitVRLittleEndian if little else ExplicitVRBigEndian
 
 
-def _to_hu(stored: NDArray, frame: Frame) -> NDArray:
+def _to_hu(stored: NDArray, frame: SliceHeader) -> NDArray:
     slope, intercept = frame.rescale or (1.0, 0.0)
     values = rescale(stored, slope, intercept)
     if frame.padding is not None:

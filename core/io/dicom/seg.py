@@ -17,9 +17,9 @@ from pydicom.uid import UID, generate_uid
 
 from core.atomic import aside
 from core.errors import InputError
-from core.io.dicom.frame import Frame
 from core.io.dicom.header import DAMAGED
-from core.io.dicom.quiet import quiet
+from core.io.dicom.slice_header import SliceHeader
+from core.io.dicom.warnings import quiet
 
 REFERENCED = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID")
 
@@ -36,7 +36,7 @@ TERMS: Mapping[str, tuple[Code, Code]] = {
 
 
 def write_seg(
-    path: Path, frames: Sequence[Frame], labels: NDArray, names: Mapping[int, str]
+    path: Path, frames: Sequence[SliceHeader], labels: NDArray, names: Mapping[int, str]
 ) -> Path:
     """Write a binary DICOM-SEG that references its source images; equal input, equal UIDs.
 
@@ -72,7 +72,7 @@ def write_seg(
     return path
 
 
-def _source_headers(frames: Sequence[Frame]) -> list[Dataset]:
+def _source_headers(frames: Sequence[SliceHeader]) -> list[Dataset]:
     paths = list(dict.fromkeys(f.path for f in frames))
     headers: list[Dataset] = [
         pydicom.dcmread(p, stop_before_pixels=True, force=True) for p in paths
@@ -93,7 +93,7 @@ def _number(labels: NDArray, ids: Sequence[int]) -> NDArray[np.uint8]:
     return numbered
 
 
-def _spread(planes: NDArray, frames: Sequence[Frame], num_frames: int) -> NDArray:
+def _spread(planes: NDArray, frames: Sequence[SliceHeader], num_frames: int) -> NDArray:
     """Put each plane where the multi-frame source has it."""
     spread = np.zeros((num_frames, *planes.shape[1:]), planes.dtype)
     spread[[f.index for f in frames]] = planes

@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from core.io.dicom.frame import Frame
-from core.io.dicom.grid import SAME_POSITION_MM, height_mm, normal, problem
+from core.io.dicom.geometry import SAME_POSITION_MM, height_mm, normal, problem
+from core.io.dicom.slice_header import SliceHeader
 
-Frames = tuple[Frame, ...]
+Frames = tuple[SliceHeader, ...]
 
 
 class Grouped(NamedTuple):
@@ -23,11 +23,14 @@ class Grouped(NamedTuple):
 
     volumes: list[Frames]
     refused: list[tuple[Frames, str]]
-    duplicates: list[tuple[Frame, str]]
+    duplicates: list[tuple[SliceHeader, str]]
 
 
 def group(
-    frames: Iterable[Frame], *, min_slices: int, equal: Callable[[Frame, Frame], bool]
+    frames: Iterable[SliceHeader],
+    *,
+    min_slices: int,
+    equal: Callable[[SliceHeader, SliceHeader], bool],
 ) -> Grouped:
     """Group images into volumes.
 
@@ -48,9 +51,9 @@ def group(
     return grouped
 
 
-def _stacks(frames: Iterable[Frame]) -> list[Frames]:
+def _stacks(frames: Iterable[SliceHeader]) -> list[Frames]:
     """Images of one series with one orientation, size and pixel spacing, sorted by position."""
-    stacks: dict[tuple, list[list[Frame]]] = defaultdict(list)
+    stacks: dict[tuple, list[list[SliceHeader]]] = defaultdict(list)
     for frame in frames:
         candidates = stacks[(frame.series, frame.size)]
         for members in candidates:
@@ -62,7 +65,7 @@ def _stacks(frames: Iterable[Frame]) -> list[Frames]:
     return [_sorted(members) for candidates in stacks.values() for members in candidates]
 
 
-def _parallel(a: Frame, b: Frame) -> bool:
+def _parallel(a: SliceHeader, b: SliceHeader) -> bool:
     if (a.orientation, a.spacing_mm) == (b.orientation, b.spacing_mm):
         return True
     return np.allclose(a.orientation, b.orientation, rtol=0, atol=1e-3) and np.allclose(
@@ -70,19 +73,19 @@ def _parallel(a: Frame, b: Frame) -> bool:
     )
 
 
-def _sorted(frames: Iterable[Frame]) -> Frames:
+def _sorted(frames: Iterable[SliceHeader]) -> Frames:
     frames = tuple(frames)
     axis = normal(frames[0])
     return tuple(sorted(frames, key=lambda f: (height_mm(f, axis), f.path, f.index)))
 
 
 def _without_duplicates(
-    stack: Frames, equal: Callable[[Frame, Frame], bool]
-) -> tuple[Frames, list[tuple[Frame, str]]]:
+    stack: Frames, equal: Callable[[SliceHeader, SliceHeader], bool]
+) -> tuple[Frames, list[tuple[SliceHeader, str]]]:
     """Keep one of the images at one position that are the same object or have equal pixels."""
     axis = normal(stack[0])
-    kept: list[Frame] = []
-    here: list[Frame] = []  # those of `kept` at the position that the loop has reached
+    kept: list[SliceHeader] = []
+    here: list[SliceHeader] = []  # those of `kept` at the position that the loop has reached
     twins = []
     for frame in stack:
         if here and height_mm(frame, axis) - height_mm(here[0], axis) >= SAME_POSITION_MM:
@@ -96,7 +99,7 @@ def _without_duplicates(
     return tuple(kept), twins
 
 
-def _same_object(a: Frame, b: Frame) -> bool:
+def _same_object(a: SliceHeader, b: SliceHeader) -> bool:
     return bool(a.uid) and (a.uid, a.index, a.position_mm) == (b.uid, b.index, b.position_mm)
 
 
@@ -105,7 +108,7 @@ def _split_by_phase(stack: Frames, min_slices: int) -> list[Frames]:
     if not _repeats(stack):
         return [stack]
     for key in range(len(stack[0].split_keys)):
-        parts: dict[str, list[Frame]] = defaultdict(list)
+        parts: dict[str, list[SliceHeader]] = defaultdict(list)
         for frame in stack:
             parts[frame.split_keys[key]].append(frame)
         clean = all(len(p) >= min_slices and not _repeats(p) for p in parts.values())
@@ -114,7 +117,7 @@ def _split_by_phase(stack: Frames, min_slices: int) -> list[Frames]:
     return [stack]
 
 
-def _repeats(stack: Sequence[Frame]) -> bool:
+def _repeats(stack: Sequence[SliceHeader]) -> bool:
     axis = normal(stack[0])
     return bool((np.diff([height_mm(f, axis) for f in stack]) < SAME_POSITION_MM).any())
 

@@ -10,7 +10,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from core.errors import InputError
 from core.io.image.depth import bits_needed, to_uint8
-from core.io.stand_in import START_BYTES, refuse_stand_in
+from core.io.paths import START_BYTES, refuse_stand_in
 from core.volume import Frame
 
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "GIF", "WEBP")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from core.errors import InputError
-from core.io.stand_in import START_BYTES, refuse_stand_in
+from core.io.paths import START_BYTES, refuse_stand_in
 from core.volume import Frame
 
 ENDINGS = (".mp4", ".avi", ".mov", ".mkv", ".wmv", ".mpg", ".mpeg", ".m4v", ".webm")

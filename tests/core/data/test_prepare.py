@@ -7,7 +7,7 @@ import pytest
 from core.data.cache import open_case
 from core.data.prepare import Index, prepare, read_index, write_index
 from core.errors import InputError
-from core.io.skipped import Skipped
+from core.io.paths import Skipped
 
 
 @pytest.fixture

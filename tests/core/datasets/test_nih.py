@@ -9,9 +9,9 @@ import pytest
 from core.datasets import nih
 from core.errors import InputError
 from core.io import nifti
-from core.phantom.cohort import label_table
-from core.phantom.ct import make
-from core.phantom.dicom_series import write_dicom_study
+from core.phantom.ct.cohort import label_table
+from core.phantom.ct.phantom import make
+from core.phantom.dicom.series import write_dicom_study
 from core.volume import CANONICAL_DIRECTION, Volume, canonical, same_grid
 
 SHAPE, SPACING_MM = (32, 160, 160), (4.0, 2.0, 2.0)

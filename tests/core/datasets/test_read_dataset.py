@@ -237,7 +237,7 @@ def test_a_data_set_without_a_usable_case_says_why(tmp_path):
 
 
 def test_a_missing_json_is_named(tmp_path):
-    from core.records import read_json
+    from core.json_io import read_json
 
     with pytest.raises(InputError, match="no such file"):
         read_json(tmp_path / "dataset.json")

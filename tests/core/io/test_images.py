@@ -7,7 +7,7 @@ from PIL import Image
 from pydicom.data import get_testdata_file
 
 from core.errors import InputError
-from core.io.dicom.quiet import quiet
+from core.io.dicom.warnings import quiet
 from core.io.images import find_images, read_frames, source_of
 from tests.core.io.dicom.make import save, slices
 

@@ -9,7 +9,7 @@ from pydicom.uid import generate_uid
 
 from core.errors import InputError
 from core.io import nifti
-from core.io.dicom.quiet import quiet
+from core.io.dicom.warnings import quiet
 from core.io.inventory import find_scans
 from core.io.scans import read_scan, write_segmentation
 from core.volume import CANONICAL_DIRECTION, Volume, canonical, reorient

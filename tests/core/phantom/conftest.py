@@ -1,6 +1,6 @@
 import pytest
 
-from core.phantom.ct import Phantom, make
+from core.phantom.ct.phantom import Phantom, make
 
 GRID = {"shape": (72, 110, 130), "spacing_mm": (2.5, 2.5, 2.5)}
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from core.metrics.overlap import Counts
-from core.report import canvas
+from core.report import style
 from core.report.agreement import confusion_matrix, shares_by_group
 
 NAMES = {"positive": "tumor", "negative": "normal"}
@@ -37,7 +37,7 @@ def test_same_drawing_gives_the_same_bytes_and_is_not_blank(draw):
 
 def test_a_perfect_answer_fills_the_diagonal_alone():
     pixels = _pixels(confusion_matrix(Counts(3, 0, 0, 5), **NAMES))
-    full = (pixels == list(bytes.fromhex(canvas.BLUE[1:]))).all(-1)
+    full = (pixels == list(bytes.fromhex(style.BLUE[1:]))).all(-1)
     rows, columns = np.nonzero(full)
     middle = (rows.min() + rows.max()) / 2, (columns.min() + columns.max()) / 2
     # Upper left: normal cases called normal; lower right: tumors called tumors.
@@ -46,7 +46,7 @@ def test_a_perfect_answer_fills_the_diagonal_alone():
 
 def test_a_bar_is_as_high_as_its_share():
     half, whole = (
-        _count(shares_by_group({"a": counts}, average=np.nan, **LABELS), canvas.BLUE)
+        _count(shares_by_group({"a": counts}, average=np.nan, **LABELS), style.BLUE)
         for counts in ((500, 1000), (1000, 1000))
     )
     # The interval's line covers a little of either.
@@ -57,5 +57,5 @@ def test_groups_without_cases_are_left_out_and_the_average_is_a_line():
     one = {"a": (1, 2)}
     with_empty = shares_by_group(one | {"b": (0, 0)}, average=np.nan, **LABELS)
     assert with_empty == shares_by_group(one, average=np.nan, **LABELS)
-    assert _count(with_empty, canvas.ORANGE) == 0
-    assert _count(shares_by_group(one, average=0.8, **LABELS), canvas.ORANGE) > 50
+    assert _count(with_empty, style.ORANGE) == 0
+    assert _count(shares_by_group(one, average=0.8, **LABELS), style.ORANGE) > 50

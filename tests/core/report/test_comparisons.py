@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from core.metrics.classification import OperatingPoint
-from core.report import canvas, comparisons
+from core.report import comparisons, style
 from core.report.comparisons import Boxes, Roc, box_plots, rocs
 from core.report.learning import fold_curves
 
@@ -46,7 +46,7 @@ def test_same_drawing_gives_the_same_bytes_and_is_not_blank(draw):
 
 def test_the_better_curve_lies_above_the_other():
     png = DRAWINGS["rocs"]()
-    better, worse = (_places(png, color)[0] for color in (canvas.BLUE, canvas.ORANGE))
+    better, worse = (_places(png, color)[0] for color in (style.BLUE, style.ORANGE))
     assert np.median(better) < np.median(worse)
 
 
@@ -69,5 +69,5 @@ def test_undefined_values_are_left_out():
 
 def test_every_fold_has_a_color_of_its_own():
     png = DRAWINGS["folds"]()
-    for color in (canvas.BLUE, canvas.ORANGE, canvas.GREEN, canvas.PURPLE, canvas.INK):
+    for color in (style.BLUE, style.ORANGE, style.GREEN, style.PURPLE, style.INK):
         assert _places(png, color)[0].size > 100

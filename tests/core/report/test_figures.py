@@ -8,7 +8,7 @@ from PIL import Image
 
 from core.metrics.classification import auc, roc_curve
 from core.metrics.compare import Interval, delong_interval
-from core.report import canvas, figures
+from core.report import figures, style
 from core.report.learning import learning_curves
 
 RECORDS = [{"step": i, "loss": 1 / (i + 1), "dice": None if i % 2 else 0.5} for i in range(200)]
@@ -54,13 +54,13 @@ def test_same_drawing_gives_the_same_bytes_and_is_not_blank(draw):
 
 def test_operating_points_are_marked_in_their_colors():
     colors = _pixels(_roc(None)).reshape(-1, 3).tolist()
-    for color in (canvas.ORANGE, canvas.PURPLE):
+    for color in (style.ORANGE, style.PURPLE):
         assert list(bytes.fromhex(color[1:])) in colors
 
 
 def test_a_missed_case_is_marked():
     found = [{**row, "dsc": 0.8} for row in ROWS[:2]]
-    orange = list(bytes.fromhex(canvas.ORANGE[1:]))
+    orange = list(bytes.fromhex(style.ORANGE[1:]))
     kind = {"overlap": "dsc", "size_ml": "ml", "label": "DSC"}
     assert orange in _pixels(figures.overlap_by_size(ROWS, **kind)).reshape(-1, 3).tolist()
     assert orange not in _pixels(figures.overlap_by_size(found, **kind)).reshape(-1, 3).tolist()
@@ -69,4 +69,4 @@ def test_a_missed_case_is_marked():
 def test_large_cohorts_keep_a_readable_width():
     rows = [{"id": str(i), "dsc": 0.5, "ml": i + 1.0} for i in range(136)]
     png = figures.overlap_by_size(rows, overlap="dsc", size_ml="ml", label="DSC")
-    assert _pixels(png).shape[1] == 11 * canvas.DPI
+    assert _pixels(png).shape[1] == 11 * style.DPI

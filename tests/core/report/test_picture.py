@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.report.canvas import DPI
 from core.report.outline import Outline
 from core.report.picture import LONG_SIDE_INCH, STRIP_INCH, picture
+from core.report.style import DPI
 
 LONG, STRIP = round(LONG_SIDE_INCH * DPI), round(STRIP_INCH * DPI)
 GRAY = np.full((64, 64), 90, np.uint8)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import InputError, RunError
-from core.io.skipped import Skipped
+from core.io.paths import Skipped
 from core.report import results
 
 SOURCE = Path("in/a.png")

@@ -2,14 +2,16 @@
 
 from pathlib import Path
 
-from core.io.dicom.frame import Frame
-from core.io.dicom.grid import grid
+from core.io.dicom.geometry import grid
 from core.io.dicom.pixels import read_hu
+from core.io.dicom.slice_header import SliceHeader
 from core.io.inventory import take_inventory
-from core.io.skipped import Skipped
+from core.io.paths import Skipped
 
 
-def find_volumes(path: Path, *, min_slices: int) -> tuple[list[tuple[Frame, ...]], list[Skipped]]:
+def find_volumes(
+    path: Path, *, min_slices: int
+) -> tuple[list[tuple[SliceHeader, ...]], list[Skipped]]:
     """Volumes below a path, and what is not used, with each refused series as one."""
     with take_inventory(path, min_slices=min_slices, work=None) as found:
         return [scan.frames for scan in found.scans()], list(found.skipped())

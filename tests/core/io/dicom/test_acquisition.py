@@ -4,9 +4,9 @@ from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 
 from core.io.dicom.acquisition import Acquisition, delay_s, read_acquisition
-from core.io.dicom.quiet import quiet
-from core.phantom.ct import make
-from core.phantom.dicom_series import DELAY_S, write_dicom_study
+from core.io.dicom.warnings import quiet
+from core.phantom.ct.phantom import make
+from core.phantom.dicom.series import DELAY_S, write_dicom_study
 from tests.core.io.dicom.make import SECRET, save, slices
 
 AGENT = {"ContrastBolusAgent": "Iohexol", "ContrastBolusStartTime": "115930"}

@@ -6,9 +6,9 @@ import pytest
 from pydicom.uid import SecondaryCaptureImageStorage
 
 from core.errors import InputError
-from core.io.dicom.grid import grid
+from core.io.dicom.geometry import grid
 from core.io.dicom.pixels import read_hu
-from core.io.dicom.quiet import quiet
+from core.io.dicom.warnings import quiet
 from tests.core.io.dicom.look import find, find_volumes, read
 from tests.core.io.dicom.make import SECRET, hu, save, slices
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from core.io.dicom import index as room
-from core.io.dicom.frame import from_text, to_text
 from core.io.dicom.header import read_frames
 from core.io.dicom.index import Content, Index, key_of, path_of
+from core.io.dicom.slice_header import from_text, to_text
 from tests.core.io.dicom.make import save, slices
 
 

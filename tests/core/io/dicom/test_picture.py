@@ -15,8 +15,8 @@ from pydicom.uid import MPEG4HP41, JPEGLSLossless
 from core.errors import InputError
 from core.io.dicom.header import NotUsedError
 from core.io.dicom.picture import read_picture_header, read_pictures
-from core.io.dicom.quiet import quiet
-from core.phantom.ultrasound_dicom import write_dicom_picture
+from core.io.dicom.warnings import quiet
+from core.phantom.ultrasound.dicom import write_dicom_picture
 from core.volume import Frame
 from tests.core.io.dicom.make import save, slices
 

@@ -11,10 +11,10 @@ import pytest
 from pydicom.data import get_testdata_file
 
 from core.io import nifti
-from core.io.dicom.grid import grid
+from core.io.dicom.geometry import grid
 from core.io.dicom.header import NotUsedError, read_frames
 from core.io.dicom.pixels import read_hu
-from core.io.dicom.quiet import quiet
+from core.io.dicom.warnings import quiet
 from core.io.labels import require_same_grid
 from tests.core.io.dicom.look import find_volumes
 

@@ -3,7 +3,7 @@ import numpy as np
 from pydicom.uid import generate_uid
 
 from core.io.dicom.pixels import read_hu
-from core.io.dicom.quiet import quiet
+from core.io.dicom.warnings import quiet
 from tests.core.io.dicom.look import find, read, refusal
 from tests.core.io.dicom.make import CORONAL, hu, save, slices, undecodable
 

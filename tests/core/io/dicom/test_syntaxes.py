@@ -15,7 +15,7 @@ from pydicom.uid import (
 )
 
 from core.io.dicom.pixels import read_hu
-from core.io.dicom.quiet import quiet
+from core.io.dicom.warnings import quiet
 from tests.core.io.dicom.look import find_volumes
 
 ROOT = Path(pydicom.__file__).parent / "data" / "test_files"

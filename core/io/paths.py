@@ -1,0 +1,148 @@
+"""What lies in a folder: every file at any depth, in order, under a name of its own."""
+
+import itertools
+import os
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+from core.errors import InputError
+
+START_BYTES = 64  # enough to tell them apart
+_APPLE_DOUBLE = b"\x00\x05\x16\x07"
+_GIT_LFS = b"version https://git-lfs"
+
+
+class Skipped(NamedTuple):
+    """A file or folder that was left out.
+
+    Args:
+      path: where it is.
+      reason: why, in words that finish the sentence "skipped: …".
+      is_broken: whether its name promises what was looked for; such a file has failed, while a
+        foreign one does no harm.
+    """
+
+    path: Path
+    reason: str
+    is_broken: bool = False
+
+
+def files_at(path: Path) -> Iterator[Path]:
+    """The file itself, or every file of the folder, one after the other.
+
+    Raises:
+      InputError: there is nothing.
+    """
+    if not path.exists():
+        raise InputError("no such file or folder", path=path)
+    files = iter([path]) if path.is_file() else walk(path)
+    first = next(files, None)
+    if first is None:
+        raise InputError("the folder is empty", path=path)
+    return itertools.chain([first], files)
+
+
+def walk(root: Path) -> Iterator[Path]:
+    """Every file of a folder at any depth, links followed, none twice."""
+    seen = set()
+    for folder, folders, files in os.walk(root, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in seen:  # a link back to a folder above
+            folders.clear()
+            continue
+        seen.add(real)
+        folders.sort()
+        yield from (Path(folder) / name for name in sorted(files))
+
+
+def natural(path: Path) -> tuple[tuple[tuple[int, int, str], ...], ...]:
+    """Sorting key that takes digits for numbers, folder by folder: "a (2)" before "a (10)"."""
+    return tuple(
+        tuple((0, int(part), part) if part.isdecimal() else (1, 0, part) for part in parts)
+        for parts in (re.findall(r"[0-9]+|[^0-9]+", name) for name in path.parts)
+    )
+
+
+def below(path: Path, root: Path, endings: Sequence[str]) -> str:
+    """Path below a root, without its ending; for the root itself its own name."""
+    is_file = path == root and not root.is_dir()
+    name = path.name if is_file else path.relative_to(root).as_posix()
+    for ending in endings:
+        name = name.removesuffix(ending)
+    return name if name != "." else root.resolve().name
+
+
+def unique_ids(names: Sequence[str], *, instead: str) -> list[str]:
+    """One id per name, fit for a file name; those that would share one are numbered.
+
+    Args:
+      names: as `below` gives them.
+      instead: for a name of which nothing is left.
+    """
+    ids: list[str] = []
+    taken = set()
+    for name in names:
+        base = re.sub(r"[^\w.-]+", "_", name).strip("._") or instead
+        free = (f"{base}-{n}" if n > 1 else base for n in range(1, len(names) + 1))
+        ids.append(next(n for n in free if n not in taken))
+        taken.add(ids[-1])
+    return ids
+
+
+class Named(Protocol):
+    """Something found that has an id; a frozen dataclass."""
+
+    @property
+    def id(self) -> str:
+        """Name, fit for a file name."""
+        ...
+
+
+N = TypeVar("N", bound=Named)
+
+
+def find_all(
+    paths: Sequence[Path], find: Callable[[Path], tuple[list[N], list[Skipped]]]
+) -> tuple[list[N], list[Skipped]]:
+    """What several paths hold, each under an id of its own.
+
+    Args:
+      paths: files or folders.
+      find: (path) → things with an id, and files that are none.
+    """
+    found = [find(path) for path in paths]
+    things = [thing for of_one, _ in found for thing in of_one]
+    ids = unique_ids([thing.id for thing in things], instead="case")
+    named: list[Any] = [replace(t, id=id_) for t, id_ in zip(things, ids, strict=True)]  # type: ignore[type-var]
+    return named, [skipped for _, of_one in found for skipped in of_one]
+
+
+def summary(skipped: Sequence[Skipped]) -> str:
+    """The first three reasons; callers put the most telling ones first."""
+    reasons = [f"{s.path.name}: {s.reason}" for s in skipped[:3]]
+    more = f" … and {len(skipped) - 3} more" if len(skipped) > 3 else ""
+    return ", ".join(reasons) + more
+
+
+def is_shadow(path: Path) -> bool:
+    """Whether a file is metadata that macOS writes beside real files."""
+    return path.name.startswith("._") or path.name == ".DS_Store" or "__MACOSX" in path.parts
+
+
+def refuse_stand_in(start: bytes, path: Path) -> None:
+    """Refuse a file that is not what its name says, by its first `START_BYTES`.
+
+    Raises:
+      InputError: the file is empty, a shadow file, or a pointer; the line says what to do.
+    """
+    if not start:
+        raise InputError("the file is empty", path=path, hint="fetch or copy it again")
+    if start.startswith(_APPLE_DOUBLE):
+        raise InputError("this is a macOS shadow file, not an image", path=path)
+    if start.startswith(_GIT_LFS):
+        raise InputError(
+            "this is a Git LFS pointer, not the image", path=path, hint="run `git lfs pull`"
+        )

@@ -1,0 +1,1 @@
+"""CT of the upper abdomen of synthetic patients, with known truth. Host room."""

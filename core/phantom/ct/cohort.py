@@ -1,0 +1,172 @@
+"""A cohort of phantoms as an nnU-Net raw data set, with the truth about each case beside it."""
+
+import json
+import multiprocessing
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from core import check
+from core.atomic import aside, new_folder
+from core.io.nifti import write
+from core.phantom.ct.patient import stream
+from core.phantom.ct.phantom import LABELS, Phantom, make
+from core.phantom.ct.tissue import PHASES
+from core.volume import Volume
+
+# A structure that a data set does not name belongs to the one that contains it.
+PARENTS = {"duct": "pancreas", "metastatic_lymph_node": "lymph_node"}
+
+
+def write_cohort(
+    out: str | Path,
+    *,
+    num_cases: int,
+    seed: int,
+    labels: Mapping[str, int],
+    shape: tuple[int, int, int] = (64, 96, 112),
+    spacing_mm: tuple[float, float, float] = (3.0, 3.0, 3.0),
+    phases: Sequence[str] = ("venous",),
+    tumor_fraction: float = 0.5,
+    diameters_mm: tuple[float, float] = (8.0, 40.0),
+    num_processes: int = 1,
+) -> Path:
+    """Write imagesTr, labelsTr, dataset.json and cases.json; all of it or nothing.
+
+    Args:
+      out: folder to make; equal arguments write equal bytes.
+      num_cases: patients, each healthy or with one tumor.
+      seed: of the cohort.
+      labels: id of each structure to write, by its name in `ct.LABELS`, and "background": 0.
+      shape: voxels (D, H, W).
+      spacing_mm: voxel size (D, H, W).
+      phases: one image channel each.
+      tumor_fraction: share of the patients with a tumor, exactly up to rounding.
+      diameters_mm: smallest and largest tumor, drawn uniformly.
+      num_processes: patients made at a time; changes no byte.
+
+    Returns:
+      The folder.
+
+    Raises:
+      InputError: the folder exists and holds something.
+    """
+    check.positive("num_cases", num_cases)
+    check.positive("num_processes", num_processes)
+    check.fraction("tumor_fraction", tumor_fraction)
+    for phase in phases:
+        check.one_of("phase", phase, PHASES)
+    table, out = label_table(labels), new_folder(out)
+    diameters = draw_diameters(num_cases, seed, tumor_fraction, diameters_mm)
+    with aside(out) as folder:
+        work = partial(
+            _make_case,
+            folder=folder,
+            seed=seed,
+            shape=shape,
+            spacing_mm=spacing_mm,
+            phases=tuple(phases),
+            table=table,
+        )
+        cases = in_processes(work, list(enumerate(diameters)), num_processes)
+        _write_json(folder / "dataset.json", _description(labels, phases, num_cases))
+        _write_json(folder / "cases.json", {"seed": seed, "phases": list(phases), "cases": cases})
+    return out
+
+
+def in_processes(
+    work: Callable[[Any], dict], items: Sequence[Any], num_processes: int
+) -> list[dict]:
+    """Results in order. New processes, not copies of this one: its threads may hold locks.
+
+    Each on one core: the products here are small, and the threads of a BLAS that wait for each
+    other take a quarter of the time.
+    """
+    if num_processes == 1:
+        with threadpool_limits(1):
+            return [work(item) for item in items]
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(num_processes, context, _on_one_core) as pool:
+        return list(pool.map(work, items))
+
+
+def _on_one_core() -> None:
+    # Named here, not passed as it is: what it limits must be loaded, and this module loads NumPy.
+    threadpool_limits(1)
+
+
+def _make_case(
+    item: tuple[int, float | None],
+    *,
+    folder: Path,
+    seed: int,
+    shape: tuple[int, int, int],
+    spacing_mm: tuple[float, float, float],
+    phases: Sequence[str],
+    table: NDArray[np.uint8],
+) -> dict:
+    """Make and write one case, (its number, its tumor's diameter)."""
+    number, diameter = item
+    patient_seed = int(stream(seed, f"case {number}").integers(2**31))
+    phantom = make(patient_seed, shape=shape, spacing_mm=spacing_mm, tumor_diameter_mm=diameter)
+    return _write_case(folder, f"phantom_{number:03d}", phantom, phases, table)
+
+
+def _write_case(
+    folder: Path, case_id: str, phantom: Phantom, phases: Sequence[str], table: NDArray[np.uint8]
+) -> dict:
+    """Write one case; return what is true about it."""
+    for channel, phase in enumerate(phases):
+        write(folder / "imagesTr" / f"{case_id}_{channel:04d}.nii.gz", phantom.images[phase])
+    label: Volume = phantom.label.with_array(table[phantom.label.array])
+    write(folder / "labelsTr" / f"{case_id}.nii.gz", label)
+    return {
+        "id": case_id,
+        "seed": phantom.seed,
+        "tumor_diameter_mm": phantom.tumor_diameter_mm,
+        "tumor_location": phantom.tumor_location,
+        "num_nodes": len(phantom.nodes),
+        "num_metastatic_nodes": sum(node.metastatic for node in phantom.nodes),
+    }
+
+
+def label_table(labels: Mapping[str, int]) -> NDArray[np.uint8]:
+    """Written id (number of structures,) of every id in `ct.LABELS`; 0 for what is not named."""
+    for name in labels:
+        check.one_of("label name", name, list(LABELS))
+    table = np.zeros(len(LABELS), np.uint8)
+    for name, value in LABELS.items():
+        table[value] = labels.get(name, labels.get(PARENTS.get(name, ""), 0))
+    return table
+
+
+def draw_diameters(
+    num_cases: int, seed: int, tumor_fraction: float, diameters_mm: tuple[float, float]
+) -> list[float | None]:
+    """Tumor diameter per case, None for the healthy ones."""
+    rng = stream(seed, "cohort")
+    num_tumors = round(num_cases * tumor_fraction)
+    chosen = set(rng.permutation(num_cases)[:num_tumors].tolist())
+    drawn = np.round(rng.uniform(*diameters_mm, num_cases), 1).tolist()
+    return [d if i in chosen else None for i, d in enumerate(drawn)]
+
+
+def _description(labels: Mapping[str, int], phases: Sequence[str], num_cases: int) -> dict:
+    return {
+        "name": "phantom",
+        "description": f"synthetic abdominal CT, phases: {', '.join(phases)}",
+        "channel_names": {str(channel): "CT" for channel in range(len(phases))},
+        "labels": dict(labels),
+        "numTraining": num_cases,
+        "file_ending": ".nii.gz",
+    }
+
+
+def _write_json(path: Path, content: dict) -> None:
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

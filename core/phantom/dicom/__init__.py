@@ -1,0 +1,1 @@
+"""Synthetic patients as DICOM studies, tidy or as messy as hospitals export them. Host room."""

@@ -1,0 +1,1 @@
+"""Endosonography of synthetic patients, with known truth. Host room."""

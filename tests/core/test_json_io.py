@@ -1,0 +1,18 @@
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+
+from core import json_io
+
+
+def test_undefined_numbers_are_null_and_numpy_is_plain(tmp_path: Path):
+    value = {"a": math.nan, "b": np.float32(0.5), 3: (np.arange(2), np.inf), "p": tmp_path}
+    json_io.write_json(tmp_path / "a.json", value)
+    expected = {"a": None, "b": 0.5, "3": [[0, 1], None], "p": str(tmp_path)}
+    assert json.loads((tmp_path / "a.json").read_text()) == expected
+
+
+def test_a_record_is_one_line():
+    assert json_io.line({"text": "a\nb", "ok": np.True_}) == '{"text": "a\\nb", "ok": true}\n'

@@ -1,0 +1,109 @@
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import jax
+import pytest
+
+from core import sharding
+from core.config import fingerprint
+from core.errors import InputError
+from core.train.run_folder import finish_run, held_out, load_config, open_run, record_fold
+
+
+@dataclass(frozen=True)
+class Config:
+    """Two numbers."""
+
+    rate: float = 0.1
+    width: int = 8
+
+
+def test_config_of_a_run_is_read_back(tmp_path: Path):
+    open_run(tmp_path / "run", Config(width=16), resume=False)
+    assert load_config(Config, tmp_path / "run") == Config(width=16)
+
+
+def test_resume_accepts_the_same_config_and_a_run_that_never_began(tmp_path: Path):
+    for _ in range(2):
+        open_run(tmp_path / "run", Config(), resume=True)
+
+
+def begin(workdir: Path) -> None:
+    """A run of the config that has written its first lines."""
+    open_run(workdir, Config(), resume=False)
+    (workdir / "metrics.jsonl").touch()
+
+
+def test_call_that_was_refused_before_the_first_step_is_no_run(tmp_path: Path):
+    open_run(tmp_path, Config(), resume=False)
+    record_fold(tmp_path, 0, train=("a",), test=("b",))
+    open_run(tmp_path, Config(width=9), resume=False)
+    record_fold(tmp_path, 1, train=("b",), test=("a",))
+    assert load_config(Config, tmp_path) == Config(width=9)
+    assert held_out(tmp_path) == (1, ["a"])
+
+
+def test_existing_run_is_not_started_over(tmp_path: Path):
+    begin(tmp_path)
+    with pytest.raises(InputError, match="already holds a run; continue it with --resume"):
+        open_run(tmp_path, Config(), resume=False)
+
+
+def test_resume_under_another_config_is_refused_with_the_difference(tmp_path: Path):
+    begin(tmp_path)
+    with pytest.raises(InputError, match=r"rate: 0.1 → 0.2, width: 8 → 9"):
+        open_run(tmp_path, Config(rate=0.2, width=9), resume=True)
+
+
+def test_folder_that_is_no_run_is_refused(tmp_path: Path):
+    with pytest.raises(InputError, match=r"is no run: config\.json is missing"):
+        load_config(Config, tmp_path)
+
+
+def test_a_fold_is_recorded_and_what_it_held_out_read_back(tmp_path: Path):
+    record_fold(tmp_path, 2, train=("a", "b"), test=("c",))
+    assert held_out(tmp_path) == (2, ["c"])
+    record_fold(tmp_path, 2, train=("a", "b"), test=("c",))
+
+
+def test_a_split_in_three_parts_holds_the_third_out(tmp_path: Path):
+    parts = {"train": ("a", "b"), "val": ("c",), "test": ("d",)}
+    record_fold(tmp_path, None, **parts)
+    assert held_out(tmp_path) == (None, ["d"])
+    with pytest.raises(InputError, match="was started on other cases"):
+        record_fold(tmp_path, None, **{**parts, "val": ("e",)})
+
+
+@pytest.mark.parametrize(
+    ("fold", "train", "test"), [(1, ("a", "b"), ("c",)), (2, ("a",), ("c",)), (2, ("a", "b"), ())]
+)
+def test_a_run_that_goes_on_with_other_cases_is_refused(tmp_path: Path, fold, train, test):
+    record_fold(tmp_path, 2, train=("a", "b"), test=("c",))
+    with pytest.raises(InputError, match="was started on other cases or another fold"):
+        record_fold(tmp_path, fold, train=train, test=test)
+
+
+def test_a_run_without_a_fold_held_nothing_out(tmp_path: Path):
+    with pytest.raises(InputError, match="held no cases out; train it with --fold"):
+        held_out(tmp_path)
+    record_fold(tmp_path, None, train=("a",), test=())
+    with pytest.raises(InputError, match="held no cases out"):
+        held_out(tmp_path)
+
+
+def test_a_run_ends_with_where_it_came_from_and_its_curves(tmp_path: Path):
+    lines = [
+        {"step": step, "loss": 1 / step, "time": {"examples_per_second": rate, **once}}
+        for step, rate, once in ((1, 4.0, {"compile_seconds": 3.0, "peak_bytes": 5}), (2, 6.0, {}))
+    ]
+    (tmp_path / "metrics.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    mesh = sharding.mesh(jax.devices()[:2])
+    finish_run(Config(), mesh, tmp_path, curves=("loss",), more={"encoder_weights": "w.pth"})
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert manifest["fingerprint"] == fingerprint(Config())
+    assert manifest["encoder_weights"] == "w.pth"
+    assert len(manifest["devices"]) == 2
+    measured = manifest["compile_seconds"], manifest["examples_per_second"], manifest["peak_bytes"]
+    assert measured == (3.0, 5.0, 5)
+    assert (tmp_path / "plots" / "loss.png").read_bytes().startswith(b"\x89PNG")

@@ -198,7 +198,7 @@ def test_a_larger_grid_holds_the_same_patient():
 def test_slabs_leave_no_seam(monkeypatch):
     call = {"shape": (16, 30, 40), "spacing_mm": (8.0, 9.0, 9.0), "tumor_diameter_mm": None}
     whole = make(7, **call)
-    monkeypatch.setattr("core.phantom.ct.SLAB_VOXELS", 5 * 30 * 40)
+    monkeypatch.setattr("core.phantom.ct.phantom.SLAB_VOXELS", 5 * 30 * 40)
     slabs = make(7, **call)
     assert (whole.label.array == slabs.label.array).mean() > 0.9999  # rounding, as above
 

@@ -6,6 +6,7 @@ its help. It imports what it needs inside, so that help answers at once. It retu
 """
 
 import contextlib
+import dataclasses
 import inspect
 import io
 import logging
@@ -48,6 +49,20 @@ Preds = Annotated[
 ]
 """One or more folders of predictions, each behind its own flag: `--pred DIR [--pred DIR …]`."""
 
+Data = Annotated[
+    tuple[Path, ...],
+    tyro.conf.UseAppendAction,
+    tyro.conf.arg(name="data", metavar="DIR", help_behavior_hint="(one or more)"),
+]
+"""One or more data sets, each behind its own flag: `--data DIR [--data DIR …]`."""
+
+Truths = Annotated[
+    tuple[Path, ...],
+    tyro.conf.UseAppendAction,
+    tyro.conf.arg(name="truth", metavar="DIR", help_behavior_hint="(one or more)"),
+]
+"""One or more annotated data sets, each behind its own flag: `--truth DIR [--truth DIR …]`."""
+
 GLOBAL_FLAGS = "With every command: -q prints errors only, --debug shows tracebacks."
 
 
@@ -58,6 +73,33 @@ def user_values() -> Iterator[None]:
         yield
     except ValueError as error:
         raise InputError(str(error)) from None
+
+
+def optional(section: type) -> Any:
+    """Flags that override fields of a config where they are given: every default is None.
+
+    Args:
+      section: dataclass of operating choices, such as `InferConfig`.
+
+    Returns:
+      A dataclass with the same fields and help; `given` tells which were set.
+    """
+    texts, hints = config.documentation(section), get_type_hints(section)
+    fields = [
+        (f.name, Annotated[hints[f.name] | None, tyro.conf.arg(help=texts[f.name])], None)
+        for f in dataclasses.fields(section)
+    ]
+    return dataclasses.make_dataclass(section.__name__, fields, frozen=True)
+
+
+def given(**sections: Any) -> dict[str, Any]:
+    """Fields that were set on the command line: "section.field" → value."""
+    return {
+        f"{section}.{field.name}": value
+        for section, flags in sections.items()
+        for field in dataclasses.fields(flags)
+        if (value := getattr(flags, field.name)) is not None
+    }
 
 
 def run(

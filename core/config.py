@@ -10,7 +10,7 @@ import inspect
 import json
 import textwrap
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -74,6 +74,26 @@ def flags(cfg: Any, prefix: str) -> list[str]:
             values = value if isinstance(value, tuple) else (value,)
             words.append(" ".join((f"--{name.replace('_', '-')}", *map(str, values))))
     return words
+
+
+def overridden(cfg: T, choices: Mapping[str, Any]) -> T:
+    """A config with some fields replaced, as `--section.field value` says.
+
+    Args:
+      cfg: the dataclass.
+      choices: dotted name of a field, "infer.stride" → value.
+
+    Raises:
+      InputError: a value that the dataclass refuses.
+    """
+    for name, value in choices.items():
+        section, field = name.split(".")
+        try:
+            changed = dataclasses.replace(getattr(cfg, section), **{field: value})
+            cfg = dataclasses.replace(cfg, **{section: changed})  # type: ignore[type-var]
+        except ValueError as error:
+            raise InputError(f"--{name.replace('_', '-')}: {error}") from None
+    return cfg
 
 
 def fields(cfg: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

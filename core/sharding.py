@@ -4,6 +4,7 @@ A rule takes a tree of arrays (or shapes) and a mesh and returns a tree of shard
 knows. Batch statistics under these rules are those of the global batch, not of each device's part.
 """
 
+import logging
 import math
 import os
 from collections.abc import Callable, Sequence
@@ -13,7 +14,10 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from core.errors import InputError
 from core.types import Batch
+
+logger = logging.getLogger(__name__)
 
 Rule = Callable[[Any, Mesh], Any]
 """(tree of arrays or shapes, mesh) → the same tree of `NamedSharding`."""
@@ -48,6 +52,28 @@ def mesh(devices: Sequence[Any] | None = None, *, space: int = 1) -> Mesh:
         return Mesh(np.array(devices), ("data",), axis_types=(AxisType.Auto,))
     grid = np.array(devices).reshape(-1, space)
     return Mesh(grid, ("data", "space"), axis_types=(AxisType.Auto, AxisType.Auto))
+
+
+def mesh_of_batch(batch: int) -> Mesh:
+    """Mesh along `data` of the most devices that divide a batch, equally many on every host.
+
+    Args:
+      batch: examples of a global batch.
+
+    Raises:
+      InputError: the hosts do not divide it.
+    """
+    hosts, num_local = jax.process_count(), jax.local_device_count()
+    if batch % hosts:
+        raise InputError(f"a batch of {batch} cannot be shared by {hosts} hosts")
+    used = max(n for n in range(1, num_local + 1) if (batch // hosts) % n == 0)
+    if used < num_local:
+        text = "a batch of %d is trained on %d of %d devices, which divide it"
+        logger.warning(text, batch, used * hosts, num_local * hosts)
+    by_host: dict[int, list[Any]] = {}
+    for device in jax.devices():
+        by_host.setdefault(device.process_index, []).append(device)
+    return mesh([device for of_host in by_host.values() for device in of_host[:used]])
 
 
 def replicated(tree: Any, mesh: Mesh) -> Any:

@@ -26,7 +26,13 @@ class Segmentation(NamedTuple):
 
 
 def segment(
-    image: Float[np.ndarray, "d h w"], coarse: Predict, fine: Sequence[Predict], *, roi_margin: int
+    image: Float[np.ndarray, "d h w"],
+    coarse: Predict,
+    fine: Sequence[Predict],
+    *,
+    roi_margin: int,
+    alone: bool = False,
+    clean: Callable[[UInt8[np.ndarray, "d h w"]], UInt8[np.ndarray, "d h w"]] = lambda label: label,
 ) -> Segmentation:
     """Segment one scan.
 
@@ -39,20 +45,25 @@ def segment(
       coarse: the 64³ network.
       fine: the 32³ and 16³ networks; none leaves the coarse result.
       roi_margin: voxels around the smallest box of predicted pancreas and tumor.
+      alone: inside the region the fine networks answer without the coarse one (the rows 32³ and
+        16³ of Table 1).
+      clean: coarse label → label that the region of interest is drawn around.
 
     Returns:
       Segmentation on the grid of `image`.
     """
     probs = coarse(image)
-    label = most_probable(probs)
-    found = bounding_box(label != BACKGROUND)
-    if found is None:
+    label = clean(most_probable(probs))
+    pancreas_box = bounding_box(label != BACKGROUND)
+    if pancreas_box is None:
         return Segmentation(label, probs[..., TUMOR], None)
-    roi = grow(found, roi_margin, image.shape)
+    roi = grow(pancreas_box, roi_margin, image.shape)
     inside = crop(probs, roi)
+    if alone:
+        inside[...] = 0
     for predict in fine:
         inside += predict(crop(image, roi))
-    inside /= 1 + len(fine)
+    inside /= len(fine) + (not alone)
     crop(label, roi)[...] = most_probable(inside)
     return Segmentation(label, probs[..., TUMOR], roi)
 

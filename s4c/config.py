@@ -4,10 +4,12 @@ Addresses name the PDAC paper (Zhu et al., MICCAI 2019) unless they say PNET.
 """
 
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, get_args
 
 from core import check
 from core.train.config import RunConfig
+
+Flip = Literal["auto", "none", "d", "h", "w", "dh", "dw", "hw", "dhw"]
 
 
 @dataclass(frozen=True)
@@ -63,10 +65,14 @@ class PrepareConfig:
     window_hu: tuple[float, float] = (-100.0, 240.0)
     """Hounsfield units kept; the rest is clipped, then each scan is brought to zero mean and unit
     variance (Ref: OrganSegRSTN, the laboratory's own code)"""
+    label_flip: Flip = "auto"
+    """Axes of the labels of NIH Pancreas-CT, as stored, that run against the images (Not stated:
+    told by the HU inside)"""
 
     def __post_init__(self) -> None:
         if not self.window_hu[0] < self.window_hu[1]:
             raise ValueError(f"window_hu must be (low, high); got {self.window_hu}")
+        check.one_of("label_flip", self.label_flip, get_args(Flip))
 
 
 @dataclass(frozen=True)
@@ -153,6 +159,10 @@ class InferConfig:
 class DecisionConfig:
     """From a segmentation to "PDAC" or "normal"."""
 
+    filter_before_roi: bool = False
+    """Remove small components of the coarse pancreas set before the region of interest is drawn
+    around it: one false voxel far away makes the fine networks search half the scan (Not stated:
+    the paper filters the final mask only)"""
     component_fraction: float = 0.2
     """Components not larger than this share of the largest become background (Sec. 2.3)"""
     min_tumor_voxels: int = 50

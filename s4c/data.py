@@ -32,6 +32,8 @@ class Prepared(NamedTuple):
 
     id: str
     patient: str
+    digest: str
+    """Identity of its HU, whatever its file is called."""
     image: np.ndarray
     """HU within the window (d, h, w), canonical orientation."""
     mean: float

@@ -1,15 +1,13 @@
 """The whole of S4C on synthetic patients: phantoms, three trainings, screening, evaluation."""
 
-import logging
 import os
-import time
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from pathlib import Path
 
+from core.commands.demo import TEST_SEED, Demo, demo
 from core.datasets.pancreas import NAMES
-from core.errors import InputError
 from core.phantom.ct.cohort import write_cohort
-from core.report.table import to_text
+from core.report.table import Table
 from s4c.config import RECIPES, PrepareConfig
 from s4c.evaluate import evaluate
 from s4c.evaluation_page import table_1
@@ -17,11 +15,9 @@ from s4c.infer import screen
 from s4c.prepare import prepare
 from s4c.train import train
 
-logger = logging.getLogger(__name__)
-
 NETWORKS = ("tiny-64", "tiny-32", "tiny-16")
 NUM_TRAIN, NUM_TEST = 24, 8
-TRAIN_SEED, TEST_SEED = 0, 1
+TRAIN_SEED = 0
 FIELD_OF_VIEW_MM = (144.0, 208.0, 256.0)
 """The upper abdomen around the pancreas, (D, H, W)."""
 
@@ -32,11 +28,21 @@ def run(out: Path) -> int:
     Returns:
       0 if every held-out phantom could be screened.
     """
-    if out.exists() and any(out.iterdir()):
-        raise InputError("is not empty", path=out, hint="choose another --out or remove it")
-    start = time.perf_counter()
-    known, new, cache = out / "phantoms" / "train", out / "phantoms" / "test", out / "prepared"
-    logger.info("writing %d + %d phantoms", NUM_TRAIN, NUM_TEST)
+    return demo(
+        Demo(
+            phantoms=_write_both,
+            prepare=lambda known, cache: prepare([known], cache, PrepareConfig()),
+            trainings={name: _training(name) for name in NETWORKS},
+            predict=lambda new, runs, pred: screen(
+                [new / "imagesTr"], [runs / name for name in NETWORKS], pred
+            ),
+            evaluate=_evaluated,
+        ),
+        out,
+    )
+
+
+def _write_both(known: Path, new: Path) -> None:
     # Tumors are what takes longest to learn: three in four, and none too small to learn from.
     write_phantoms(
         known,
@@ -46,19 +52,14 @@ def run(out: Path) -> int:
         diameters_mm=(12.0, 45.0),
     )
     write_phantoms(new, num_cases=NUM_TEST, seed=TEST_SEED)
-    prepare(known, cache, PrepareConfig())
-    runs = [out / "runs" / name for name in NETWORKS]
-    logger.info("training %s", ", ".join(NETWORKS))
-    # Side by side: one compiles, or waits for a part that only one core can do, while another runs.
-    with ThreadPoolExecutor(len(NETWORKS)) as pool:
-        recipes = [RECIPES[name] for name in NETWORKS]
-        list(pool.map(lambda recipe, workdir: train(recipe, cache, workdir), recipes, runs))
-    status = screen([new / "imagesTr"], runs, out / "screening")
-    metrics = evaluate(out / "screening", new, out)
-    print(to_text(table_1(metrics["summary"])), end="")
-    minutes = (time.perf_counter() - start) / 60
-    print(f"{out / 'report.html'} written after {minutes:.1f} minutes")
-    return status
+
+
+def _training(name: str) -> Callable[[Path, Path], None]:
+    return lambda cache, workdir: train(RECIPES[name], [cache], workdir)
+
+
+def _evaluated(pred: Path, truth: Path, out: Path) -> Table:
+    return table_1(evaluate([pred], [truth], out))
 
 
 def write_phantoms(

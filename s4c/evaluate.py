@@ -6,130 +6,164 @@ from typing import Any
 
 import numpy as np
 
-from core import atomic, json_io
-from core.datasets import Case, Dataset, read_dataset
-from core.datasets.pancreas import BACKGROUND, NAMES, TUMOR, lookup
-from core.errors import InputError
+from core.commands import evaluate as evaluation
+from core.commands.evaluate import Paper, Prediction, Truth
+from core.datasets.pancreas import BACKGROUND, TUMOR
+from core.datasets.pancreas_cases import PancreasCase, read_pancreas
 from core.io import nifti
-from core.io.labels import check_ids, require_same_grid
-from core.metrics.classification import auc, sensitivity, specificity
-from core.metrics.compare import bootstrap_interval, delong_interval, wilson_interval
+from core.io.labels import require_same_grid
+from core.metrics.classification import auc, sensitivity
+from core.metrics.compare import (
+    Interval,
+    bootstrap_interval,
+    delong_interval,
+    wilson_interval,
+)
 from core.metrics.overlap import confusion_counts, dice
-from core.metrics.rows import column, summarize, write_csv
-from core.report.results import read as read_results
-from core.volume import Volume
+from core.metrics.rows import Row, column, summarize
+from core.volume import reorient, same_grid
 from s4c.evaluation_page import evaluation_page
 
 BOOTSTRAP_SEED = 0
 DSC_NAMES = ("tumor_dsc", "pancreas_dsc", "normal_pancreas_dsc", "abnormal_pancreas_dsc")
+SEGMENTATION = "segmentation.nii.gz"
 
 
-def evaluate(pred: Path, truth: Path, out: Path) -> dict[str, Any]:
-    """Compare the output of `s4c screen` with an annotated data set.
+def evaluate(preds: Sequence[Path], truths: Sequence[Path], out: Path) -> dict[str, Any]:
+    """Compare outputs of `s4c screen` with annotated data sets.
 
     Args:
-      pred: a screening's output folder, with results.json and cases/<id>/segmentation.nii.gz.
-      truth: nnU-Net raw or MSD data set that holds the scans; matched by the image's file name.
+      preds: outputs, such as one for each fold, or for each row of Table 1.
+      truths: nnU-Net raw, MSD or NIH data sets that hold the scans.
       out: gets metrics.json, rows.csv and report.html.
 
     Returns:
-      Content of metrics.json: {"summary": {name: number}, "rows": [one per case]}.
+      Content of metrics.json: {"summary": {name: number}, "groups": …, "rows": [one per case]}.
 
     Raises:
-      InputError: no screening in `pred`, or none of its scans is annotated in `truth`.
+      InputError: no screening in `preds`, or none of its scans is annotated in `truths`.
     """
-    results = read_results(pred, "s4c screen")
-    dataset = read_dataset(truth)
-    annotated = {_stem(case.images[0]): case for case in dataset.cases}
-    matched = [
-        (r, annotated[_stem(r["input"])])
-        for r in results["cases"]
-        if _stem(r["input"]) in annotated
-    ]
-    if not matched:
-        raise InputError(
-            f"none of the {len(results['cases'])} screened scans is annotated in {truth}",
-            path=pred,
-            hint="scans are matched by the name of the image file",
-        )
-    rows = [_row(result, case, dataset, pred) for result, case in matched]
-    summary = summarize_screening(rows)
-    summary["num_without_truth"] = len(results["cases"]) - len(rows)
-    metrics = {"summary": summary, "rows": rows}
-    json_io.write_json(out / "metrics.json", metrics)
-    write_csv(out / "rows.csv", rows)
-    atomic.write_text(out / "report.html", evaluation_page(metrics, results, pred))
+    annotated = [_truth(case) for data in truths for case in read_pancreas(data).cases]
+    metrics, matched = evaluation.evaluate(PAPER, preds, annotated)
+    page = evaluation_page(metrics, [one.prediction for one in matched])
+    evaluation.write(out, metrics, page)
     return metrics
 
 
-def _row(result: Mapping[str, Any], case: Case, dataset: Dataset, pred: Path) -> dict[str, Any]:
-    """What is known of one case; a failed one keeps its truth and has no prediction."""
-    true = read_truth(case, dataset)
+def _truth(case: PancreasCase) -> Truth[PancreasCase]:
+    return Truth(case.patient, case.image, (case.id,), case)
+
+
+def _same_grid(prediction: Prediction, truth: Truth[PancreasCase]) -> bool:
+    grid = nifti.read_grid(prediction.folder / SEGMENTATION)
+    return same_grid(grid, reorient(truth.case.read_label(), grid.direction))
+
+
+def _measure(truth: Truth[PancreasCase], prediction: Prediction | None) -> dict[str, Any]:
+    true = truth.case.read_label()
     tumor = true.array == TUMOR
     row = {
-        "id": result["id"],
-        "patient": case.patient,
         "abnormal": bool(tumor.any()),
         "true_tumor_ml": np.count_nonzero(tumor) * true.voxel_mm3 / 1000,
-        "status": result["status"],
     }
-    if result["status"] != "done":
+    if prediction is None:
         return row
-    path = pred / "cases" / result["id"] / "segmentation.nii.gz"
-    label = require_same_grid(true, nifti.read_label(path), case.label, path).array
+    path = prediction.folder / SEGMENTATION
+    label = require_same_grid(true, nifti.read_label(path), truth.path, path).array
     pancreas_dsc = dice(label != BACKGROUND, true.array != BACKGROUND)
     kind = "abnormal" if row["abnormal"] else "normal"
     return row | {
-        "called": result["decision"] == "PDAC",
-        "score": result["score"],
-        "tumor_ml": result["tumor_ml"],
+        "called": prediction.row["decision"] == "PDAC",
+        "score": prediction.row["score"],
+        "tumor_ml": prediction.row["tumor_ml"],
         "tumor_dsc": dice(label == TUMOR, tumor) if row["abnormal"] else float("nan"),
         "pancreas_dsc": pancreas_dsc,
         f"{kind}_pancreas_dsc": pancreas_dsc,
-        "seconds": result["seconds"],
     }
 
 
-def read_truth(case: Case, dataset: Dataset) -> Volume:
-    """Annotation of a case with our ids, in the orientation of its file."""
-    label = nifti.read_label(case.label)
-    check_ids(label, dataset.label_ids.values(), case.label)
-    return label.with_array(lookup(dataset.label_ids, dataset.root, needed=NAMES)[label.array])
+def _as_error(row: Row) -> dict[str, Any]:
+    """A scan without an answer is called wrongly and nothing in it is segmented."""
+    abnormal = row["abnormal"]
+    kind = "abnormal" if abnormal else "normal"
+    return {
+        "called": not abnormal,
+        "score": float(not abnormal),
+        "tumor_dsc": 0.0 if abnormal else float("nan"),
+        "pancreas_dsc": 0.0,
+        f"{kind}_pancreas_dsc": 0.0,
+    }
 
 
 def summarize_screening(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Aggregates over cases: Table 1's columns, AUC, and intervals of 95 %.
+    """Aggregates over finished cases: Table 1's columns, AUC, and intervals of 95 %.
 
-    A failed case counts in `num_failed` and nowhere else. Tumor DSC is over abnormal cases; a miss
-    is an abnormal case with tumor DSC 0 (Table 1).
+    Tumor DSC is over abnormal cases; a miss is an abnormal case with tumor DSC 0 (Table 1). Normal
+    test cases are screened by the model of every fold: the specificity is the mean over the folds'
+    models, the majority-voted one stands beside it.
     """
-    done = [row for row in rows if row["status"] == "done"]
-    called = np.array([row["called"] for row in done], bool)
-    abnormal = np.array([row["abnormal"] for row in done], bool)
-    scores = np.array([row["score"] for row in done], float)
+    called, abnormal = (
+        np.array([row[name] for row in rows], bool) for name in ("called", "abnormal")
+    )
+    scores = np.array([row["score"] for row in rows], float)
     counts = confusion_counts(called, abnormal)
-    names = [name for name in DSC_NAMES if any(name in row for row in done)]
+    names = [name for name in DSC_NAMES if any(name in row for row in rows)]
     summary: dict[str, Any] = {
-        "num_cases": len(rows),
-        "num_failed": len(rows) - len(done),
         "num_abnormal": int(abnormal.sum()),
         "num_normal": int((~abnormal).sum()),
+        "num_normal_patients": len({row["patient"] for row in rows if not row["abnormal"]}),
+        "num_folds": len({row["fold"] for row in rows}),
         "sensitivity": sensitivity(counts),
-        "specificity": specificity(counts),
+        "specificity": specificity_over_folds(rows),
+        "specificity_by_majority": specificity_by_majority(rows),
         "sensitivity_ci": wilson_interval(counts.true_positive, int(abnormal.sum())),
-        "specificity_ci": wilson_interval(counts.true_negative, int((~abnormal).sum())),
+        "specificity_ci": _specificity_interval(rows),
         "auc": auc(scores, abnormal),
         "auc_ci": delong_interval(scores, abnormal),
         "num_true_positive": counts.true_positive,
         "num_true_negative": counts.true_negative,
-        "num_misses": sum(row["tumor_dsc"] == 0 for row in done),
-        **summarize(done, names),
+        "num_misses": sum(row["tumor_dsc"] == 0 for row in rows),
+        **summarize(rows, names),
     }
     for name in names:
-        summary[f"{name}_ci"] = bootstrap_interval(column(done, name), seed=BOOTSTRAP_SEED)
+        summary[f"{name}_ci"] = bootstrap_interval(column(rows, name), seed=BOOTSTRAP_SEED)
     return summary | {"dsc": summary.get("pancreas_dsc")}
 
 
-def _stem(path: str | Path) -> str:
-    name = Path(path).name
-    return name.removesuffix(".gz").removesuffix(".nii")
+def specificity_over_folds(rows: Sequence[Row]) -> float:
+    """Mean over the folds' models of the specificity of each; nan without a normal case."""
+    by_fold = _normals(rows, "fold")
+    return float(np.mean([1 - np.mean(called) for called in by_fold.values()] or [np.nan]))
+
+
+def specificity_by_majority(rows: Sequence[Row]) -> float:
+    """Share of normal cases that at most half of the folds' models call PDAC."""
+    votes = _normals(rows, "id")
+    return float(np.mean([np.mean(called) <= 0.5 for called in votes.values()] or [np.nan]))
+
+
+def _specificity_interval(rows: Sequence[Row]) -> Interval:
+    """Of one model Wilson's; of several models of the same cases, cases are resampled."""
+    votes = list(_normals(rows, "id").values())
+    if all(len(called) == 1 for called in votes):
+        return wilson_interval(sum(not called[0] for called in votes), len(votes))
+    return bootstrap_interval(np.array([1 - np.mean(c) for c in votes]), seed=BOOTSTRAP_SEED)
+
+
+def _normals(rows: Sequence[Row], key: str) -> dict[Any, list[bool]]:
+    """Calls of the normal cases by fold or case."""
+    groups: dict[Any, list[bool]] = {}
+    for row in rows:
+        if not row["abnormal"]:
+            groups.setdefault(row[key], []).append(row["called"])
+    return groups
+
+
+PAPER = Paper(
+    command="s4c screen",
+    group=lambda results: results["scale"],
+    same=_same_grid,
+    measure=_measure,
+    as_error=_as_error,
+    summarize=summarize_screening,
+)

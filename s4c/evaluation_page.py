@@ -1,15 +1,15 @@
 """The page of `s4c evaluate`: Table 1 beside ours, the ROC curve, and every case."""
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from core.commands.evaluate import Prediction, failures_note, headline
 from core.metrics.classification import roc_curve
 from core.metrics.compare import Interval
 from core.report import figures, html
-from core.report.table import Badge, Link, Table, mean_sd, proportion
+from core.report.table import Badge, Link, Table, mean_sd, percent, proportion, without_empty
 from s4c.report import badge, case_section
 
 PAPER = {
@@ -34,32 +34,33 @@ PAPER = {
 """Table 1 of the paper, column by column."""
 PAPER_POINT = (0.941, 0.985)
 """Sensitivity and specificity of the multi-scale cascade (Table 1)."""
-MAX_PICTURES = 40
-"""Cases shown with a picture: the report stays small enough to send."""
 
 
-def evaluation_page(metrics: Mapping[str, Any], results: Mapping[str, Any], pred: Path) -> str:
+def evaluation_page(metrics: Mapping[str, Any], predictions: Sequence[Prediction]) -> str:
     """The whole page.
 
     Args:
-      metrics: summary and rows of `s4c.evaluate`.
-      results: content of the screening's results.json.
-      pred: folder of the screening, for its pictures.
+      metrics: summary, groups and rows of `s4c.evaluate`.
+      predictions: cases behind the rows, in their order.
     """
     summary, rows = metrics["summary"], metrics["rows"]
+    done = [i for i, row in enumerate(rows) if row["status"] == "done"]
+    # What went wrong first: misses and false alarms are what a reader looks for.
+    shown = sorted(done, key=lambda i: rows[i]["called"] == rows[i]["abnormal"])[
+        : html.MAX_PICTURES
+    ]
+    titles = {i: _title(rows[i], metrics) for i in range(len(rows))}
     sections = [
         html.tiles("Screening", _tiles(summary)),
-        html.table("Beside Table 1 of the paper", table_1(summary), note=_note(summary)),
+        html.table("Beside Table 1 of the paper", table_1(metrics), note=_note(summary)),
     ]
-    sections += [html.group("Figures", charts)] if (charts := _charts(rows, summary)) else []
-    sections.append(html.table("Cases", _cases_table(rows)))
-    by_id = {case["id"]: case for case in results["cases"]}
-    done = [row for row in rows if row["status"] == "done"]
-    # What went wrong first: misses and false alarms are what a reader looks for.
-    for row in sorted(done, key=lambda r: r["called"] == r["abnormal"])[:MAX_PICTURES]:
-        truth = f"Truth: {'tumor' if row['abnormal'] else 'no tumor'}."
-        sections.append(case_section(by_id[row["id"]], pred, note=truth))
-    sections.append(html.provenance(results["manifest"]))
+    sections += [html.group("Figures", charts)] if (charts := _charts(rows, metrics)) else []
+    sections.append(html.table("Cases", _cases_table(rows, titles, set(shown))))
+    for i in shown:
+        truth = f"Truth: {'tumor' if rows[i]['abnormal'] else 'no tumor'}."
+        one = predictions[i]
+        sections.append(case_section(one.row, one.folder, note=truth, title=titles[i]))
+    sections.append(html.provenance(predictions[0].results["manifest"]))
     return html.page(
         "S4C evaluation",
         sections,
@@ -67,20 +68,40 @@ def evaluation_page(metrics: Mapping[str, Any], results: Mapping[str, Any], pred
     )
 
 
-def table_1(summary: Mapping[str, Any]) -> Table:
-    """Our figures in the paper's rows, beside the paper's own."""
-    ours = {
-        "scale": "ours",
+def table_1(metrics: Mapping[str, Any]) -> Table:
+    """Our figures in the paper's rows, beside the paper's own; a column for each system."""
+    groups = metrics["groups"]
+    titles = [f"ours, {name}" if len(groups) > 1 else "ours" for name in groups]
+    ours = [_column(summary) for summary in groups.values()]
+    columns = ("", *titles, *(f"paper, {scale}" for scale in PAPER["scale"]))
+    names = [name for name in PAPER if name != "scale"]
+    return Table(columns, [(n, *(column[n] for column in ours), *PAPER[n]) for n in names])
+
+
+def _column(summary: Mapping[str, Any]) -> dict[str, str]:
+    called_normal = proportion(summary["num_true_negative"], summary["num_normal"])
+    if summary["num_folds"] > 1:
+        low, high = summary["specificity_ci"]
+        called_normal = (
+            f"{percent(summary['specificity'])} (mean of {summary['num_folds']} folds; "
+            f"95 % CI {100 * low:.1f}–{100 * high:.1f})"
+        )
+    return {
         "normal pancreas DSC": _dsc(summary, "normal_pancreas_dsc"),
         "abnormal pancreas DSC": _dsc(summary, "abnormal_pancreas_dsc"),
         "tumor DSC": _dsc(summary, "tumor_dsc"),
         "misses": f"{summary['num_misses']}/{summary['num_abnormal']}",
         "sensitivity": proportion(summary["num_true_positive"], summary["num_abnormal"]),
-        "specificity": proportion(summary["num_true_negative"], summary["num_normal"]),
+        "specificity": called_normal,
     }
-    columns = ("", ours["scale"], *(f"paper, {scale}" for scale in PAPER["scale"]))
-    names = [name for name in PAPER if name != "scale"]
-    return Table(columns, [(name, ours[name], *PAPER[name]) for name in names])
+
+
+def _title(row: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
+    """Case id, with what else tells rows apart."""
+    several = len(metrics["groups"]) > 1
+    words = [row["id"], row["group"] if several else None]
+    words.append(None if row["fold"] is None else f"fold {row['fold']}")
+    return " ".join(word for word in words if word)
 
 
 def _dsc(summary: Mapping[str, Any], name: str) -> str:
@@ -92,7 +113,7 @@ def _note(summary: Mapping[str, Any]) -> str:
     return (
         "The paper's figures are of its own 439 scans; other data cannot be compared number by "
         "number. Mean ± standard deviation over cases; intervals cover 95 %. "
-        f"{summary['num_failed']} scans failed."
+        + failures_note(summary)
     )
 
 
@@ -117,13 +138,14 @@ def _interval(interval: Interval) -> str:
     return f"95 % CI {interval.low:.3f}–{interval.high:.3f}"
 
 
-def _charts(rows: Sequence[Mapping[str, Any]], summary: Mapping[str, Any]) -> list[html.Section]:
-    """ROC curve and tumor DSC, as far as the cases allow."""
-    done = [row for row in rows if row["status"] == "done"]
-    abnormal = np.array([row["abnormal"] for row in done], bool)
+def _charts(rows: Sequence[Mapping[str, Any]], metrics: Mapping[str, Any]) -> list[html.Section]:
+    """ROC curve and tumor DSC of the first system, as far as the cases allow."""
+    name, summary = next(iter(metrics["groups"].items()))
+    counted = [row for row in headline(rows) if row["group"] == name]
+    abnormal = np.array([row["abnormal"] for row in counted], bool)
     charts = []
     if abnormal.any() and not abnormal.all():
-        points = roc_curve(np.array([row["score"] for row in done]), abnormal)
+        points = roc_curve(np.array([row["score"] for row in counted]), abnormal)
         marks = {
             "K rule": (summary["sensitivity"], summary["specificity"]),
             "paper, multi": PAPER_POINT,
@@ -132,7 +154,7 @@ def _charts(rows: Sequence[Mapping[str, Any]], summary: Mapping[str, Any]) -> li
         alt = f"ROC curve with an area of {summary['auc']:.3f}"
         charts.append(html.figure("ROC of the confidence score", png, alt=alt))
     if abnormal.any():
-        with_tumor = [row for row in done if row["abnormal"]]
+        with_tumor = [row for row in counted if row["abnormal"]]
         png = figures.overlap_by_size(
             with_tumor, overlap="tumor_dsc", size_ml="true_tumor_ml", label="Tumor DSC"
         )
@@ -141,18 +163,24 @@ def _charts(rows: Sequence[Mapping[str, Any]], summary: Mapping[str, Any]) -> li
     return charts
 
 
-def _cases_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+def _cases_table(
+    rows: Sequence[Mapping[str, Any]], titles: Mapping[int, str], shown: Collection[int]
+) -> Table:
     columns = ("case", "truth", "call", "right", "score", "tumor DSC", "pancreas DSC", "tumor ml")
-    return Table(columns, [_case_cells(row) for row in rows])
+    lines = []
+    for i, row in enumerate(rows):
+        name = Link(titles[i], titles[i]) if i in shown else titles[i]
+        lines.append((name, *_case_cells(row), row["part"]))
+    return without_empty((*columns, "learned from"), lines)
 
 
 def _case_cells(row: Mapping[str, Any]) -> tuple:
-    truth = badge("PDAC" if row["abnormal"] else "normal")
+    """What stands behind the name of a case."""
+    truth = badge("PDAC" if row["abnormal"] else "normal") if "abnormal" in row else None
     if row["status"] != "done":
-        return (row["id"], truth, badge("failed"), None, None, None, None, row["true_tumor_ml"])
+        return (truth, badge("failed"), None, None, None, None, row.get("true_tumor_ml"))
     right = row["called"] == row["abnormal"]
     return (
-        Link(row["id"], row["id"]),
         truth,
         badge("PDAC" if row["called"] else "normal"),
         Badge("yes", "good") if right else Badge("no", "bad"),

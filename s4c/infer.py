@@ -1,36 +1,48 @@
 """Screening new scans with a trained cascade: from files to a decision and a segmentation."""
 
-import logging
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from core import atomic, json_io, sharding
-from core.config import fingerprint
+from core import atomic, sharding
+from core.commands.predict import Answer, Job, held_out_of, predict
+from core.commands.prepare import digest
 from core.datasets.pancreas import NAMES
+from core.datasets.pancreas_cases import read_pancreas
 from core.io.inventory import find_scans
-from core.io.paths import find_all
+from core.io.paths import Skipped, find_all
 from core.io.scans import Scan, read_scan, write_segmentation
 from core.preprocess.intensity import window, z_score
-from core.report import results
-from core.report.manifest import manifest
 from core.volume import Volume, canonical
 from s4c.cascade import Segmentation, segment
 from s4c.decision import Decision, decide, remove_outliers
-from s4c.networks import Cascade, load_cascade
+from s4c.networks import Cascade, load_cascade, open_runs
 from s4c.report import overlay, screening_page
 
-logger = logging.getLogger(__name__)
 
-
-def screen(inputs: Sequence[Path], runs: Sequence[Path], out: Path) -> int:
+def screen(
+    inputs: Sequence[Path],
+    runs: Sequence[Path],
+    out: Path,
+    *,
+    held_out: bool = False,
+    alone: bool = False,
+    anonymous: bool = False,
+    allow_unfinished: bool = False,
+    choices: Mapping[str, Any] | None = None,
+) -> int:
     """Screen every scan found in `inputs`; write results, segmentations, overlays and a report.
 
     Args:
       inputs: NIfTI files, DICOM folders, or folders of either.
       runs: run folders of the cascade.
       out: gets results.json, report.html and cases/<id>/.
+      held_out: of one data set, take the scans that the runs did not train on.
+      alone: of two runs, the finer one answers by itself inside the region of the coarse one.
+      anonymous: write DICOM-SEG without the patient's tags.
+      allow_unfinished: also use runs that have not reached their end.
+      choices: operating choices that override the runs', "decision.min_tumor_voxels" → voxels.
 
     Returns:
       0 if every scan was screened, 1 if some failed; each failure has its line in results.json.
@@ -38,28 +50,57 @@ def screen(inputs: Sequence[Path], runs: Sequence[Path], out: Path) -> int:
     Raises:
       InputError: nothing to screen, or runs that make no cascade.
     """
-    scans, skipped = find_all(inputs, find_scans)
+    opened = open_runs(runs, allow_unfinished=allow_unfinished)
+    skipped: list[Skipped] = []
+    if held_out:
+        scans = held_out_of(inputs, opened, _annotated)
+    else:
+        scans, skipped = find_all(inputs, find_scans)
     mesh = sharding.mesh()
-    cascade = load_cascade(runs, mesh)
-    cases = results.broken(skipped)
-    for number, scan in enumerate(scans, start=1):
-        work = partial(_screened, scan, cascade, out / "cases" / scan.id)
-        case = results.attempt(scan.id, scan.path, work)
-        logger.info("%d/%d  %s  %s", number, len(scans), scan.id, _summary(case))
-        cases.append(case)
-    provenance = manifest(
-        fingerprint=fingerprint(cascade.cfg), devices=[str(d) for d in mesh.devices.flat]
+    cascade = load_cascade(opened, mesh, choices or {}, alone=alone)
+    sides = [run.cfg.data.patch for run in opened]
+    return predict(
+        scans,
+        partial(_screened, cascade, anonymous),
+        out,
+        Job(
+            command="s4c screen",
+            runs=opened,
+            choices=choices or {},
+            options={"alone": alone, "anonymous": anonymous},
+            facts={"scale": _scale(sides, alone)},
+        ),
+        skipped=skipped,
+        devices=list(mesh.devices.flat),
+        page=screening_page,
+        summary=_summary,
     )
-    written = results.write(out, cases, skipped=skipped, provenance=provenance)
-    atomic.write_text(out / "report.html", screening_page(written, out))
-    return int(results.any_failed(cases))
 
 
-def _screened(scan: Scan, cascade: Cascade, folder: Path) -> dict[str, Any]:
+def _annotated(data: Path) -> dict[str, Scan]:
+    """Scans of a data set by case id."""
+    scans = {}
+    for case in read_pancreas(data).cases:
+        found, _ = find_scans(case.image)
+        scans[case.id] = max(found, key=lambda scan: len(scan.files))
+    return scans
+
+
+def _scale(sides: Sequence[int], alone: bool) -> str:
+    """Which networks answer, as Table 1 calls them."""
+    names = {64: "64³", 32: "32³", 16: "16³"}
+    if alone or len(sides) == 1:
+        return names.get(sides[-1], f"{sides[-1]}³")
+    return "multi"
+
+
+def _screened(cascade: Cascade, anonymous: bool, scan: Scan, folder: Path) -> Answer:
     volume = canonical(read_scan(scan))
-    seen, decision = screen_volume(volume, cascade)
-    written = write_segmentation(folder, scan, volume.with_array(seen.label), NAMES)
-    atomic.write_bytes(folder / "overlay.png", overlay(volume, seen.label))
+    segmentation, decision = screen_volume(volume, cascade)
+    label = volume.with_array(segmentation.label)
+    written = write_segmentation(folder, scan, label, NAMES)
+    atomic.write_bytes(folder / "overlay.png", overlay(volume, segmentation.label))
+    roi = segmentation.roi
     row = {
         "decision": "PDAC" if decision.positive else "normal",
         "score": decision.score,
@@ -67,27 +108,28 @@ def _screened(scan: Scan, cascade: Cascade, folder: Path) -> dict[str, Any]:
         "num_pancreas_voxels": decision.num_pancreas_voxels,
         "tumor_ml": decision.num_tumor_voxels * volume.voxel_mm3 / 1000,
         "pancreas_ml": decision.num_pancreas_voxels * volume.voxel_mm3 / 1000,
-        "roi": None if seen.roi is None else {"start": seen.roi.start, "stop": seen.roi.stop},
+        "roi": None if roi is None else {"start": roi.start, "stop": roi.stop},
         "files": [path.name for path in written.files],
         "note": written.note,
     }
-    json_io.write_json(folder / "prediction.json", row)
-    return row
+    return Answer(row, [digest(volume.array)])
 
 
 def screen_volume(volume: Volume, cascade: Cascade) -> tuple[Segmentation, Decision]:
     """Segment one canonical scan in Hounsfield units, remove outliers, decide."""
-    coarse, *fine = cascade.predicts
-    image = z_score(window(volume.array, *cascade.cfg.prepare.window_hu))
-    seen = segment(image, coarse, fine, roi_margin=cascade.cfg.infer.roi_margin)
-    seen = seen._replace(label=remove_outliers(seen.label, cascade.cfg.decision))
-    return seen, decide(seen.label, seen.tumor_prob, cascade.cfg.decision)
-
-
-def _summary(case: Mapping[str, Any]) -> str:
-    if case["status"] == "failed":
-        return "failed"
-    return (
-        f"{case['decision']}  score {case['score']:.2f}  tumor {case['tumor_ml']:.1f} ml  "
-        f"{case['seconds']:.1f} s"
+    (coarse, *fine), cfg = cascade.predicts, cascade.cfg
+    clean = partial(remove_outliers, cfg=cfg.decision)
+    segmentation = segment(
+        z_score(window(volume.array, *cfg.prepare.window_hu)),
+        coarse,
+        fine,
+        roi_margin=cfg.infer.roi_margin,
+        alone=cascade.alone,
+        **({"clean": clean} if cfg.decision.filter_before_roi else {}),
     )
+    segmentation = segmentation._replace(label=clean(segmentation.label))
+    return segmentation, decide(segmentation.label, segmentation.tumor_prob, cfg.decision)
+
+
+def _summary(row: Mapping[str, Any]) -> str:
+    return f"{row['decision']}  score {row['score']:.2f}  tumor {row['tumor_ml']:.1f} ml"

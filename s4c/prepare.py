@@ -1,21 +1,23 @@
-"""From the files of a data set to prepared scans on disk, and to the cases of a fold."""
+"""From the files of data sets to prepared scans on disk, and to the cases of a fold."""
 
-import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from core.config import fingerprint
-from core.data import prepare as cache
-from core.data.cache import open_case
+from core.commands import prepare as prepared_data
+from core.commands.prepare import Made, Source, Sources, digest
+from core.config import fingerprint, flags
 from core.data.patches import sample_voxels
 from core.data.splits import Split, cases_of, k_fold_and_hard_split
-from core.datasets import Case, Dataset, read_dataset
-from core.datasets.pancreas import BACKGROUND, NAMES, TUMOR, lookup
+from core.datasets.pancreas import BACKGROUND, NAMES, TUMOR
+from core.datasets.pancreas_cases import (
+    PancreasCase,
+    PancreasData,
+    read_pancreas,
+    require_annotated,
+)
 from core.errors import InputError
-from core.io import nifti
-from core.io.labels import check_ids, require_same_grid
 from core.preprocess.crop import Box, bounding_box
 from core.preprocess.intensity import statistics, window
 from core.random import rng
@@ -23,57 +25,64 @@ from core.volume import canonical
 from s4c.config import PrepareConfig, SplitConfig
 from s4c.data import Prepared
 
-logger = logging.getLogger(__name__)
-
 MAX_VOXELS = 10_000
 """Stored to centre patches on: as many as nnU-Net keeps of a class."""
 CASES_AT_A_TIME = 2
 """Each holds its scan and label in memory: about 1 GB for 512×512×667."""
+CLASSES = {
+    "with a tumor": lambda case: case.is_abnormal,
+    "without a tumor": lambda case: not case.is_abnormal,
+}
 
 
-def prepare(data: Path, out: Path, cfg: PrepareConfig) -> Path:
-    """Prepare every labelled case of a data set; what is done already stays.
+def prepare(
+    data: Sequence[Path],
+    out: Path,
+    cfg: PrepareConfig,
+    *,
+    patient_pattern: str | None = None,
+    patients: Path | None = None,
+) -> int:
+    """Prepare every labelled case of some data sets; what is done already stays.
 
     Args:
-      data: nnU-Net raw or MSD folder.
+      data: nnU-Net raw, MSD or NIH folders, whose labels together name pancreas and tumor.
       out: cache folder; cases of other intensities beside these are left alone.
       cfg: intensities.
+      patient_pattern: regular expression whose first group is the patient in a case id.
+      patients: table with the columns case,patient.
 
     Returns:
-      Folder of this preparation, `out/<fingerprint>`.
+      Labelled cases that were left out.
 
     Raises:
       InputError: no usable case; the reason of each is logged.
     """
-    dataset = read_dataset(data)
-    lookup(
-        dataset.label_ids, dataset.root, needed=NAMES
-    )  # before any work: does it label what s4c needs?
-    cases = {case.id: case for case in dataset.cases}
+    flip = {"auto": None, "none": ""}.get(cfg.label_flip, cfg.label_flip)
+    read = [
+        read_pancreas(path, patient_pattern=patient_pattern, patients=patients, flip=flip)
+        for path in data
+    ]
+    require_annotated(read, NAMES)  # before any work
     folder = out / fingerprint(cfg)
-    index = cache.prepare(
-        folder,
-        # The description too: another map of label names makes other labels.
-        {c.id: (c.images[0], c.label, data / "dataset.json") for c in dataset.cases},
-        lambda id_: make(cases[id_], dataset, cfg),
-        skipped=dataset.skipped,
-        num_threads=CASES_AT_A_TIME,
-        report=_report,
-    )
-    logger.info("%d cases prepared, %d files skipped", len(index.used), len(index.skipped))
-    if not index.used:
-        raise InputError("has no usable case", path=data, hint=index.skipped[0].reason)
-    return folder
+    sources = [_sources(of_one, cfg) for of_one in read]
+    num_left_out = prepared_data.prepare(sources, folder, at_a_time=CASES_AT_A_TIME)
+    prepared_data.warn_of_empty_classes(open_cases(folder), CLASSES)
+    return num_left_out
 
 
-def make(case: Case, dataset: Dataset, cfg: PrepareConfig) -> cache.Made:
+def _sources(data: PancreasData, cfg: PrepareConfig) -> Sources:
+    def source(case: PancreasCase) -> Source:
+        return Source(case.id, case.patient, case.files, lambda: make(case, cfg))
+
+    folds = [Split(fold.train, fold.val) for fold in data.folds]
+    return Sources(data.root, [source(case) for case in data.cases], data.skipped, folds)
+
+
+def make(case: PancreasCase, cfg: PrepareConfig) -> Made:
     """Arrays and meta of one case, in canonical orientation."""
-    path, label_path = case.images[0], case.label
-    image, label = nifti.read(path), nifti.read_label(label_path)
-    check_ids(label, dataset.label_ids.values(), label_path)
-    label = canonical(require_same_grid(image, label, path, label_path))
-    image = canonical(image)
-    ids = lookup(dataset.label_ids, dataset.root, needed=NAMES)[label.array]
+    image, label = map(canonical, case.read())
+    ids = label.array
     hu = np.rint(window(image.array, *cfg.window_hu)).astype(np.int16)
     mean, std = statistics(hu)
     # The same voxels whenever a case is prepared: the draw depends on its id alone.
@@ -85,7 +94,7 @@ def make(case: Case, dataset: Dataset, cfg: PrepareConfig) -> cache.Made:
         "tumor_voxels": sample_voxels(random, ids == TUMOR, MAX_VOXELS),
     }
     meta = {
-        "patient": case.patient,
+        "digest": digest(image.array),
         "mean": mean,
         "std": std,
         "pancreas_box": bounding_box(ids != BACKGROUND),
@@ -94,46 +103,44 @@ def make(case: Case, dataset: Dataset, cfg: PrepareConfig) -> cache.Made:
     return arrays, meta
 
 
-def load(data: Path, cfg: PrepareConfig, workdir: Path) -> list[Prepared]:
-    """Prepared cases of a cache, or of a data set that is prepared into `workdir` first.
-
-    Args:
-      data: what `prepare` wrote, or a data set.
-      cfg: intensities; a cache that was made with others is refused.
-      workdir: run folder.
-    """
-    if (data / "dataset.json").is_file():
-        folder = prepare(data, workdir / "prepared", cfg)
-    else:
-        folder = data / fingerprint(cfg)
-        if not (folder / cache.INDEX).is_file():
-            raise InputError(
-                f"is neither a data set nor prepared with {cfg}",
-                path=data,
-                hint="give a folder with dataset.json, or the --out of s4c prepare",
-            )
-    return [_open(folder, id_) for id_ in cache.read_index(folder).used]
-
-
-def _open(folder: Path, id_: str) -> Prepared:
-    case = open_case(folder, id_)
-
-    def box(name: str) -> Box | None:
-        found = case.meta[name]
-        return None if found is None else Box(*map(tuple, found))
-
-    return Prepared(
-        id=id_,
-        patient=case.meta["patient"],
-        image=case.arrays["image"],
-        mean=case.meta["mean"],
-        std=case.meta["std"],
-        label=case.arrays["label"],
-        pancreas_voxels=case.arrays["pancreas_voxels"][...],
-        tumor_voxels=case.arrays["tumor_voxels"][...],
-        pancreas_box=box("pancreas_box"),
-        tumor_box=box("tumor_box"),
+def find_cache(data: Sequence[Path], cfg: PrepareConfig, workdir: Path) -> Path:
+    """Folder of prepared cases: of a cache, or of data sets that are prepared into `workdir`."""
+    return prepared_data.find_cache(
+        data,
+        fingerprint(cfg),
+        prepare_into=lambda data_sets, out: prepare(data_sets, out, cfg),
+        workdir=workdir,
+        command=" ".join(("run s4c prepare", *flags(cfg, "prepare"))),
     )
+
+
+def load(data: Sequence[Path], cfg: PrepareConfig, workdir: Path) -> list[Prepared]:
+    """Prepared cases of a cache, or of data sets; see `find_cache`."""
+    return open_cases(find_cache(data, cfg, workdir))
+
+
+def open_cases(folder: Path) -> list[Prepared]:
+    """Prepared cases of a cache; their voxels stay on disk until a patch is cut."""
+
+    def box(stored: Sequence[Sequence[int]] | None) -> Box | None:
+        return None if stored is None else Box(*map(tuple, stored))
+
+    return [
+        Prepared(
+            id=case.id,
+            patient=case.entry.patient,
+            digest=case.stored.meta["digest"],
+            image=case.stored.arrays["image"],
+            mean=case.stored.meta["mean"],
+            std=case.stored.meta["std"],
+            label=case.stored.arrays["label"],
+            pancreas_voxels=case.stored.arrays["pancreas_voxels"][...],
+            tumor_voxels=case.stored.arrays["tumor_voxels"][...],
+            pancreas_box=box(case.stored.meta["pancreas_box"]),
+            tumor_box=box(case.stored.meta["tumor_box"]),
+        )
+        for case in prepared_data.load(folder)
+    ]
 
 
 def folds(cases: Sequence[Prepared], cfg: SplitConfig) -> list[Split]:
@@ -143,7 +150,7 @@ def folds(cases: Sequence[Prepared], cfg: SplitConfig) -> list[Split]:
     """
     abnormal = {case.patient for case in cases if case.is_abnormal}
     normal = {case.patient for case in cases} - abnormal
-    patient_of: Mapping[str, str] = {case.id: case.patient for case in cases}
+    patient_of = {case.id: case.patient for case in cases}
     try:
         splits = k_fold_and_hard_split(
             abnormal,
@@ -157,10 +164,3 @@ def folds(cases: Sequence[Prepared], cfg: SplitConfig) -> list[Split]:
             str(error), hint="set --split.num-folds, or train without --fold"
         ) from None
     return [cases_of(split, patient_of) for split in splits]
-
-
-def _report(case: str, reason: str | None) -> None:
-    if reason is None:
-        logger.info("prepared %s", case)
-    else:
-        logger.error("skipped %s: %s", case, reason)

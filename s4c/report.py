@@ -1,6 +1,6 @@
 """What S4C shows: a scan with its segmentation, and the pages of a screening and an evaluation."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,12 +66,14 @@ def screening_page(results: Mapping[str, Any], out: Path) -> str:
         html.Tile("called normal", str(calls.count("normal"))),
         html.Tile("failed", str(calls.count("failed"))),
     ]
-    sections = [html.tiles("Screening", tiles), html.table("Scans", _cases_table(cases))]
+    shown = [case for case in cases if case["status"] == "done"][: html.MAX_PICTURES]
+    linked = {case["id"] for case in shown}
+    sections = [html.tiles("Screening", tiles), html.table("Scans", _cases_table(cases, linked))]
     if results["skipped"]:
         rows = [(str(s["path"]), s["reason"]) for s in results["skipped"]]
         skipped = html.table("", Table(("file", "reason"), rows))
         sections.append(html.details(f"{len(rows)} files not used", [skipped]))
-    sections += [case_section(case, out) for case in cases if case["status"] == "done"]
+    sections += [case_section(case, out / "cases" / case["id"]) for case in shown]
     sections.append(html.provenance(results["manifest"]))
     return html.page(
         "S4C screening",
@@ -80,14 +82,14 @@ def screening_page(results: Mapping[str, Any], out: Path) -> str:
     )
 
 
-def _cases_table(cases: Sequence[Mapping[str, Any]]) -> Table:
+def _cases_table(cases: Sequence[Mapping[str, Any]], linked: Collection[str]) -> Table:
     columns = ("scan", "call", "score", "tumor ml", "tumor voxels", "pancreas ml", "s", "error")
     names = ("score", "tumor_ml", "num_tumor_voxels", "pancreas_ml", "seconds", "error")
     return Table(
         columns,
         [
             [
-                Link(case["id"], case["id"]) if case["status"] == "done" else case["id"],
+                Link(case["id"], case["id"]) if case["id"] in linked else case["id"],
                 badge(case.get("decision", "failed")),
                 *(case.get(name) for name in names),
             ]
@@ -101,13 +103,15 @@ def badge(call: str) -> Badge:
     return Badge(call, TONES[call])
 
 
-def case_section(case: Mapping[str, Any], out: Path, note: str = "") -> html.Section:
+def case_section(
+    case: Mapping[str, Any], folder: Path, note: str = "", title: str = ""
+) -> html.Section:
     """One screened scan, folded: its picture and what was measured in it."""
-    png = (out / "cases" / case["id"] / "overlay.png").read_bytes()
+    png = (folder / "overlay.png").read_bytes()
     caption = (
         f"Score {case['score']:.3f}; tumor {case['tumor_ml']:.2f} ml in "
         f"{case['num_tumor_voxels']} voxels, pancreas {case['pancreas_ml']:.1f} ml."
     )
     alt = f"CT of {case['id']} with the predicted pancreas and tumor outlined"
     picture = html.figure("", png, alt=alt, caption=caption)
-    return html.details(case["id"], [picture], badge=badge(case["decision"]), note=note)
+    return html.details(title or case["id"], [picture], badge=badge(case["decision"]), note=note)

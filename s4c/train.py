@@ -1,22 +1,20 @@
 """Training one network of the cascade (Sec. 2.2)."""
 
-import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 import jax
 import numpy as np
 
-from core import compiler, sharding
+from core import compiler
+from core.commands import train as training
+from core.commands.train import Division, Training
 from core.data import patches
 from core.data.pipeline import batches
-from core.data.splits import choose_fold
 from core.datasets.pancreas import BACKGROUND, TUMOR
 from core.metrics.overlap import dice
 from core.train import optim
-from core.train.fit import fit
-from core.train.run_folder import finish_run, open_run, record_fold
 from core.train.task import Rows, Task
 from core.types import ModelState, Params
 from s4c import model
@@ -24,19 +22,23 @@ from s4c.cascade import most_probable
 from s4c.config import Config
 from s4c.data import Prepared, batch_maker, cut
 from s4c.loss import loss
-from s4c.prepare import folds, load
-
-BATCHES_AHEAD = 2
-"""Ready on the host while the device works; a batch of 128 patches of 16³ takes 2.6 MB."""
+from s4c.prepare import find_cache, folds, open_cases
 
 
-def build(cfg: Config, train_on: Sequence[Prepared], evaluate_on: Sequence[Prepared] = ()) -> Task:
+def build(
+    cfg: Config,
+    train_on: Sequence[Prepared],
+    evaluate_on: Sequence[Prepared] = (),
+    *,
+    workers: int = 0,
+) -> Task:
     """Task of one network: everything `core.train.fit` needs.
 
     Args:
       cfg: the recipe.
       train_on: cases to draw patches from.
       evaluate_on: held-out cases; none, no evaluation.
+      workers: processes that cut patches; 0 for threads.
     """
     make = batch_maker(
         train_on,
@@ -51,11 +53,7 @@ def build(cfg: Config, train_on: Sequence[Prepared], evaluate_on: Sequence[Prepa
         loss=partial(loss, cfg),
         tx=optim.sgd(schedule, momentum=cfg.optim.momentum, weight_decay=cfg.optim.weight_decay),
         batches=lambda start: batches(
-            make,
-            start=start,
-            num_steps=cfg.run.steps,
-            num_threads=min(8, os.cpu_count() or 1),
-            buffer_size=BATCHES_AHEAD,
+            make, start=start, num_steps=cfg.run.steps, num_workers=workers
         ),
         evaluate=_evaluator(cfg, evaluate_on) if evaluate_on else None,
     )
@@ -63,10 +61,11 @@ def build(cfg: Config, train_on: Sequence[Prepared], evaluate_on: Sequence[Prepa
 
 def train(
     cfg: Config,
-    data: Path,
+    data: Sequence[Path],
     out: Path,
     *,
     fold: int | None = None,
+    workers: int = 0,
     resume: bool = False,
     distributed: bool = False,
 ) -> None:
@@ -74,9 +73,10 @@ def train(
 
     Args:
       cfg: the recipe.
-      data: cache of `s4c.prepare`, or a data set.
+      data: cache of `s4c.prepare`, or data sets.
       out: run folder.
       fold: train on this fold and evaluate on its held-out cases; None trains on every case.
+      workers: processes that cut patches; 0 for threads.
       resume: continue the run in `out`.
       distributed: join the other hosts first.
 
@@ -84,20 +84,26 @@ def train(
       InputError: data, fold or run folder cannot be used.
       RunError: the loss is no longer finite.
     """
-    if distributed:
-        sharding.distributed()
-    open_run(out, cfg, resume=resume)
-    cases = load(data, cfg.prepare, out)
-    by_id = {case.id: case for case in cases}
-    split = choose_fold(by_id, fold, lambda: folds(cases, cfg.split))
-    record_fold(out, fold, train=split.train, test=split.test)
-    train_on, held_out = ([by_id[id_] for id_ in ids] for ids in (split.train, split.test))
-    mesh = sharding.mesh()
-    fit(build(cfg, train_on, held_out), cfg.run, mesh=mesh, workdir=out, resume=resume)
-    finish_run(cfg, mesh, out, curves=("loss", "loss_main"))
+
+    def divide() -> tuple[Division, Callable[[], Training]]:
+        folder = find_cache(data, cfg.prepare, out)
+        cases = {case.id: case for case in open_cases(folder)}
+        parts = training.choose_fold(
+            folder, fold, cases, lambda: folds(list(cases.values()), cfg.split)
+        )
+        train_on, held_out = ([cases[id_] for id_ in ids] for ids in (parts.train, parts.test))
+        return (
+            training.division(parts, cases.values(), lambda case: [case.id], fold),
+            lambda: Training(
+                build(cfg, train_on, held_out, workers=workers), cfg.run, cfg.data.batch
+            ),
+        )
+
+    curves = ("loss", "loss_main")
+    training.train(cfg, out, divide=divide, curves=curves, resume=resume, distributed=distributed)
 
 
-def _evaluator(cfg: Config, cases: Sequence[Prepared]):
+def _evaluator(cfg: Config, cases: Sequence[Prepared]) -> Callable[[Params, ModelState], Rows]:
     """Rows of one patch per held-out case, around its tumor or else its pancreas: a learning curve.
 
     Whole scans are for `s4c evaluate`; one patch a case costs seconds and shows the trend.

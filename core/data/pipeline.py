@@ -4,11 +4,15 @@ A batch is a pure function of its step, so resuming at step i is starting at ste
 iterator state to store. This is the one file that imports grain, and with it jax, in a host room.
 """
 
+import os
 from collections.abc import Callable, Iterator
 
 import grain
 
 from core.types import Batch
+
+NUM_THREADS = min(8, os.cpu_count() or 1)
+"""Batches that are made at once; so many may lie ready."""
 
 
 def batches(
@@ -16,8 +20,8 @@ def batches(
     *,
     start: int,
     num_steps: int,
-    num_threads: int,
-    buffer_size: int,
+    num_threads: int = NUM_THREADS,
+    num_workers: int = 0,
 ) -> Iterator[Batch]:
     """Batches of steps `start`, `start + 1`, … `num_steps − 1`, in order.
 
@@ -26,21 +30,27 @@ def batches(
       start: first step; 0 for a new run, the number of steps done for a resumed one.
       num_steps: steps of the whole run.
       num_threads: threads that make batches ahead; 0 makes each when it is asked for.
-      buffer_size: batches that may lie ready; bounds the memory, and the look-ahead.
+      num_workers: processes that share the work, each with one thread; 0 for threads alone. Worth
+        their start where a batch costs the host more than its step costs the device.
 
     Returns:
-      Iterator over batches.
+      Iterator over batches: the same for any number of threads and workers.
 
     Raises:
-      ValueError: if the step lies outside the run, or a count is out of range.
+      ValueError: if the step lies outside the run, or a count is negative.
     """
     if not 0 <= start <= num_steps:
         raise ValueError(f"start must lie in [0, num_steps={num_steps}]; got {start}")
-    if num_threads < 0 or buffer_size < 1:
+    if num_threads < 0 or num_workers < 0:
         raise ValueError(
-            "expected num_threads >= 0 and buffer_size >= 1; "
-            f"got num_threads={num_threads}, buffer_size={buffer_size}"
+            "expected num_threads >= 0 and num_workers >= 0; "
+            f"got num_threads={num_threads}, num_workers={num_workers}"
         )
-    options = grain.ReadOptions(num_threads=num_threads, prefetch_buffer_size=buffer_size)
-    steps = grain.MapDataset.range(start, num_steps)
-    return iter(steps.map(lambda step: make(int(step))).to_iter_dataset(options))
+    steps = grain.MapDataset.range(start, num_steps).map(lambda step: make(int(step)))
+    if num_workers == 0:
+        # A look-ahead below the number of threads would leave some of them idle.
+        options = grain.ReadOptions(num_threads, prefetch_buffer_size=max(1, num_threads))
+        return iter(steps.to_iter_dataset(options))
+    options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=1)
+    workers = grain.MultiprocessingOptions(num_workers=num_workers, per_worker_buffer_size=2)
+    return iter(steps.to_iter_dataset(options).mp_prefetch(workers))

@@ -15,6 +15,8 @@ from markupsafe import Markup
 from core.report.style import DPI
 from core.report.table import Badge, Cell, Link, Table
 
+MAX_PICTURES = 40
+"""Cases shown with pictures: the page stays small enough to send."""
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 

@@ -63,6 +63,12 @@ class Table:
         return [[row[i] for row in self.rows] for i in range(len(self.columns))]
 
 
+def without_empty(columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> Table:
+    """A table without the columns in which no row has a value."""
+    filled = [i for i in range(len(columns)) if i == 0 or any(_has_value(r[i]) for r in rows)]
+    return Table([columns[i] for i in filled], [[row[i] for i in filled] for row in rows])
+
+
 def to_text(table: Table) -> str:
     """Aligned plain text, a line per row, ending with a newline.
 
@@ -127,6 +133,10 @@ def _text(cell: Cell, decimals: int) -> str:
     if cell is None or (isinstance(cell, float) and math.isnan(cell)):
         return UNDEFINED
     return f"{cell:.{decimals}f}" if isinstance(cell, float) else str(cell)
+
+
+def _has_value(cell: Cell) -> bool:
+    return cell is not None and cell != "" and not (isinstance(cell, float) and math.isnan(cell))
 
 
 def _is_numeric(texts: Sequence[str]) -> bool:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
+from jax.experimental.multihost_utils import process_allgather
 from jax.sharding import Mesh
 
 from core import compiler, sharding
@@ -20,7 +22,7 @@ from core.train.log import Log
 from core.train.state import State
 from core.train.step import make_step
 from core.train.task import Task
-from core.types import Batch
+from core.types import Batch, ModelState, Params
 
 
 def fit(
@@ -94,12 +96,23 @@ def fit(
 
 def _evaluate(task: Task, step: int, state: State, log: Log, best: Checkpoints) -> bool:
     """Whether these weights are the best so far; they are kept then."""
-    rows = task.evaluate(state.params, state.model_state) if task.evaluate else ()
+    rows = task.evaluate(*_on_host(state)) if task.evaluate else ()
     log.evaluation(step, rows)
     is_best = best_step(log.evaluations) == step
     if is_best:
         best.save_model(step, state)
     return is_best
+
+
+def _on_host(state: State) -> tuple[Params, ModelState]:
+    """Weights as NumPy arrays: each host evaluates with its own devices, however they lie."""
+
+    def fetch(array: jax.Array) -> np.ndarray:
+        if array.is_fully_addressable or array.is_fully_replicated:
+            return np.asarray(array)
+        return np.asarray(process_allgather(array, tiled=True))
+
+    return jax.tree.map(fetch, (state.params, state.model_state))
 
 
 def _is_due(step: int, every: int, last: int) -> bool:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 from jax.sharding import Mesh
@@ -17,7 +17,7 @@ from core.train.checkpoint import BEST, CHECKPOINTS, checkpoint_steps
 
 T = TypeVar("T")
 
-FOLDS, METRICS = "folds.json", "metrics.jsonl"
+FOLDS, METRICS, MANIFEST = "folds.json", "metrics.jsonl", "manifest.json"
 
 
 def open_run(workdir: Path, cfg: Any, *, resume: bool) -> None:
@@ -60,46 +60,56 @@ def load_config(cls: type[T], workdir: Path) -> T:
     return config.from_json(cls, path.read_text("utf-8"), path=path)
 
 
-def record_fold(
-    workdir: Path,
-    fold: int | None,
-    *,
-    train: Sequence[str],
-    test: Sequence[str],
-    val: Sequence[str] = (),
-) -> None:
-    """Write RUN/folds.json, or check that the one there says the same.
+class Division(NamedTuple):
+    """Who a run learned from, and who had no part in it.
 
     Args:
-      workdir: RUN.
       fold: of a cross-validation; None where there is none.
-      train: cases to learn from.
-      test: cases held out.
-      val: cases that choose the weights; in most trainings none do.
+      train: cases (of FEE-DL patients) to learn from.
+      val: those that choose the weights; in most trainings none do.
+      test: those held out.
+      images: digest of every image → "train", "val" or "test".
+      patients: likewise of every patient.
+    """
+
+    fold: int | None
+    train: tuple[str, ...]
+    val: tuple[str, ...]
+    test: tuple[str, ...]
+    images: Mapping[str, str]
+    patients: Mapping[str, str]
+
+
+def record_division(workdir: Path, division: Division) -> None:
+    """Write RUN/folds.json, or check that the one there says the same.
 
     Raises:
       InputError: the run was started on others.
     """
-    path, chosen = workdir / FOLDS, {"fold": fold, "train": list(train), "test": list(test)}
-    if val:
-        chosen["val"] = list(val)
-    if path.is_file() and json_io.read_json(path) != chosen:
+    path = workdir / FOLDS
+    if path.is_file() and read_division(workdir) != division:
         raise InputError("the run was started on other cases or another fold", path=path)
     if jax.process_index() == 0:
-        json_io.write_json(path, chosen)
+        json_io.write_json(path, division._asdict())
 
 
-def held_out(workdir: Path) -> tuple[int | None, list[str]]:
-    """Fold of a run, None if it had none, and the cases that played no part in its training.
+def read_division(workdir: Path) -> Division:
+    """Division of a run.
 
     Raises:
-      InputError: it trained on everything.
+      InputError: the folder has none, or one of an older version.
     """
-    path = workdir / FOLDS
-    found: dict[str, Any] = json_io.read_json(path) if path.is_file() else {"test": []}
-    if not found["test"]:
-        raise InputError("held no cases out", path=workdir, hint="train it with --fold")
-    return found.get("fold"), found["test"]
+    stored = json_io.read_json(workdir / FOLDS)
+    try:
+        parts = {name: tuple(stored[name]) for name in ("train", "val", "test")}
+        return Division(**{**{name: stored[name] for name in Division._fields}, **parts})
+    except KeyError as error:
+        raise InputError(f"has no {error}", path=workdir / FOLDS, hint="train again") from None
+
+
+def is_finished(workdir: Path) -> bool:
+    """Whether a run reached its end."""
+    return (workdir / MANIFEST).is_file()
 
 
 def weights_folder(workdir: Path) -> Path:
@@ -133,6 +143,6 @@ def finish_run(
         devices=[device.device_kind for device in mesh.devices.flat],
         measured=log.summary(metrics) | log.ending(metrics),
     )
-    json_io.write_json(workdir / "manifest.json", provenance | dict(more or {}))
+    json_io.write_json(workdir / MANIFEST, provenance | dict(more or {}))
     lines = [json.loads(line) for line in metrics.read_text("utf-8").splitlines()]
     atomic.write_bytes(workdir / "plots" / "loss.png", learning_curves(lines, curves))

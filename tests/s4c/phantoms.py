@@ -18,6 +18,7 @@ def prepared(case_id: str, *, tumor: bool, shape=(40, 50, 60), seed: int = 0) ->
     return Prepared(
         case_id,
         case_id,
+        case_id,
         image,
         mean=float(image.mean()),
         std=float(image.std()),

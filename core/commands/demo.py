@@ -1,0 +1,71 @@
+"""The whole of a paper on synthetic patients: phantoms, trainings, its job, evaluation."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+from core.errors import InputError
+from core.report.table import Table, to_text
+
+logger = logging.getLogger(__name__)
+
+TEST_SEED = 101
+"""Of the patients that are judged on: no recipe of any paper was chosen on them."""
+
+
+class Demo(NamedTuple):
+    """Steps of a demo.
+
+    Args:
+      phantoms: folder of patients to learn from, and of new ones → writes both.
+      prepare: (patients, cache) → prepares them.
+      trainings: name of a run → (cache, run folder) → trains it.
+      predict: (new patients, folder of the runs, output) → exit status.
+      evaluate: (output, new patients, demo folder) → the paper's table with our figures.
+    """
+
+    phantoms: Callable[[Path, Path], None]
+    prepare: Callable[[Path, Path], object]
+    trainings: Mapping[str, Callable[[Path, Path], None]]
+    predict: Callable[[Path, Path, Path], int]
+    evaluate: Callable[[Path, Path, Path], Table]
+
+
+def demo(paper: Demo, out: Path) -> int:
+    """Do it all in `out`, and print the paper's figures beside ours.
+
+    Args:
+      paper: its steps.
+      out: new or empty folder.
+
+    Returns:
+      0 if every held-out patient has a result.
+
+    Raises:
+      InputError: the folder holds something.
+    """
+    if out.exists() and any(out.iterdir()):
+        raise InputError("is not empty", path=out, hint="choose another --out or remove it")
+    start = time.perf_counter()
+    known, new, cache = out / "phantoms" / "train", out / "phantoms" / "test", out / "prepared"
+    logger.info("drawing synthetic patients")
+    paper.phantoms(known, new)
+    paper.prepare(known, cache)
+    logger.info("training %s", ", ".join(paper.trainings))
+    # Side by side: one compiles, or waits for a part that only one core can do, while another runs.
+    with ThreadPoolExecutor(len(paper.trainings)) as pool:
+        runs = [
+            pool.submit(training, cache, out / "runs" / name)
+            for name, training in paper.trainings.items()
+        ]
+        for run in runs:
+            run.result()
+    status = paper.predict(new, out / "runs", out / "predictions")
+    table = paper.evaluate(out / "predictions", new, out)
+    print(to_text(table), end="")
+    minutes = (time.perf_counter() - start) / 60
+    print(f"{out / 'report.html'} written after {minutes:.1f} minutes")
+    return status

@@ -1,0 +1,180 @@
+"""A paper's job on new cases: every case attempted, on disk when it ends, and accounted for."""
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+from core import atomic, json_io
+from core.commands import results
+from core.config import fingerprint
+from core.data.cache import source_of
+from core.errors import InputError
+from core.infer.load import Run, held_out
+from core.io.paths import Skipped, files_at
+from core.report.manifest import manifest
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+PARTS = ("test", "val", "train")
+
+
+class Scan(Protocol):
+    """A case to work on."""
+
+    @property
+    def id(self) -> str: ...  # noqa: D102
+    @property
+    def path(self) -> Path: ...  # noqa: D102
+
+
+class Answer(NamedTuple):
+    """What came out for one case.
+
+    Args:
+      row: its line in results.json.
+      digests: of its images, which tell whether a run learned from them.
+      details: what cases/<id>/prediction.json has besides.
+    """
+
+    row: Mapping[str, Any]
+    digests: Sequence[str]
+    details: Mapping[str, Any] = {}
+
+
+class Job(NamedTuple):
+    """What is asked of which runs.
+
+    Args:
+      command: such as "s4c screen".
+      runs: the networks.
+      choices: operating choices that were overridden, "section.field" → value.
+      options: other flags that change what is written.
+      facts: what else results.json tells of the whole call.
+    """
+
+    command: str
+    runs: Sequence[Run]
+    choices: Mapping[str, Any]
+    options: Mapping[str, Any]
+    facts: Mapping[str, Any]
+
+
+def predict(
+    scans: Sequence[Scan],
+    work: Callable[[Any, Path], Answer],
+    out: Path,
+    job: Job,
+    *,
+    skipped: Sequence[Skipped],
+    devices: Sequence[Any],
+    page: Callable[[Mapping[str, Any], Path], str],
+    summary: Callable[[Mapping[str, Any]], str],
+) -> int:
+    """Work on every scan; write cases/<id>/, results.json and report.html.
+
+    A case that an earlier call into `out` finished, with the same input, runs and choices, is not
+    done again. Any error of a case, out of memory included, becomes that case's.
+
+    Args:
+      scans: with unique ids.
+      work: (scan, case folder) → answer; writes masks and pictures into the folder.
+      out: where to.
+      job: the call.
+      skipped: files that were no scans.
+      devices: that the networks run on.
+      page: (results, out) → report.html.
+      summary: row of a finished case → a few words for the log.
+
+    Returns:
+      0 if every scan has a result, else 1.
+    """
+    before, rows = results.done_before(out), results.broken(skipped)
+    for number, scan in enumerate(scans, start=1):
+        call = _call(scan.path, job)
+        row = _known(before.get(call), scan)
+        if row is None:
+            folder = out / "cases" / scan.id
+            row = results.attempt(scan.id, scan.path, partial(_attempt, scan, work, folder, job))
+            row = json_io.plain({**row, "call": call})
+            results.append(out, row)
+        text = "failed" if row["status"] == "failed" else f"{summary(row)}  {row['seconds']:.1f} s"
+        logger.info("%d/%d  %s  %s", number, len(scans), scan.id, text)
+        rows.append(row)
+    written = results.write(
+        out,
+        rows,
+        skipped=skipped,
+        provenance=manifest(
+            fingerprint=" ".join(fingerprint(run.cfg) for run in job.runs),
+            devices=[str(device) for device in devices],
+        ),
+        runs=[run.provenance() for run in job.runs],
+        fold=job.runs[0].division.fold if len({r.division.fold for r in job.runs}) == 1 else None,
+        choices=dict(job.choices),
+        **job.facts,
+    )
+    atomic.write_text(out / "report.html", page(written, out))
+    return int(any(row["status"] == "failed" or row.get("num_problems") for row in rows))
+
+
+def held_out_of(
+    inputs: Sequence[Path], runs: Sequence[Run], cases: Callable[[Path], Mapping[str, T]]
+) -> list[T]:
+    """Cases of one data set that the runs did not train on.
+
+    Args:
+      inputs: the data set.
+      runs: of one fold.
+      cases: data set → its cases by the name that folds.json has for them.
+
+    Raises:
+      InputError: several inputs, runs that held nothing out, or a held-out case is not there.
+    """
+    if len(inputs) != 1:
+        raise InputError(f"--held-out needs one data set; got {len(inputs)} inputs")
+    names, known = held_out(runs), cases(inputs[0])
+    if absent := [name for name in names if name not in known]:
+        raise InputError(
+            f"holds {len(names) - len(absent)} of the {len(names)} cases that {runs[0].path} held "
+            f"out; {absent[0]} is not there",
+            path=inputs[0],
+            hint="give the data set that it was trained on",
+        )
+    return [known[name] for name in names]
+
+
+def _attempt(
+    scan: Scan, work: Callable[[Any, Path], Answer], folder: Path, job: Job
+) -> dict[str, Any]:
+    answer = work(scan, folder)
+    row = {**answer.row, "part": _part(answer.digests, job.runs)}
+    json_io.write_json(folder / "prediction.json", {**row, **answer.details})
+    return row
+
+
+def _part(digests: Sequence[str], runs: Sequence[Run]) -> str | None:
+    """Part of the training data that a case belongs to: "train" if any run learned from it."""
+    parts = {run.division.images.get(digest) for run in runs for digest in digests} - {None}
+    return max(parts, key=PARTS.index) if parts else None  # type: ignore[arg-type]
+
+
+def _known(row: dict[str, Any] | None, scan: Scan) -> dict[str, Any] | None:
+    """Row of an earlier call, if it stands under the same id."""
+    return row if row is not None and row["id"] == scan.id else None
+
+
+def _call(path: Path, job: Job) -> str:
+    """Identity of a case's input and of all that its answer depends on."""
+    place = next(p for p in (path, *path.parents) if p.exists())  # a scan inside an archive
+    key = [
+        str(path.absolute()),
+        source_of(files_at(place)),
+        [(str(run.path.absolute()), run.step, fingerprint(run.cfg)) for run in job.runs],
+        json_io.plain([job.command, dict(job.choices), dict(job.options)]),
+    ]
+    return hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]

@@ -1,0 +1,127 @@
+"""results.json: a row for each case of a command, whatever happened to it."""
+
+import json
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from core import json_io
+from core.errors import InputError
+from core.io.paths import Skipped, unique_ids
+
+logger = logging.getLogger(__name__)
+
+VERSION = 2
+RESULTS, UNFINISHED = "results.json", ".results.jsonl"
+"""Written at the end; and meanwhile, a line for each case that is done."""
+
+
+def attempt(case_id: str, source: Path, work: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
+    """Row of one case; whatever goes wrong with it becomes its error, and the others go on.
+
+    Args:
+      case_id: of the case.
+      source: its file or folder.
+      work: does it, and tells what came out.
+
+    Returns:
+      "id", "input", "status" ("done" or "failed"), what `work` told or "error", and "seconds".
+    """
+    start = time.perf_counter()
+    row: dict[str, Any] = {"id": case_id, "input": source, "status": "done"}
+    try:
+        row |= work()
+    except Exception as error:
+        text = _explained(error, source)
+        logger.error("%s", text, exc_info=logger.isEnabledFor(logging.DEBUG))
+        row |= {"status": "failed", "error": text}
+    row["seconds"] = time.perf_counter() - start
+    return row
+
+
+def broken(skipped: Sequence[Skipped]) -> list[dict[str, Any]]:
+    """Failed rows of the files that promise a case by their name, and hold none that can be read.
+
+    Args:
+      skipped: files that were no cases.
+    """
+    files = [file for file in skipped if file.is_broken]
+    ids = unique_ids([file.path.name for file in files], instead="case")
+
+    def refuse(file: Skipped) -> dict[str, Any]:
+        raise InputError(file.reason, path=file.path)
+
+    return [
+        attempt(id_, file.path, partial(refuse, file)) for id_, file in zip(ids, files, strict=True)
+    ]
+
+
+def append(out: Path, row: Mapping[str, Any]) -> None:
+    """Put the row of a finished case on disk, before the next case begins."""
+    out.mkdir(parents=True, exist_ok=True)
+    with (out / UNFINISHED).open("a", encoding="utf-8") as file:
+        file.write(json_io.line(row))
+
+
+def done_before(out: Path) -> dict[str, dict[str, Any]]:
+    """Rows of earlier calls into the same folder, by their "call"; failed cases are tried again."""
+    rows = []
+    if (out / RESULTS).is_file():
+        rows += json_io.read_json(out / RESULTS).get("cases", [])
+    if (out / UNFINISHED).is_file():
+        lines = (out / UNFINISHED).read_text("utf-8").splitlines(keepends=True)
+        rows += [json.loads(line) for line in lines if line.endswith("\n")]
+    return {row["call"]: row for row in rows if row["status"] == "done" and "call" in row}
+
+
+def write(
+    out: Path,
+    cases: Sequence[Mapping[str, Any]],
+    *,
+    skipped: Sequence[Skipped],
+    provenance: Mapping[str, Any],
+    **more: Any,
+) -> dict[str, Any]:
+    """Write OUT/results.json and return its content.
+
+    Args:
+      out: OUT.
+      cases: rows of `attempt` and `broken`.
+      skipped: files that were no cases; broken ones have their row already.
+      provenance: a `core.report.manifest`.
+      more: what else the command wants to keep.
+    """
+    results = {"version": VERSION, "manifest": provenance, **more, "cases": cases}
+    results["skipped"] = [{"path": s.path, "reason": s.reason} for s in skipped if not s.is_broken]
+    json_io.write_json(out / RESULTS, results)
+    (out / UNFINISHED).unlink(missing_ok=True)
+    return json_io.plain(results)
+
+
+def read(folder: Path, command: str) -> dict[str, Any]:
+    """Content of the results.json that a command wrote.
+
+    Raises:
+      InputError: there is none, or one of an older version.
+    """
+    path = folder / RESULTS
+    if not path.is_file():
+        raise InputError("holds no results.json", path=folder, hint=f"give the --out of {command}")
+    results = json_io.read_json(path)
+    if results.get("version") != VERSION:
+        hint = f"run {command} again"
+        raise InputError(f"is of version {results.get('version')}", path=path, hint=hint)
+    return results
+
+
+def _explained(error: Exception, source: Path) -> str:
+    """One line for what went wrong with a case."""
+    text = " ".join(str(error).split())
+    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in text:
+        return f"{source}: out of memory; lower --infer.batch, or free the machine"
+    if isinstance(error, InputError | OSError):
+        return text
+    return f"{source}: {type(error).__name__}: {text}; --debug shows where"

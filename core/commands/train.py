@@ -1,0 +1,151 @@
+"""Training one network into a run folder, on one host or several."""
+
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import jax
+from jax.experimental.multihost_utils import sync_global_devices
+
+from core import sharding
+from core.data.index import prescribed_folds, read_index
+from core.data.splits import Parts, Split
+from core.errors import InputError
+from core.train.config import RunConfig
+from core.train.fit import fit
+from core.train.run_folder import Division, finish_run, open_run, record_division
+from core.train.task import Task
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+PARTS = ("test", "val", "train")
+"""From harmless to seen: an image in several parts counts as the last of them."""
+
+
+class Training(NamedTuple):
+    """What a paper makes of a recipe and its cases.
+
+    Args:
+      task: what `fit` trains.
+      run: its length in steps, and its rhythm.
+      batch: examples per step, over all devices.
+      patience: evaluations without progress after which it ends; 0 never ends it early.
+    """
+
+    task: Task
+    run: RunConfig
+    batch: int
+    patience: int = 0
+
+
+def train(
+    cfg: Any,
+    out: Path,
+    *,
+    divide: Callable[[], tuple[Division, Callable[[], Training]]],
+    curves: Sequence[str],
+    resume: bool = False,
+    distributed: bool = False,
+    notes: Mapping[str, Any] | None = None,
+) -> None:
+    """Open a run folder, train into it, and write manifest and curves.
+
+    Args:
+      cfg: the recipe, written to RUN/config.json.
+      out: run folder.
+      divide: loads the cases → who is learned from, and a function that makes the training.
+      curves: logged values to draw.
+      resume: continue the run in `out`.
+      distributed: join the other hosts first.
+      notes: entries of the manifest beside its own.
+
+    Raises:
+      InputError: data, fold or run folder cannot be used.
+      RunError: the loss is no longer finite.
+    """
+    if distributed:
+        sharding.distributed()
+    open_run(out, cfg, resume=resume)
+    division, training_of = _first_host_first(divide)
+    record_division(out, division)
+    training = training_of()
+    mesh = sharding.mesh_of_batch(training.batch)
+    fit(
+        training.task,
+        training.run,
+        mesh=mesh,
+        workdir=out,
+        resume=resume,
+        patience=training.patience,
+    )
+    finish_run(cfg, mesh, out, curves=curves, more=notes)
+
+
+def division(
+    parts: Parts, cases: Iterable[Any], part_names: Callable[[Any], Iterable[str]], fold: int | None
+) -> Division:
+    """Record of who is learned from.
+
+    Args:
+      parts: names in three parts.
+      cases: prepared cases, each with `patient` and `digest`.
+      part_names: case → the names in `parts` that stand for it.
+      fold: of a cross-validation; None where there is none.
+    """
+    of_name = {name: part for part in PARTS for name in getattr(parts, part)}
+    images: dict[str, str] = {}
+    patients: dict[str, str] = defaultdict(lambda: PARTS[0])
+    for case in cases:
+        seen = [of_name[name] for name in part_names(case) if name in of_name]
+        if seen:
+            part = max(seen, key=PARTS.index)
+            images[case.digest] = part
+            patients[case.patient] = max(part, patients[case.patient], key=PARTS.index)
+    return Division(fold, *parts, images=images, patients=dict(patients))
+
+
+def choose_fold(
+    folder: Path, fold: int | None, names: Iterable[str], own: Callable[[], Sequence[Split]]
+) -> Parts:
+    """Cases to learn from and cases held out.
+
+    Folds that the data set prescribes (splits_final.json) come before the paper's own; without a
+    fold every case is learned from.
+
+    Args:
+      folder: cache with its index.
+      fold: which split, from 0; None for none.
+      names: all cases.
+      own: makes the paper's splits; not called where the data set prescribes some.
+
+    Raises:
+      InputError: no such fold.
+    """
+    if fold is None:
+        return Parts(tuple(sorted(names)), (), ())
+    index = read_index(folder)
+    prescribed = prescribed_folds(index)
+    splits = prescribed or own()
+    source = "splits_final.json" if prescribed else "the recipe's split"
+    if any(part.folds for part in index.values()) and not prescribed:
+        logger.warning("splits_final.json is not used: it does not cover every case of the cache")
+    if not 0 <= fold < len(splits):
+        raise InputError(f"fold {fold} does not exist; {source} has {len(splits)}, from 0")
+    train, test = splits[fold].train, splits[fold].test
+    logger.info(
+        "fold %d of %s: %d cases to learn from, %d held out", fold, source, len(train), len(test)
+    )
+    return Parts(train, (), test)
+
+
+def _first_host_first(load: Callable[[], T]) -> T:
+    """Let the first host prepare a shared cache before the others read it."""
+    if jax.process_count() == 1:
+        return load()
+    loaded = load() if jax.process_index() == 0 else None
+    sync_global_devices("prepared")
+    return load() if loaded is None else loaded

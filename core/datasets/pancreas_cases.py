@@ -1,0 +1,158 @@
+"""Annotated CT of the pancreas from any public layout, all giving the same record.
+
+nnU-Net raw, MSD and PANORAMA (a folder with `dataset.json`), and NIH Pancreas-CT.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from core.datasets import nih, panorama, read_dataset
+from core.datasets.case import Case, Dataset, Fold
+from core.datasets.pancreas import NAMES, PANCREAS, lookup
+from core.errors import InputError
+from core.io import nifti
+from core.io.labels import check_ids, require_same_grid
+from core.io.paths import Skipped
+from core.volume import Volume
+
+PUBLIC_PHASE = "venous"
+"""Of NIH Pancreas-CT, MSD and PANORAMA: about 70 s after the injection."""
+MSD_NAME = "Pancreas"
+"""Of Task07 of the Medical Segmentation Decathlon, as its dataset.json has it."""
+
+
+class PancreasCase(NamedTuple):
+    """An annotated CT before it is read.
+
+    Args:
+      id: unique in its data set.
+      patient: whose it is.
+      image: its file, or the folder of its DICOM files.
+      files: all that it is made from.
+      phase: contrast phase; "unknown" where nothing tells.
+      tumor: whether a table says that there is one; None where only the label tells.
+      read: → CT in HU, and its label on the same grid: 0 background, 1 pancreas, 2 tumor.
+      read_label: → the label alone.
+    """
+
+    id: str
+    patient: str
+    image: Path
+    files: tuple[Path, ...]
+    phase: str
+    tumor: bool | None
+    read: Callable[[], tuple[Volume, Volume]]
+    read_label: Callable[[], Volume]
+
+
+class PancreasData(NamedTuple):
+    """The annotated cases of a data set.
+
+    Args:
+      root: its folder.
+      cases: in the order of their ids.
+      skipped: what was left out, and why.
+      folds: that the data set prescribes.
+      annotated: which of `NAMES` its labels can hold.
+    """
+
+    root: Path
+    cases: Sequence[PancreasCase]
+    skipped: Sequence[Skipped]
+    folds: Sequence[Fold]
+    annotated: Collection[int]
+
+
+def read_pancreas(
+    root: Path,
+    *,
+    patient_pattern: str | None = None,
+    patients: Path | None = None,
+    flip: str | None = None,
+) -> PancreasData:
+    """Annotated cases of a data set, its layout told by looking.
+
+    Args:
+      root: folder with dataset.json, or with PANCREAS_0001 and the like.
+      patient_pattern: regular expression whose first group is the patient in a case id.
+      patients: table with the columns case,patient.
+      flip: axes along which NIH's labels run against the CT, letters of "dhw"; None finds out.
+
+    Raises:
+      InputError: nothing that is known.
+    """
+    if (root / "dataset.json").is_file():
+        dataset = read_dataset(root, patient_pattern=patient_pattern)
+        return _from_dataset(dataset)
+    if root.is_dir() and (found := nih.find_nih(root)):
+        cases = [_from_nih(case, flip) for case in found.cases]
+        return PancreasData(root, cases, found.skipped, (), {PANCREAS})
+    raise InputError(
+        "is no annotated data set",
+        path=root,
+        hint="expected dataset.json of nnU-Net or MSD, or PANCREAS_0001 and label0001.nii.gz",
+    )
+
+
+def require_annotated(data_sets: Sequence[PancreasData], needed: Collection[int]) -> None:
+    """Refuse data sets whose labels together lack one of `needed`, and name what each has."""
+    annotated = {id_ for data in data_sets for id_ in data.annotated}
+    if absent := [NAMES[id_] for id_ in needed if id_ not in annotated]:
+        has = "; ".join(
+            f"{data.root} has {' and '.join(NAMES[id_] for id_ in sorted(data.annotated))}"
+            for data in data_sets
+        )
+        raise InputError(f"no label for {' and '.join(absent)}: {has}", path=data_sets[0].root)
+
+
+def _from_dataset(dataset: Dataset) -> PancreasData:
+    ids = lookup(dataset.label_ids, dataset.root, needed=(PANCREAS,))
+    annotated = {id_ for id_ in NAMES if (ids == id_).any()}
+    diagnoses: Mapping[str, bool] = {}
+    if panorama.is_panorama(dataset):
+        diagnoses = panorama.read_diagnoses(dataset.root)
+    is_public = bool(diagnoses) or dataset.name == MSD_NAME
+    phase = PUBLIC_PHASE if is_public else "unknown"
+    cases = [_volume(case, dataset, diagnoses.get(case.id), phase) for case in dataset.cases]
+    return PancreasData(dataset.root, cases, dataset.skipped, dataset.splits, annotated)
+
+
+def _volume(case: Case, dataset: Dataset, tumor: bool | None, phase: str) -> PancreasCase:
+    """One case of a folder with dataset.json."""
+    path, label_path = case.images[0], case.label
+    if label_path is None:
+        raise ValueError(f"case {case.id} has no label")
+
+    def read_label() -> Volume:
+        label = nifti.read_label(label_path)
+        check_ids(label, dataset.label_ids.values(), label_path)
+        ids = lookup(dataset.label_ids, dataset.root, needed=(PANCREAS,))
+        return label.with_array(ids[label.array])
+
+    def read() -> tuple[Volume, Volume]:
+        image = nifti.read(path)
+        return image, require_same_grid(image, read_label(), path, label_path)
+
+    # The description too: another map of label names makes other labels.
+    files = (path, label_path, dataset.root / "dataset.json")
+    return PancreasCase(case.id, case.patient, path, files, phase, tumor, read, read_label)
+
+
+def _from_nih(case: nih.NihCase, flip: str | None) -> PancreasCase:
+    """One healthy patient."""
+
+    def read() -> tuple[Volume, Volume]:
+        return nih.read_nih_case(case, flip=flip)
+
+    files = (*sorted(p for p in case.folder.rglob("*") if p.is_file()), case.label)
+    return PancreasCase(
+        case.patient,
+        case.patient,
+        case.folder,
+        files,
+        PUBLIC_PHASE,
+        False,
+        read,
+        lambda: read()[1],
+    )

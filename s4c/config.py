@@ -204,6 +204,11 @@ class Config:
     """Screening decision; a cascade uses its coarse network's (Sec. 2.3)"""
 
     def __post_init__(self) -> None:
+        if self.infer.stride > self.data.patch:
+            raise ValueError(
+                f"infer.stride={self.infer.stride} leaves voxels out between windows of "
+                f"data.patch={self.data.patch}"
+            )
         if len(self.loss.aux_weights) != self.model.num_aux:
             raise ValueError(
                 f"loss.aux_weights={self.loss.aux_weights} needs one weight for each of "

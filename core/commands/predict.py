@@ -97,12 +97,14 @@ def predict(
     for number, scan in enumerate(scans, start=1):
         call = _call(scan.path, job)
         row = _known(before.get(call), scan)
+        again = row is not None
         if row is None:
             folder = out / "cases" / scan.id
             row = results.attempt(scan.id, scan.path, partial(_attempt, scan, work, folder, job))
             row = json_io.plain({**row, "call": call})
             results.append(out, row)
         text = "failed" if row["status"] == "failed" else f"{summary(row)}  {row['seconds']:.1f} s"
+        text += "  (of an earlier call)" if again else ""
         logger.info("%d/%d  %s  %s", number, len(scans), scan.id, text)
         rows.append(row)
     written = results.write(

@@ -157,7 +157,7 @@ def digest(array: NDArray) -> str:
     """
     content = hashlib.blake2b(repr(array.shape).encode(), digest_size=12)
     for section in array:  # by slice: no copy of a whole scan
-        content.update(np.ascontiguousarray(np.rint(section).astype(np.int16)))
+        content.update(np.rint(section).astype(np.int16).tobytes())
     return content.hexdigest()
 
 

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterator
 
 import grain
+from absl import flags
 
 from core.types import Batch
 
@@ -51,6 +52,7 @@ def batches(
         # A look-ahead below the number of threads would leave some of them idle.
         options = grain.ReadOptions(num_threads, prefetch_buffer_size=max(1, num_threads))
         return iter(steps.to_iter_dataset(options))
+    flags.FLAGS.mark_as_parsed()  # grain's workers read their settings from there
     options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=1)
     workers = grain.MultiprocessingOptions(num_workers=num_workers, per_worker_buffer_size=2)
     return iter(steps.to_iter_dataset(options).mp_prefetch(workers))

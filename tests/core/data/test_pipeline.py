@@ -11,9 +11,9 @@ def make(step):
     return {"image": np.random.default_rng(step).random((2, 3)), "step": step}
 
 
-def run(start, num_threads, make=make, buffer_size=4):
+def run(start, num_threads, make=make, num_workers=0):
     return list(
-        batches(make, start=start, num_steps=12, num_threads=num_threads, buffer_size=buffer_size)
+        batches(make, start=start, num_steps=12, num_threads=num_threads, num_workers=num_workers)
     )
 
 
@@ -37,18 +37,30 @@ def test_resuming_gives_the_batches_that_were_to_come(start):
     assert_equal(run(start, 2), run(0, 2)[start:])
 
 
-def test_no_more_batches_are_made_ahead_than_the_buffer_holds():
-    made = []
+def test_worker_processes_give_the_same_batches_in_the_same_order():
+    assert_equal(run(3, 0, num_workers=2), [make(step) for step in range(3, 12)])
+
+
+def test_as_many_batches_are_in_the_making_as_there_are_threads():
+    at_once, most = threading.Semaphore(0), []
 
     def count(step):
-        made.append(step)
+        most.append(step)
+        at_once.acquire(timeout=5)
         return {"step": step}
 
-    ahead = batches(count, start=0, num_steps=100, num_threads=2, buffer_size=3)
-    next(ahead)
+    ahead = batches(count, start=0, num_steps=100, num_threads=4)
+    first = threading.Thread(target=next, args=(ahead,))
+    first.start()
+    deadline = time.monotonic() + 5
+    while len(most) < 4 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert len(most) >= 4
+    at_once.release(200)
+    first.join()
     time.sleep(0.2)
-    # The first, three that lie ready, and one in the hand of each of the two threads.
-    assert len(made) <= 1 + 3 + 2
+    # The first, as many ready as there are threads, and one in the hand of each thread.
+    assert len(most) <= 1 + 4 + 4
 
 
 def test_an_error_while_making_a_batch_reaches_the_caller():
@@ -56,12 +68,12 @@ def test_an_error_while_making_a_batch_reaches_the_caller():
         raise OSError(f"cannot read the case of step {step}")
 
     with pytest.raises(OSError, match="cannot read the case of step 7"):
-        next(batches(broken, start=7, num_steps=9, num_threads=2, buffer_size=1))
+        next(batches(broken, start=7, num_steps=9, num_threads=2))
 
 
 def test_leaving_early_ends_the_threads():
     before = threading.active_count()
-    ahead = batches(make, start=0, num_steps=10_000, num_threads=3, buffer_size=2)
+    ahead = batches(make, start=0, num_steps=10_000, num_threads=3)
     next(ahead)
     del ahead
     deadline = time.monotonic() + 5
@@ -72,9 +84,10 @@ def test_leaving_early_ends_the_threads():
 
 def test_a_start_outside_the_run_is_refused():
     with pytest.raises(ValueError, match=r"start must lie in \[0, num_steps=4\]; got 5"):
-        batches(make, start=5, num_steps=4, num_threads=0, buffer_size=1)
+        batches(make, start=5, num_steps=4, num_threads=0)
 
 
-def test_a_buffer_without_room_is_refused():
-    with pytest.raises(ValueError, match="buffer_size=0"):
-        batches(make, start=0, num_steps=4, num_threads=0, buffer_size=0)
+@pytest.mark.parametrize("counts", [{"num_threads": -1}, {"num_workers": -1}])
+def test_a_negative_count_is_refused(counts):
+    with pytest.raises(ValueError, match="=-1"):
+        batches(make, start=0, num_steps=4, **counts)

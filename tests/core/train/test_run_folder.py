@@ -8,7 +8,15 @@ import pytest
 from core import sharding
 from core.config import fingerprint
 from core.errors import InputError
-from core.train.run_folder import finish_run, held_out, load_config, open_run, record_fold
+from core.train.run_folder import (
+    Division,
+    finish_run,
+    is_finished,
+    load_config,
+    open_run,
+    read_division,
+    record_division,
+)
 
 
 @dataclass(frozen=True)
@@ -17,6 +25,9 @@ class Config:
 
     rate: float = 0.1
     width: int = 8
+
+
+DIVISION = Division(2, ("a", "b"), (), ("c",), {"1": "train", "2": "test"}, {"p": "train"})
 
 
 def test_config_of_a_run_is_read_back(tmp_path: Path):
@@ -37,11 +48,11 @@ def begin(workdir: Path) -> None:
 
 def test_call_that_was_refused_before_the_first_step_is_no_run(tmp_path: Path):
     open_run(tmp_path, Config(), resume=False)
-    record_fold(tmp_path, 0, train=("a",), test=("b",))
+    record_division(tmp_path, DIVISION)
     open_run(tmp_path, Config(width=9), resume=False)
-    record_fold(tmp_path, 1, train=("b",), test=("a",))
+    record_division(tmp_path, DIVISION._replace(fold=1))
     assert load_config(Config, tmp_path) == Config(width=9)
-    assert held_out(tmp_path) == (1, ["a"])
+    assert read_division(tmp_path).fold == 1
 
 
 def test_existing_run_is_not_started_over(tmp_path: Path):
@@ -61,35 +72,25 @@ def test_folder_that_is_no_run_is_refused(tmp_path: Path):
         load_config(Config, tmp_path)
 
 
-def test_a_fold_is_recorded_and_what_it_held_out_read_back(tmp_path: Path):
-    record_fold(tmp_path, 2, train=("a", "b"), test=("c",))
-    assert held_out(tmp_path) == (2, ["c"])
-    record_fold(tmp_path, 2, train=("a", "b"), test=("c",))
-
-
-def test_a_split_in_three_parts_holds_the_third_out(tmp_path: Path):
-    parts = {"train": ("a", "b"), "val": ("c",), "test": ("d",)}
-    record_fold(tmp_path, None, **parts)
-    assert held_out(tmp_path) == (None, ["d"])
-    with pytest.raises(InputError, match="was started on other cases"):
-        record_fold(tmp_path, None, **{**parts, "val": ("e",)})
+def test_a_division_is_recorded_and_read_back(tmp_path: Path):
+    record_division(tmp_path, DIVISION)
+    assert read_division(tmp_path) == DIVISION
+    record_division(tmp_path, DIVISION)
 
 
 @pytest.mark.parametrize(
-    ("fold", "train", "test"), [(1, ("a", "b"), ("c",)), (2, ("a",), ("c",)), (2, ("a", "b"), ())]
+    "change", [{"fold": 1}, {"train": ("a",)}, {"val": ("x",)}, {"images": {"1": "train"}}]
 )
-def test_a_run_that_goes_on_with_other_cases_is_refused(tmp_path: Path, fold, train, test):
-    record_fold(tmp_path, 2, train=("a", "b"), test=("c",))
+def test_a_run_that_goes_on_with_other_cases_is_refused(tmp_path: Path, change):
+    record_division(tmp_path, DIVISION)
     with pytest.raises(InputError, match="was started on other cases or another fold"):
-        record_fold(tmp_path, fold, train=train, test=test)
+        record_division(tmp_path, DIVISION._replace(**change))
 
 
-def test_a_run_without_a_fold_held_nothing_out(tmp_path: Path):
-    with pytest.raises(InputError, match="held no cases out; train it with --fold"):
-        held_out(tmp_path)
-    record_fold(tmp_path, None, train=("a",), test=())
-    with pytest.raises(InputError, match="held no cases out"):
-        held_out(tmp_path)
+def test_a_record_of_an_older_version_is_refused(tmp_path: Path):
+    (tmp_path / "folds.json").write_text('{"fold": 0, "train": [], "test": []}')
+    with pytest.raises(InputError, match="has no 'val'; train again"):
+        read_division(tmp_path)
 
 
 def test_a_run_ends_with_where_it_came_from_and_its_curves(tmp_path: Path):
@@ -100,6 +101,7 @@ def test_a_run_ends_with_where_it_came_from_and_its_curves(tmp_path: Path):
     (tmp_path / "metrics.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     mesh = sharding.mesh(jax.devices()[:2])
     finish_run(Config(), mesh, tmp_path, curves=("loss",), more={"encoder_weights": "w.pth"})
+    assert is_finished(tmp_path)
     manifest = json.loads((tmp_path / "manifest.json").read_text())
     assert manifest["fingerprint"] == fingerprint(Config())
     assert manifest["encoder_weights"] == "w.pth"

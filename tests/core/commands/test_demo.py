@@ -1,0 +1,51 @@
+import pytest
+
+from core.commands.demo import Demo, demo
+from core.errors import InputError
+from core.report.table import Table
+
+
+def steps(called, fails=()):
+    def note(name, value=None):
+        def step(*words):
+            called.append((name, [word.name for word in words]))
+            if name in fails:
+                raise InputError(f"{name} is wrong")
+            return value
+
+        return step
+
+    return Demo(
+        phantoms=note("phantoms"),
+        prepare=note("prepare"),
+        trainings={"small": note("train"), "large": note("train")},
+        predict=note("predict", 1),
+        evaluate=note("evaluate", Table(("", "ours"), [("DSC", 0.5)])),
+    )
+
+
+def test_all_steps_run_in_order_and_the_table_is_printed(tmp_path, capsys):
+    called = []
+    assert demo(steps(called), tmp_path / "out") == 1
+    assert [name for name, _ in called] == [
+        "phantoms",
+        "prepare",
+        "train",
+        "train",
+        "predict",
+        "evaluate",
+    ]
+    assert called[1] == ("prepare", ["train", "prepared"])
+    assert {words[-1] for name, words in called if name == "train"} == {"small", "large"}
+    assert "DSC" in capsys.readouterr().out
+
+
+def test_a_failing_training_ends_the_demo(tmp_path):
+    with pytest.raises(InputError, match="train is wrong"):
+        demo(steps([], fails=["train"]), tmp_path / "out")
+
+
+def test_a_folder_that_holds_something_is_refused(tmp_path):
+    (tmp_path / "mine.txt").touch()
+    with pytest.raises(InputError, match="is not empty"):
+        demo(steps([]), tmp_path)

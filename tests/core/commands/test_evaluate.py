@@ -1,0 +1,174 @@
+"""Who is matched with whom, who counts, and in which column."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.commands.evaluate import Paper, Truth, evaluate, failures_note, write
+from core.commands.results import VERSION
+from core.errors import InputError
+from core.train.run_folder import Division, record_division
+
+
+def measure(truth, prediction):
+    if truth.case == "unreadable":
+        raise InputError("is cut short", path=truth.path)
+    right = {} if prediction is None else {"right": prediction.row["right"]}
+    return {"sick": truth.case == "sick", **right}
+
+
+PAPER = Paper(
+    command="paper job",
+    group=lambda results: results["network"],
+    same=lambda prediction, truth: prediction.row.get("grid", "g") == "g",
+    measure=measure,
+    as_error=lambda row: {"right": False},
+    summarize=lambda rows: {"accuracy": float(np.mean([r["right"] for r in rows] or [np.nan]))},
+)
+
+
+@pytest.fixture
+def truths(tmp_path):
+    return [Truth(f"p{name}", tmp_path / "data" / f"{name}.nii.gz", (), "sick") for name in "abcd"]
+
+
+def row(path, **values):
+    return {
+        "id": Path(path).name.split(".")[0],
+        "input": str(path),
+        "status": "done",
+        "seconds": 1.0,
+        "right": True,
+        "part": None,
+        **values,
+    }
+
+
+def output(folder, rows, *, network="net", fold=None, fingerprint="f", runs=None):
+    folder.mkdir()
+    runs = runs or [{"path": "gone", "step": 1, "fingerprint": fingerprint, "fold": fold}]
+    content = {
+        "version": VERSION,
+        "manifest": {},
+        "runs": runs,
+        "fold": fold,
+        "network": network,
+        "cases": rows,
+        "skipped": [],
+    }
+    (folder / "results.json").write_text(json.dumps(content))
+    return folder
+
+
+def ids(evaluated):
+    return [row["id"] for row in evaluated.metrics["rows"]]
+
+
+def test_cases_are_matched_by_path_and_moved_ones_by_name_and_grid(truths, tmp_path):
+    rows = [row(truths[0].path), row("moved/b.nii.gz"), row("moved/c.nii.gz", grid="another")]
+    evaluated = evaluate(PAPER, [output(tmp_path / "o", rows)], truths)
+    assert ids(evaluated) == ["a", "b"]
+    assert evaluated.metrics["summary"]["num_without_truth"] == 1
+
+
+def test_a_series_belongs_to_the_patient_whose_folder_it_lies_in(tmp_path):
+    truth = Truth("p", tmp_path / "data" / "p", (), "sick")
+    series = row(tmp_path / "data" / "p" / "study" / "series")
+    evaluated = evaluate(PAPER, [output(tmp_path / "o", [series])], [truth])
+    assert evaluated.metrics["rows"][0]["patient"] == "p"
+
+
+def test_a_name_that_comes_twice_is_no_match(truths, tmp_path):
+    twice = [row("x/a.nii.gz", id="1"), row("y/a.nii.gz", id="2"), row("z/b.nii.gz")]
+    assert ids(evaluate(PAPER, [output(tmp_path / "o", twice)], truths)) == ["b"]
+    again = Truth("q", tmp_path / "more" / "b.nii.gz", (), "sick")
+    with pytest.raises(InputError, match="none of 1 predicted cases"):
+        evaluate(PAPER, [output(tmp_path / "p", [row("z/b.nii.gz")])], [*truths, again])
+
+
+def test_two_predictions_of_one_case_are_refused(truths, tmp_path):
+    outputs = [output(tmp_path / name, [row(truths[0].path)]) for name in "op"]
+    with pytest.raises(InputError, match="are both of"):
+        evaluate(PAPER, outputs, truths)
+
+
+def test_folds_are_pooled_and_each_counts_once(truths, tmp_path):
+    outputs = [
+        output(tmp_path / f"o{fold}", [row(truths[fold].path)], fold=fold) for fold in (0, 1)
+    ]
+    evaluated = evaluate(PAPER, outputs, truths)
+    assert [row["fold"] for row in evaluated.metrics["rows"]] == [0, 1]
+    again = output(tmp_path / "again", [row(truths[2].path)], fold=1)
+    with pytest.raises(InputError, match="is of fold 1, and so is"):
+        evaluate(PAPER, [*outputs, again], truths)
+
+
+def test_another_network_of_the_same_name_is_refused_and_of_another_stands_beside(truths, tmp_path):
+    first = output(tmp_path / "o", [row(truths[0].path)], fold=0)
+    other = output(tmp_path / "p", [row(truths[1].path)], fold=1, fingerprint="g")
+    with pytest.raises(InputError, match="is by another network than"):
+        evaluate(PAPER, [first, other], truths)
+    named = output(tmp_path / "q", [row(truths[0].path, right=False)], fold=0, network="other")
+    groups = evaluate(PAPER, [first, named], truths).metrics["groups"]
+    assert {name: summary["accuracy"] for name, summary in groups.items()} == {"net": 1, "other": 0}
+
+
+def test_failed_cases_count_both_ways(truths, tmp_path):
+    rows = [row(truths[0].path), row(truths[1].path, status="failed")]
+    evaluated = evaluate(PAPER, [output(tmp_path / "o", rows)], truths)
+    summary = evaluated.metrics["summary"]
+    assert (summary["accuracy"], summary["num_cases"], summary["num_failed"]) == (1.0, 2, 1)
+    assert summary["failed_as_errors"]["accuracy"] == 0.5
+    assert "1 of 2 cases failed" in failures_note(summary)
+
+
+def test_a_case_that_cannot_be_compared_harms_no_other(truths, tmp_path):
+    broken = truths[1]._replace(case="unreadable")
+    rows = [row(truths[0].path), row(broken.path)]
+    evaluated = evaluate(PAPER, [output(tmp_path / "o", rows)], [truths[0], broken])
+    summary = evaluated.metrics["summary"]
+    assert (summary["accuracy"], summary["num_not_comparable"]) == (1.0, 1)
+    assert "is cut short" in evaluated.metrics["rows"][1]["error"]
+
+
+def test_cases_that_were_learned_from_are_marked_and_not_in_the_headline(truths, tmp_path):
+    rows = [
+        row(truths[0].path, part="train", right=False),
+        row(truths[1].path, part="val", right=False),
+        row(truths[2].path, part="test"),
+        row(truths[3].path),
+    ]
+    metrics = evaluate(PAPER, [output(tmp_path / "o", rows)], truths).metrics
+    assert [row["part"] for row in metrics["rows"]] == ["train", "val", "test", None]
+    summary = metrics["summary"]
+    assert (summary["accuracy"], summary["num_cases"], summary["num_seen"]) == (1.0, 2, 2)
+    assert {part: s["accuracy"] for part, s in summary["seen"].items()} == {"train": 0, "val": 0}
+    assert "2 were learned from" in failures_note(summary)
+
+
+def test_another_study_of_a_patient_who_was_learned_from_is_marked_too(truths, tmp_path):
+    run = tmp_path / "run"
+    patients = {"pa": "test", "pb": "train"}
+    record_division(run, Division(None, ("b",), (), ("a",), {"A": "test"}, patients))
+    runs = [{"path": str(run), "step": 1, "fingerprint": "f", "fold": None}]
+    rows = [row(truths[0].path, part="test"), row(truths[1].path)]
+    metrics = evaluate(PAPER, [output(tmp_path / "o", rows, runs=runs)], truths).metrics
+    assert [row["part"] for row in metrics["rows"]] == ["test", "train"]
+    # Another data set may have other patients of the same names.
+    alone = output(tmp_path / "p", rows[1:], runs=runs)
+    assert evaluate(PAPER, [alone], truths).metrics["rows"][0]["part"] is None
+
+
+def test_nothing_in_common_is_refused(truths, tmp_path):
+    with pytest.raises(InputError, match="none of 1 predicted cases is among the 4 annotated"):
+        evaluate(PAPER, [output(tmp_path / "o", [row("elsewhere/z.nii.gz")])], truths)
+
+
+def test_what_is_written(truths, tmp_path):
+    metrics, _ = evaluate(PAPER, [output(tmp_path / "o", [row(truths[0].path)])], truths)
+    write(tmp_path / "eval", metrics, "<p>page")
+    assert json.loads((tmp_path / "eval/metrics.json").read_text())["rows"][0]["id"] == "a"
+    assert (tmp_path / "eval/rows.csv").read_text().startswith("id,patient,group,fold")
+    assert (tmp_path / "eval/report.html").read_text() == "<p>page"

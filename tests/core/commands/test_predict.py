@@ -1,0 +1,189 @@
+"""Every case attempted, on disk when it ends, and accounted for."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from core.commands.predict import Answer, Job, held_out_of, predict
+from core.errors import InputError
+from core.infer.load import Run
+from core.io.paths import Skipped
+from core.train.run_folder import Division
+
+DIVISION = Division(1, ("a",), ("b",), ("c",), {"A": "train", "B": "val", "C": "test"}, {})
+
+
+@dataclass(frozen=True)
+class Config:
+    width: int = 8
+
+
+@dataclass(frozen=True)
+class Scan:
+    id: str
+    path: Path
+
+
+@pytest.fixture
+def scans(tmp_path):
+    paths = [tmp_path / "in" / f"{name}.nii" for name in "abc"]
+    paths[0].parent.mkdir()
+    for path in paths:
+        path.write_text(path.stem)
+    return [Scan(path.stem, path) for path in paths]
+
+
+class Work:
+    """Counts what it is asked, and fails where it is told to."""
+
+    def __init__(self):
+        self.asked, self.fails = [], {}
+
+    def __call__(self, scan, folder):
+        self.asked.append(scan.id)
+        if scan.id in self.fails:
+            raise self.fails[scan.id]
+        digests = [scan.path.read_text().upper()]
+        return Answer({"score": 0.5, "files": []}, digests, {"slices": [1, 2]})
+
+
+@pytest.fixture
+def work():
+    return Work()
+
+
+def job(tmp_path, step=3, division=DIVISION, **more):
+    values = {"choices": {}, "options": {}, "facts": {"rule": "mean"}, **more}
+    runs = [Run(tmp_path / "run", Config(), step, division)]
+    return Job(command="paper job", runs=runs, **values)
+
+
+def run(scans, work, out, job, skipped=()):
+    return predict(
+        scans,
+        work,
+        out,
+        job,
+        skipped=skipped,
+        devices=["cpu:0"],
+        page=lambda results, out: f"<p>{len(results['cases'])}",
+        summary=lambda row: f"score {row['score']}",
+    )
+
+
+def results(out):
+    return json.loads((out / "results.json").read_text())
+
+
+def test_every_case_has_its_row_its_files_and_its_part(scans, work, tmp_path):
+    assert run(scans, work, tmp_path / "out", job(tmp_path)) == 0
+    written = results(tmp_path / "out")
+    assert [(row["id"], row["part"]) for row in written["cases"]] == [
+        ("a", "train"),
+        ("b", "val"),
+        ("c", "test"),
+    ]
+    stored = json.loads((tmp_path / "out/cases/b/prediction.json").read_text())
+    assert stored == {"score": 0.5, "files": [], "part": "val", "slices": [1, 2]}
+    assert "slices" not in written["cases"][1]
+    assert (tmp_path / "out/report.html").read_text() == "<p>3"
+
+
+def test_runs_steps_fingerprints_and_choices_are_recorded(scans, work, tmp_path):
+    choices = {"infer.stride": 10}
+    run(scans, work, tmp_path / "out", job(tmp_path, choices=choices))
+    written = results(tmp_path / "out")
+    (of_run,) = written["runs"]
+    assert (of_run["path"], of_run["step"], of_run["fold"]) == (str(tmp_path / "run"), 3, 1)
+    assert len(of_run["fingerprint"]) == 12
+    assert (written["fold"], written["choices"], written["rule"]) == (1, choices, "mean")
+
+
+@pytest.mark.parametrize("error", [InputError("is cut"), MemoryError(), ZeroDivisionError("0")])
+def test_whatever_goes_wrong_with_a_case_is_its_own(scans, work, tmp_path, error):
+    work.fails = {"b": error}
+    assert run(scans, work, tmp_path / "out", job(tmp_path)) == 1
+    assert [row["status"] for row in results(tmp_path / "out")["cases"]] == [
+        "done",
+        "failed",
+        "done",
+    ]
+
+
+def test_files_that_promise_a_case_and_hold_none_are_failures(scans, work, tmp_path):
+    cut = Skipped(tmp_path / "in/cut.nii", "is cut", is_broken=True)
+    assert run(scans, work, tmp_path / "out", job(tmp_path), [cut]) == 1
+
+
+def test_a_problem_inside_a_case_gives_exit_status_1(scans, work, tmp_path):
+    def damaged(scan, folder):
+        return Answer({"score": 0.0, "num_problems": int(scan.id == "c")}, [])
+
+    assert run(scans, damaged, tmp_path / "out", job(tmp_path)) == 1
+    assert run(scans[:2], damaged, tmp_path / "out2", job(tmp_path)) == 0
+
+
+def test_a_repeated_call_goes_on_and_tries_failed_cases_again(scans, work, tmp_path):
+    work.fails = {"b": InputError("is cut")}
+    run(scans, work, tmp_path / "out", job(tmp_path))
+    first = results(tmp_path / "out")
+    work.asked, work.fails = [], {}
+    assert run(scans, work, tmp_path / "out", job(tmp_path)) == 0
+    assert work.asked == ["b"]
+    assert results(tmp_path / "out")["cases"][::2] == first["cases"][::2]
+
+
+def test_a_killed_call_goes_on_after_the_last_case_that_ended(scans, work, tmp_path):
+    work.fails = {"c": KeyboardInterrupt()}
+    with pytest.raises(KeyboardInterrupt):
+        run(scans, work, tmp_path / "out", job(tmp_path))
+    assert not (tmp_path / "out/results.json").exists()
+    assert (tmp_path / "out/cases/b/prediction.json").exists()
+    work.asked, work.fails = [], {}
+    run(scans, work, tmp_path / "out", job(tmp_path))
+    assert work.asked == ["c"]
+
+
+@pytest.mark.parametrize(
+    "other", [{"step": 4}, {"choices": {"infer.stride": 5}}, {"options": {"anonymous": True}}]
+)
+def test_another_run_or_choice_works_anew(scans, work, tmp_path, other):
+    run(scans, work, tmp_path / "out", job(tmp_path))
+    run(scans, work, tmp_path / "out", job(tmp_path, **other))
+    assert work.asked == ["a", "b", "c"] * 2
+
+
+def test_a_changed_input_is_worked_on_anew(scans, work, tmp_path):
+    run(scans, work, tmp_path / "out", job(tmp_path))
+    scans[1].path.write_text("another content")
+    run(scans, work, tmp_path / "out", job(tmp_path))
+    assert work.asked == ["a", "b", "c", "b"]
+
+
+def test_a_scan_inside_an_archive_is_known_by_its_archive(work, tmp_path):
+    archive = tmp_path / "study.zip"
+    archive.write_bytes(b"zip")
+    inside = [Scan("s", archive / "series")]
+    inside_work = lambda scan, folder: Answer({"score": 1.0}, [])  # noqa: E731
+    assert run(inside, inside_work, tmp_path / "out", job(tmp_path)) == 0
+
+
+def held(tmp_path, inputs=None, cases="abc", division=DIVISION):
+    runs = job(tmp_path, division=division).runs
+    return held_out_of(inputs or [tmp_path], runs, lambda data: {name: name for name in cases})
+
+
+def test_held_out_takes_what_the_runs_did_not_learn_from(tmp_path):
+    assert held(tmp_path) == ["c"]
+
+
+def test_held_out_refuses_what_it_cannot_find(tmp_path):
+    with pytest.raises(InputError, match="needs one data set; got 2"):
+        held(tmp_path, [tmp_path, tmp_path])
+    with pytest.raises(InputError, match="holds 0 of the 1 cases") as refusal:
+        held(tmp_path, cases="ab")
+    assert refusal.value.path == tmp_path
+    with pytest.raises(InputError, match="held no cases out"):
+        held(tmp_path, division=DIVISION._replace(test=()))

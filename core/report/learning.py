@@ -15,23 +15,31 @@ Records = Sequence[Mapping[str, Any]]
 
 
 def learning_curves(records: Records, names: Sequence[str]) -> bytes:
-    """One panel per logged value over the training steps, with its running mean.
+    """One panel per logged value over the training steps: its running mean, and its validation.
+
+    Values that only an evaluation has, such as the DSC of held-out cases, get panels of their own.
 
     Args:
-      records: of one training.
+      records: of one training; those of an evaluation have its means under "evaluation".
       names: values to draw.
 
     Returns:
       PNG.
     """
-    figure, every = panels(len(names))
-    for axes, name in zip(every, names, strict=True):
+    validation = [{"step": r["step"], **r["evaluation"]} for r in records if "evaluation" in r]
+    more = dict.fromkeys(name for r in validation for name in r if name not in ("step", *names))
+    figure, every = panels(len(names) + len(more))
+    for axes, name in zip(every, (*names, *more), strict=True):
         steps, values = _series(records, name)
         width = _width(values)
         axes.plot(steps, values, color=BLUE, linewidth=1, alpha=0.3 if width > 1 else 1)
         if width > 1:
             label = f"mean of {width} records"
             axes.plot(*_smooth(steps, values), color=BLUE, linewidth=2, label=label)
+        steps, values = _series(validation, name)
+        if len(steps):
+            axes.plot(steps, values, color=ORANGE, linewidth=2, marker="o", label="validation")
+        if width > 1 or len(steps):
             axes.legend(frameon=False, fontsize=9)
         _finish(axes, name)
     return to_png(figure)

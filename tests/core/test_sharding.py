@@ -5,6 +5,7 @@ import pytest
 from jax.sharding import PartitionSpec as P
 
 from core import sharding
+from core.errors import InputError
 from core.train import state as states
 from core.train.step import make_step
 from tests.core.train import tiny
@@ -80,3 +81,17 @@ def test_spatial_also_cuts_axis_one_of_images():
 def test_indivisible_batch_is_refused_with_the_arithmetic(size: int, message: str):
     with pytest.raises(ValueError, match=message):
         sharding.shard_batch({"a": np.zeros(size)}, sharding.mesh())
+
+
+@pytest.mark.parametrize(("batch", "used"), [(16, 8), (12, 6), (2, 2), (7, 7), (1, 1), (9, 3)])
+def test_a_batch_runs_on_the_most_devices_that_divide_it_and_says_so(batch, used, caplog):
+    mesh = sharding.mesh_of_batch(batch)
+    assert mesh.size == used
+    said = [f"a batch of {batch} is trained on {used} of 8 devices, which divide it"]
+    assert caplog.messages == ([] if used == 8 else said)
+
+
+def test_a_batch_that_the_hosts_cannot_share_is_refused(monkeypatch):
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    with pytest.raises(InputError, match="a batch of 3 cannot be shared by 2 hosts"):
+        sharding.mesh_of_batch(3)

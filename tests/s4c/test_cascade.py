@@ -5,6 +5,8 @@ import numpy as np
 from core.datasets.pancreas import BACKGROUND, PANCREAS, TUMOR
 from core.preprocess.crop import Box
 from s4c.cascade import most_probable, segment
+from s4c.config import DecisionConfig
+from s4c.decision import remove_outliers
 
 SHAPE = (20, 24, 28)
 
@@ -66,3 +68,24 @@ def test_no_fine_network_leaves_the_coarse_result():
     image = bright_block()
     out = segment(image, sees_pancreas_at, [], roi_margin=4)
     np.testing.assert_array_equal(out.label, most_probable(sees_pancreas_at(image)))
+
+
+def test_alone_the_fine_network_answers_inside_the_region():
+    fine = [constant((0.0, 0.0, 1.0))]
+    out = segment(bright_block(), sees_pancreas_at, fine, roi_margin=1, alone=True)
+    assert out.tumor_prob[9, 11, 12] == 1.0
+    assert out.label[0, 0, 0] == BACKGROUND
+
+
+def test_a_component_that_is_cleaned_away_does_not_widen_the_region():
+    image = bright_block()
+    image[19, 23, 27] = 1.0  # one voxel, far away
+
+    def clean(label):
+        return remove_outliers(label, DecisionConfig())
+
+    widened = segment(image, sees_pancreas_at, [], roi_margin=0)
+    assert widened.roi == Box((8, 10, 11), SHAPE)
+    assert segment(image, sees_pancreas_at, [], roi_margin=0, clean=clean).roi == Box(
+        (8, 10, 11), (12, 14, 15)
+    )

@@ -1,14 +1,17 @@
 """Evaluation on predictions that were made by hand: every figure is known beforehand."""
 
 import json
+import shutil
 
 import nibabel as nib
 import numpy as np
 import pytest
 
+from core.commands.results import VERSION
 from core.datasets.pancreas import PANCREAS, TUMOR
 from core.errors import InputError
 from s4c.evaluate import evaluate
+from s4c.evaluation_page import table_1
 
 SHAPE = (12, 10, 8)
 AFFINE = np.diag([-2.0, -2.0, 2.0, 1.0])
@@ -54,6 +57,7 @@ def folders(tmp_path):
                 "tumor_ml": num_tumor * 8e-3,
                 "pancreas_ml": 1.0,
                 "seconds": 1.0,
+                "part": None,
             }
         )
     description = {
@@ -74,15 +78,24 @@ PNG = bytes.fromhex(
 """One grey pixel."""
 
 
-def write_results(pred, cases) -> None:
+def write_results(pred, cases, *, fold=None, scale="multi") -> None:
     pred.mkdir(exist_ok=True)
-    results = {"version": 1, "manifest": {"commit": "unknown"}, "cases": cases, "skipped": []}
+    runs = [{"path": "runs/64", "step": 9, "fingerprint": scale, "fold": fold}]
+    results = {
+        "version": VERSION,
+        "manifest": {"commit": "unknown"},
+        "runs": runs,
+        "fold": fold,
+        "scale": scale,
+        "cases": cases,
+        "skipped": [],
+    }
     (pred / "results.json").write_text(json.dumps(results))
 
 
 def test_every_figure_follows_from_the_masks(folders, tmp_path):
     truth, pred, _ = folders
-    summary = evaluate(pred, truth, tmp_path / "out")["summary"]
+    summary = evaluate([pred], [truth], tmp_path / "out")["summary"]
     assert summary["sensitivity"] == 1 / 2
     assert summary["specificity"] == 1 / 2
     # Of the four pairs (abnormal, normal): a beats c and d, b beats c, b loses to d.
@@ -98,7 +111,7 @@ def test_every_figure_follows_from_the_masks(folders, tmp_path):
 
 def test_rows_are_written_as_json_and_csv(folders, tmp_path):
     truth, pred, _ = folders
-    evaluate(pred, truth, tmp_path / "out")
+    evaluate([pred], [truth], tmp_path / "out")
     rows = json.loads((tmp_path / "out" / "metrics.json").read_text())["rows"]
     assert [row["id"] for row in rows] == ["a_0000", "b_0000", "c_0000", "d_0000"]
     assert rows[2]["tumor_dsc"] is None
@@ -106,29 +119,72 @@ def test_rows_are_written_as_json_and_csv(folders, tmp_path):
     assert len(lines) == 1 + len(rows)
 
 
-def test_a_failed_case_is_counted_and_nothing_else(folders, tmp_path):
+def test_a_failed_case_is_counted_both_ways(folders, tmp_path):
     truth, pred, cases = folders
     failed = {"id": "d_0000", "input": "d_0000.nii.gz", "status": "failed", "error": "truncated"}
+    failed |= {"seconds": 1.0}
     write_results(pred, [*cases[:3], failed])
-    summary = evaluate(pred, truth, tmp_path / "out")["summary"]
+    summary = evaluate([pred], [truth], tmp_path / "out")["summary"]
     assert summary["num_failed"] == 1
     assert summary["num_normal"] == 1
     assert summary["specificity"] == 1
+    wrong = summary["failed_as_errors"]
+    assert (wrong["specificity"], wrong["num_normal"]) == (1 / 2, 2)
+    assert wrong["normal_pancreas_dsc"] == 1 / 2
+    # The failed normal case stands above both abnormal ones.
+    assert wrong["auc"] == 2 / 4
 
 
 def test_scans_without_truth_are_counted(folders, tmp_path):
     truth, pred, cases = folders
     write_results(pred, [*cases, {**cases[0], "id": "x", "input": "x_0000.nii.gz"}])
-    assert evaluate(pred, truth, tmp_path / "out")["summary"]["num_without_truth"] == 1
+    assert evaluate([pred], [truth], tmp_path / "out")["summary"]["num_without_truth"] == 1
+
+
+def test_a_scan_of_the_same_name_on_another_grid_is_not_matched(folders, tmp_path):
+    truth, pred, _ = folders
+    other = np.zeros((6, 6, 6), np.uint8)
+    save(other, pred / "cases" / "a_0000" / "segmentation.nii.gz")
+    metrics = evaluate([pred], [truth], tmp_path / "out")
+    assert [row["id"] for row in metrics["rows"]] == ["b_0000", "c_0000", "d_0000"]
+
+
+def test_specificity_is_the_mean_over_the_folds_models(folders, tmp_path):
+    truth, pred, cases = folders
+    second = tmp_path / "second"
+    shutil.copytree(pred, second)
+    write_results(pred, cases, fold=0)
+    # The second model calls neither normal case: 1/2 and 2/2.
+    write_results(second, [cases[2], {**cases[3], "decision": "normal"}], fold=1)
+    metrics = evaluate([pred, second], [truth], tmp_path / "out")
+    summary = metrics["summary"]
+    assert summary["specificity"] == (1 / 2 + 1) / 2
+    # Of the four, one of two votes for d is no majority.
+    assert summary["specificity_by_majority"] == 1
+    assert summary["num_normal_patients"] == 2
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "mean of 2 folds" in page
+
+
+def test_rows_of_table_1_stand_side_by_side(folders, tmp_path):
+    truth, pred, cases = folders
+    coarse = tmp_path / "coarse"
+    shutil.copytree(pred, coarse)
+    write_results(coarse, cases[:2], scale="64³")
+    metrics = evaluate([pred, coarse], [truth], tmp_path / "out")
+    table = table_1(metrics)
+    assert table.columns[:3] == ("", "ours, multi", "ours, 64³")
+    sensitivity = next(row for row in table.rows if row[0] == "sensitivity")
+    assert sensitivity[1].startswith("50.0 % (1/2;")
 
 
 def test_a_screening_of_other_scans_is_refused(folders, tmp_path):
     truth, pred, cases = folders
     write_results(pred, [{**case, "input": "other.nii.gz"} for case in cases])
-    with pytest.raises(InputError, match="none of the 4 screened scans is annotated"):
-        evaluate(pred, truth, tmp_path / "out")
+    with pytest.raises(InputError, match="none of 4 predicted cases is among the 4 annotated"):
+        evaluate([pred], [truth], tmp_path / "out")
 
 
 def test_a_folder_without_a_screening_is_refused(folders, tmp_path):
     with pytest.raises(InputError, match=r"holds no results\.json"):
-        evaluate(tmp_path, folders[0], tmp_path / "out")
+        evaluate([tmp_path], [folders[0]], tmp_path / "out")

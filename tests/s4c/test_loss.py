@@ -12,6 +12,37 @@ from s4c.config import RECIPES
 from s4c.loss import loss
 
 
+@pytest.mark.parametrize("name", ["tiny-64", "tiny-16"])
+def test_the_loss_is_the_main_one_plus_each_auxiliary_one_times_its_weight(name):
+    tiny = RECIPES[name]
+    cfg = replace(
+        tiny, data=replace(tiny.data, symmetries="none"), model=replace(tiny.model, width=2)
+    )
+    variables = model.init(cfg.model, jax.random.key(0), (1, 16, 16, 16, 1))
+    rng = np.random.default_rng(0)
+    batch = {
+        "image": rng.standard_normal((1, 16, 16, 16, 1), np.float32),
+        "label": rng.integers(0, 3, (1, 16, 16, 16), np.uint8),
+    }
+    params, state = variables["params"], {"batch_stats": variables["batch_stats"]}
+    total, (_, metrics) = loss(cfg, params, state, batch, jax.random.key(1))
+    outputs, _ = model.apply(cfg.model, params, state, batch["image"], train=True)
+    weights = np.array(cfg.loss.class_weights)[batch["label"]]
+
+    def entropy(logits):
+        logp = np.asarray(jax.nn.log_softmax(logits))
+        return -np.mean(weights * np.take_along_axis(logp, batch["label"][..., None], -1)[..., 0])
+
+    aux = [entropy(logits) for logits in outputs.aux]
+    assert len(aux) == len(cfg.loss.aux_weights)
+    assert all(a > 0.1 for a in aux)
+    expected = entropy(outputs.main) + np.dot(cfg.loss.aux_weights, aux)
+    # Means of 4096 float32 entropies in another order.
+    assert float(total) == pytest.approx(expected, rel=1e-5)
+    assert float(metrics["loss"]) == float(total)
+    assert float(metrics["loss_main"]) == pytest.approx(entropy(outputs.main), rel=1e-5)
+
+
 @pytest.mark.parametrize(("symmetries", "turned"), [("none", False), ("cube", True)])
 def test_patches_are_turned_at_random_where_the_recipe_says_so(symmetries, turned):
     tiny = RECIPES["tiny-16"]

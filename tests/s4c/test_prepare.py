@@ -2,14 +2,22 @@
 
 import gzip
 import json
+import shutil
 from dataclasses import replace
 
 import nibabel as nib
 import numpy as np
 import pytest
 
+from core.config import fingerprint
+from core.data.index import read_index
 from core.datasets.pancreas import PANCREAS, TUMOR
 from core.errors import InputError
+from core.io import nifti
+from core.phantom.ct.cohort import label_table
+from core.phantom.ct.phantom import make
+from core.phantom.dicom.series import write_dicom_study
+from core.volume import CANONICAL_DIRECTION, Volume, canonical
 from s4c.config import PrepareConfig, SplitConfig
 from s4c.prepare import folds, load, prepare
 from tests.s4c.phantoms import prepared
@@ -50,8 +58,8 @@ def write_description(root, labels) -> None:
 
 
 def test_cases_are_canonical_windowed_and_mapped_by_name(data, tmp_path):
-    prepare(data, tmp_path / "cache", CFG)
-    a, b = load(tmp_path / "cache", CFG, tmp_path)
+    prepare([data], tmp_path / "cache", CFG)
+    a, b = load([tmp_path / "cache"], CFG, tmp_path)
     stored = np.asarray(nib.load(data / "imagesTr" / "a_0000.nii.gz").dataobj)
     # File axes (x to the right… to the left is canonical; z to the feet) → (z up, y back, x left).
     expected = np.clip(stored[::-1, :, ::-1].transpose(2, 1, 0), *CFG.window_hu)
@@ -67,39 +75,90 @@ def test_cases_are_canonical_windowed_and_mapped_by_name(data, tmp_path):
 
 
 def test_a_data_set_is_prepared_into_the_run_folder(data, tmp_path):
-    assert [case.id for case in load(data, CFG, tmp_path / "run")] == ["a", "b"]
+    assert [case.id for case in load([data], CFG, tmp_path / "run")] == ["a", "b"]
     assert (tmp_path / "run" / "prepared").is_dir()
 
 
 def test_a_cache_of_other_intensities_is_refused(data, tmp_path):
-    prepare(data, tmp_path / "cache", CFG)
+    prepare([data], tmp_path / "cache", CFG)
     other = replace(CFG, window_hu=(-50.0, 200.0))
-    with pytest.raises(InputError, match="neither a data set nor prepared with"):
-        load(tmp_path / "cache", other, tmp_path)
+    with pytest.raises(InputError, match="is prepared otherwise") as refusal:
+        load([tmp_path / "cache"], other, tmp_path)
+    assert refusal.value.hint == "run s4c prepare --prepare.window-hu -50.0 200.0"
 
 
-def test_a_bad_case_is_skipped_and_named(data, tmp_path):
+def write_nih_case(root, number) -> None:
+    """A phantom in the tree of TCIA, its label with axes that run against the images."""
+    spacing_mm = (4.0, 4.0, 4.0)
+    phantom = make(0, shape=(32, 80, 80), spacing_mm=spacing_mm, tumor_diameter_mm=None)
+    write_dicom_study(root / f"PANCREAS_{number}" / "study" / "series", phantom, phases=("venous",))
+    array = label_table({"background": 0, "pancreas": 1})[canonical(phantom.label).array]
+    label = Volume(array, spacing_mm, (0.0, 0.0, 0.0), -CANONICAL_DIRECTION)
+    nifti.write(root / f"label{number}.nii.gz", label)
+
+
+def only_contents(cache):
+    (contents,) = read_index(cache / fingerprint(CFG)).values()
+    return contents
+
+
+def test_a_bad_case_is_left_out_named_and_counted(data, tmp_path):
     path = data / "imagesTr" / "a_0000.nii.gz"
     path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()))[:-200])
-    folder = prepare(data, tmp_path / "cache", CFG)
-    index = json.loads((folder / "index.json").read_text())
-    assert list(index["used"]) == ["b"]
-    assert "truncated" in index["skipped"][0]["reason"]
+    assert prepare([data], tmp_path / "cache", CFG) == 1
+    contents = only_contents(tmp_path / "cache")
+    assert list(contents.cases) == ["b"]
+    assert contents.skipped[0].path == path
+    assert "truncated" in contents.skipped[0].reason
 
 
-def test_an_undeclared_label_id_is_skipped_and_named(data, tmp_path):
+def test_an_undeclared_label_id_is_left_out_and_named(data, tmp_path):
     write_description(data, {"background": 0, "pancreas": 4, "tumor": 5})
-    folder = prepare(data, tmp_path / "cache", CFG)
-    index = json.loads((folder / "index.json").read_text())
-    assert list(index["used"]) == ["b"]
-    assert "label ids [7] are not declared" in index["skipped"][0]["reason"]
+    assert prepare([data], tmp_path / "cache", CFG) == 1
+    contents = only_contents(tmp_path / "cache")
+    assert list(contents.cases) == ["b"]
+    assert "label ids [7]" in contents.skipped[0].reason
+
+
+def test_label_names_are_needed_over_all_data_sets_together(data, tmp_path):
+    pancreas_only = tmp_path / "healthy"
+    shutil.copytree(data, pancreas_only)
+    write_description(pancreas_only, {"background": 0, "pancreas": 4, "duct": 7})
+    for folder in ("imagesTr", "labelsTr"):
+        for path in (pancreas_only / folder).iterdir():
+            path.rename(path.with_name(f"h{path.name}"))
+    with pytest.raises(InputError, match="no label for tumor") as refusal:
+        prepare([pancreas_only], tmp_path / "cache", CFG)
+    assert refusal.value.path == pancreas_only
+    assert prepare([pancreas_only, data], tmp_path / "cache", CFG) == 0
+    cases = load([tmp_path / "cache"], CFG, tmp_path)
+    assert [case.id for case in cases] == ["a", "b", "ha", "hb"]
+    assert [case.is_abnormal for case in cases] == [True, False, False, False]
+
+
+def test_nih_and_msd_are_combined(data, tmp_path):
+    nih = tmp_path / "nih"
+    write_nih_case(nih, "0001")
+    prepare([nih, data], tmp_path / "cache", CFG)
+    cases = load([tmp_path / "cache"], CFG, tmp_path)
+    assert [case.id for case in cases] == ["PANCREAS_0001", "a", "b"]
+    assert cases[0].pancreas_box is not None
+
+
+def test_a_patient_pattern_keeps_studies_together(data, tmp_path):
+    for folder, ending in (("imagesTr", "_0000.nii.gz"), ("labelsTr", ".nii.gz")):
+        for id_ in "ab":
+            path = data / folder / f"{id_}{ending}"
+            path.rename(path.with_name(f"p1-{id_}{ending}"))
+    prepare([data], tmp_path / "cache", CFG, patient_pattern=r"(\w+)-\w")
+    assert [c.patient for c in load([tmp_path / "cache"], CFG, tmp_path)] == ["p1", "p1"]
 
 
 def test_other_label_names_prepare_a_case_again(data, tmp_path):
-    prepare(data, tmp_path / "cache", CFG)
+    prepare([data], tmp_path / "cache", CFG)
     write_description(data, {"background": 0, "tumor": 4, "pancreas": 7})
-    prepare(data, tmp_path / "cache", CFG)
-    a, _ = load(tmp_path / "cache", CFG, tmp_path)
+    prepare([data], tmp_path / "cache", CFG)
+    a, _ = load([tmp_path / "cache"], CFG, tmp_path)
     assert len(a.tumor_voxels) == 4 * 6 * 4 - 8
 
 

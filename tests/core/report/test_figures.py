@@ -39,6 +39,9 @@ DRAWINGS = {
     "roc_without_interval": lambda: _roc(Interval(np.nan, np.nan)),
     "learning_curves": lambda: learning_curves(RECORDS, ["loss", "dice"]),
     "one_record": lambda: learning_curves(RECORDS[:1], ["loss"]),
+    "validation": lambda: learning_curves(
+        [*RECORDS, {"step": 2, "evaluation": {"loss": 0.4, "tumor_dsc": 0.5}}], ["loss"]
+    ),
     "no_record": lambda: learning_curves([], ["loss"]),
     "overlap": lambda: figures.overlap_by_size(ROWS, overlap="dsc", size_ml="ml", label="DSC"),
     "no_case": lambda: figures.overlap_by_size([], overlap="dsc", size_ml="ml", label="DSC"),
@@ -50,6 +53,19 @@ def test_same_drawing_gives_the_same_bytes_and_is_not_blank(draw):
     png = draw()
     assert png == draw()
     assert _pixels(png).std() > 0
+
+
+def test_validation_is_drawn_over_training_and_its_own_values_beside_it():
+    evaluation = {"step": 2, "evaluation": {"loss": 0.4, "tumor_dsc": 0.5}}
+    alone, both = (
+        _pixels(learning_curves(records, ["loss"])) for records in (RECORDS, [*RECORDS, evaluation])
+    )
+    assert both.shape[1] > 1.5 * alone.shape[1]
+    orange = list(bytes.fromhex(style.ORANGE[1:]))
+    left, right = np.array_split(both, 2, axis=1)
+    for panel in (left, right):
+        assert orange in panel.reshape(-1, 3).tolist()
+    assert orange not in alone.reshape(-1, 3).tolist()
 
 
 def test_operating_points_are_marked_in_their_colors():

@@ -1,6 +1,7 @@
 """How sure a number is: confidence intervals over cases."""
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,29 +67,46 @@ def f1_interval(counts: Counts, *, confidence: float = 0.95) -> Interval:
 
 
 def bootstrap_interval(
-    values: NDArray, *, seed: int, num_resamples: int = 1000, confidence: float = 0.95
+    values: NDArray,
+    *,
+    seed: int,
+    groups: Sequence[Any] | None = None,
+    num_resamples: int = 1000,
+    confidence: float = 0.95,
 ) -> Interval:
     """Percentile bootstrap interval of a mean over cases; undefined (nan) values are left out.
 
+    Cases of one patient are not independent: with `groups`, whole groups are drawn, and the mean is
+    over all cases of those drawn.
+
     Args:
-      values: (n,) one per case; below two defined values the interval is nan.
+      values: (n,) one per case; below two defined values, or groups with one, the interval is nan.
       seed: of the resampling.
+      groups: (n,) the group, such as the patient, of each case; None where every case stands alone.
       num_resamples: cohorts drawn with replacement.
       confidence: coverage.
 
     Raises:
-      ValueError: values are not one per case, or a confidence outside [0, 1].
+      ValueError: values or groups are not one per case, or a confidence outside [0, 1].
 
-    Source: Efron 1979; 1,000 resamples as in Zheng et al. 2022.
+    Source: Efron 1979; 1,000 resamples as in Zheng et al. 2022. Groups: Field & Welsh 2007, JRSS B
+    69, the cluster bootstrap.
     """
     check.rank("values", values, 1)
     check.fraction("confidence", confidence)
-    defined = values[~np.isnan(values)]
-    if defined.size < 2:
+    is_defined = ~np.isnan(values)
+    sums, counts = values[is_defined], np.ones(np.count_nonzero(is_defined))
+    if groups is not None:
+        if len(groups) != len(values):
+            raise ValueError(f"groups must be one per case; got {len(groups)} for {len(values)}")
+        _, member = np.unique(np.asarray(groups)[is_defined], return_inverse=True)
+        sums, counts = np.bincount(member, sums), np.bincount(member)
+    if sums.size < 2:
         return UNDEFINED
-    draws = np.random.default_rng(seed).integers(defined.size, size=(num_resamples, defined.size))
+    draws = np.random.default_rng(seed).integers(sums.size, size=(num_resamples, sums.size))
     tail = (1 - confidence) / 2
-    low, high = np.quantile(defined[draws].mean(axis=1), [tail, 1 - tail])
+    means = sums[draws].sum(axis=1) / counts[draws].sum(axis=1)
+    low, high = np.quantile(means, [tail, 1 - tail])
     return Interval(float(low), float(high))
 
 

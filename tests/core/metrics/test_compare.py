@@ -73,6 +73,29 @@ def test_bootstrap_is_a_pure_function_of_its_seed():
     assert bootstrap_interval(values, seed=3) != bootstrap_interval(values, seed=4)
 
 
+def test_bootstrap_of_groups_is_that_of_their_means_where_they_are_equally_large():
+    means = np.random.default_rng(0).random(15)
+    values, groups = np.repeat(means, 4), np.repeat([f"p{n:02d}" for n in range(15)], 4)
+    order = np.random.default_rng(1).permutation(60)
+    ours = bootstrap_interval(values[order], seed=0, groups=list(groups[order]))
+    # Float64, another order of terms.
+    np.testing.assert_allclose(ours, bootstrap_interval(means, seed=0), rtol=1e-12)
+    alone = bootstrap_interval(values, seed=0)
+    assert ours.high - ours.low > 1.5 * (alone.high - alone.low)  # √4 in the limit
+
+
+def test_bootstrap_of_groups_of_one_case_is_that_of_cases():
+    values = np.array([0.1, np.nan, 0.4, 0.9])
+    assert bootstrap_interval(values, seed=0, groups=list("abcd")) == bootstrap_interval(values, seed=0)
+
+
+def test_bootstrap_needs_two_groups_with_a_value_and_a_group_for_each_case():
+    values = np.array([0.1, 0.2, np.nan])
+    assert np.isnan(bootstrap_interval(values, seed=0, groups=["a", "a", "b"])).all()
+    with pytest.raises(ValueError, match="groups must be one per case; got 2 for 3"):
+        bootstrap_interval(values, seed=0, groups=["a", "b"])
+
+
 def test_bootstrap_is_near_the_normal_interval_for_many_cases():
     values = np.random.default_rng(0).normal(size=400)
     reach = norm.ppf(0.975) * values.std() / np.sqrt(values.size)

@@ -71,27 +71,30 @@ def _measure(truth: Truth[PancreasCase], prediction: Prediction | None) -> dict[
     path = prediction.folder / SEGMENTATION
     label = require_same_grid(true, nifti.read_label(path), truth.path, path).array
     pancreas_dsc = dice(label != BACKGROUND, true.array != BACKGROUND)
-    kind = "abnormal" if row["abnormal"] else "normal"
+    tumor_dsc = dice(label == TUMOR, tumor)
     return row | {
         "called": prediction.row["decision"] == "PDAC",
         "score": prediction.row["score"],
         "tumor_ml": prediction.row["tumor_ml"],
-        "tumor_dsc": dice(label == TUMOR, tumor) if row["abnormal"] else float("nan"),
-        "pancreas_dsc": pancreas_dsc,
-        f"{kind}_pancreas_dsc": pancreas_dsc,
+        **_overlaps(row["abnormal"], pancreas_dsc, tumor_dsc),
     }
 
 
 def _as_error(row: Row) -> dict[str, Any]:
     """A scan without an answer is called wrongly and nothing in it is segmented."""
     abnormal = row["abnormal"]
-    kind = "abnormal" if abnormal else "normal"
+    wrong = {"called": not abnormal, "score": float(not abnormal)}
+    return wrong | _overlaps(abnormal, 0.0, 0.0)
+
+
+def _overlaps(abnormal: bool, pancreas_dsc: float, tumor_dsc: float) -> dict[str, float]:
+    """Columns of Table 1; nan where a case has no part in one."""
+    nan = float("nan")
     return {
-        "called": not abnormal,
-        "score": float(not abnormal),
-        "tumor_dsc": 0.0 if abnormal else float("nan"),
-        "pancreas_dsc": 0.0,
-        f"{kind}_pancreas_dsc": 0.0,
+        "tumor_dsc": tumor_dsc if abnormal else nan,
+        "pancreas_dsc": pancreas_dsc,
+        "normal_pancreas_dsc": nan if abnormal else pancreas_dsc,
+        "abnormal_pancreas_dsc": pancreas_dsc if abnormal else nan,
     }
 
 
@@ -107,7 +110,6 @@ def summarize_screening(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     )
     scores = np.array([row["score"] for row in rows], float)
     counts = confusion_counts(called, abnormal)
-    names = [name for name in DSC_NAMES if any(name in row for row in rows)]
     summary: dict[str, Any] = {
         "num_abnormal": int(abnormal.sum()),
         "num_normal": int((~abnormal).sum()),
@@ -123,11 +125,11 @@ def summarize_screening(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "num_true_positive": counts.true_positive,
         "num_true_negative": counts.true_negative,
         "num_misses": sum(row["tumor_dsc"] == 0 for row in rows),
-        **summarize(rows, names),
+        **summarize(rows, DSC_NAMES),
     }
-    for name in names:
+    for name in DSC_NAMES:
         summary[f"{name}_ci"] = bootstrap_interval(column(rows, name), seed=BOOTSTRAP_SEED)
-    return summary | {"dsc": summary.get("pancreas_dsc")}
+    return summary | {"dsc": summary["pancreas_dsc"]}
 
 
 def specificity_over_folds(rows: Sequence[Row]) -> float:

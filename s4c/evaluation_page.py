@@ -105,8 +105,7 @@ def _title(row: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
 
 
 def _dsc(summary: Mapping[str, Any], name: str) -> str:
-    nan = float("nan")
-    return mean_sd(summary.get(name, nan), summary.get(f"{name}_sd", nan))
+    return mean_sd(summary[name], summary[f"{name}_sd"])
 
 
 def _note(summary: Mapping[str, Any]) -> str:

@@ -102,7 +102,7 @@ def _pictures() -> list[Prepared]:
     masks = np.zeros_like(images)
     masks[:2, 8:24, 6:20] = 1
     pairs = zip(images, masks, strict=True)
-    return [Prepared(f"{n}", f"{n}", i, m, bool(m.any())) for n, (i, m) in enumerate(pairs)]
+    return [Prepared(f"{n}", f"{n}", f"{n}", i, m, bool(m.any())) for n, (i, m) in enumerate(pairs)]
 
 
 SCANS = [prepared("a", tumor=True), prepared("b", tumor=False, seed=1)]

@@ -17,10 +17,11 @@ s4c = Program("s4c")
 
 
 class Trained:
-    """A phantom data set and three networks."""
+    """Phantoms that three networks learned from, and new ones."""
 
     def __init__(self, root: Path) -> None:
         self.root, self.data, self.cache = root, root / "phantoms", root / "cache"
+        self.new = root / "new"
         self.runs = [root / "runs" / name for name in RUNS]
 
     def screen(self, *inputs: object, out: Path) -> subprocess.CompletedProcess[str]:
@@ -33,6 +34,7 @@ class Trained:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     cascade = Trained(tmp_path_factory.mktemp("s4c"))
     s4c.done("phantom", cascade.data, "--num-cases", 4, "--seed", 5, "--spacing-mm", 6)
+    s4c.done("phantom", cascade.new, "--num-cases", 4, "--seed", 6, "--spacing-mm", 6)
     s4c.done("prepare", "--data", cascade.data, "--out", cascade.cache)
     for name, run in zip(RUNS, cascade.runs, strict=True):
         words = LONGER if name == "tiny-16" else FEW

@@ -15,11 +15,11 @@ pytestmark = pytest.mark.e2e
 
 
 def test_a_phantom_cohort_is_screened_and_evaluated(trained: Trained, tmp_path):
-    assert trained.screen(trained.data / "imagesTr", out=tmp_path / "out").returncode == 0
+    assert trained.screen(trained.new / "imagesTr", out=tmp_path / "out").returncode == 0
     cases = results(tmp_path / "out")["cases"]
     assert [case["status"] for case in cases] == ["done"] * 4
     assert {case["decision"] for case in cases} <= {"PDAC", "normal"}
-    words = ("--pred", tmp_path / "out", "--truth", trained.data, "--out", tmp_path / "eval")
+    words = ("--pred", tmp_path / "out", "--truth", trained.new, "--out", tmp_path / "eval")
     assert "sensitivity" in s4c.done("evaluate", *words)
     metrics = json.loads((tmp_path / "eval" / "metrics.json").read_text())
     assert {"sensitivity", "specificity", "auc", "tumor_dsc", "dsc"} <= set(metrics["summary"])
@@ -49,8 +49,13 @@ def test_a_real_dicom_series_comes_back_in_its_own_grid(trained: Trained, shared
     (case,) = results(tmp_path)["cases"]
     written = nib.load(tmp_path / "cases" / case["id"] / "segmentation.nii.gz")
     truth = nib.load(shared_data / "ct_abdomen" / "example_ct_dicom_seg.nii.gz")
-    assert sorted(written.shape) == sorted(truth.shape)
-    # The label file is stored LAS, ours as DICOM lists it: both must span the same box in space.
+    # The label file is stored LAS, ours as DICOM lists it: axis by axis both are one grid.
+    for image in (written, truth):
+        assert nib.aff2axcodes(image.affine) != ("R", "A", "S")
+    ours, theirs = map(nib.as_closest_canonical, (written, truth))
+    assert ours.shape == theirs.shape
+    np.testing.assert_allclose(ours.affine, theirs.affine, atol=0.01)
+    # And both span the same box in space.
     np.testing.assert_allclose(corners(written), corners(truth), atol=0.01)
     # Its UIDs are empty, so nothing can refer to it.
     assert case["files"] == ["segmentation.nii.gz"]

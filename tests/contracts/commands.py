@@ -1,0 +1,97 @@
+"""The papers whose commands keep the contract: a small data set, and words to call them with."""
+
+import json
+import shutil
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import NamedTuple
+
+import s4c.demo
+from core import cli
+
+
+class Commands(NamedTuple):
+    """A paper as its users call it.
+
+    Args:
+      name: of the package and its console script.
+      verb: the paper's own job.
+      write: (folder, seed, number) → writes a data set of so many patients.
+      rename: (data set, prefix) → gives all cases other names, as another data set has.
+      inputs: data set → what the verb is called on.
+      damage: data set → the file of one case that was cut short.
+      recipes: that a system needs; one run each.
+      few: flags of `train`: little of everything, two parts, seconds.
+      fold: flags of `train` that hold patients out.
+      other: flags of `prepare` that make another preparation.
+      choice: an operating choice, as flags and as results.json has it.
+    """
+
+    name: str
+    verb: str
+    write: Callable[[Path, int, int], None]
+    rename: Callable[[Path, str], None]
+    inputs: Callable[[Path], list[Path]]
+    damage: Callable[[Path], Path]
+    recipes: tuple[str, ...]
+    few: tuple[str, ...]
+    fold: tuple[str, ...]
+    other: tuple[str, ...]
+    choice: tuple[tuple[str, ...], dict[str, object]]
+
+    def __call__(self, *words: object) -> int:
+        """Exit status of a call in this process."""
+        program = import_module(f"{self.name}.cli")
+        return cli.run(
+            program.COMMANDS,
+            prog=self.name,
+            description="",
+            recipes=program.RECIPES,
+            args=[str(word) for word in words],
+        )
+
+    def runs(self, folder: Path) -> list[object]:
+        """Flags that name the runs of a folder."""
+        return [word for name in self.recipes for word in ("--run", folder / name)]
+
+
+def _rename_volumes(root: Path, prefix: str) -> None:
+    for folder in ("imagesTr", "labelsTr"):
+        for path in (root / folder).iterdir():
+            path.rename(path.with_name(f"{prefix}{path.name}"))
+
+
+def _cut(path: Path) -> Path:
+    path.write_bytes(path.read_bytes()[:200])
+    return path
+
+
+def forge(run: Path, copy: Path, **division: object) -> Path:
+    """A copy of a run that says it learned from others."""
+    shutil.copytree(run, copy)
+    record = json.loads((copy / "folds.json").read_text()) | division
+    (copy / "folds.json").write_text(json.dumps(record))
+    return copy
+
+
+S4C = Commands(
+    name="s4c",
+    verb="screen",
+    write=lambda root, seed, num: s4c.demo.write_phantoms(
+        root, num_cases=num, seed=seed, spacing_mm=8.0
+    ),
+    rename=_rename_volumes,
+    inputs=lambda root: [root / "imagesTr"],
+    damage=lambda root: _cut(min((root / "imagesTr").iterdir())),
+    recipes=("tiny-16", "tiny-32"),
+    few=(
+        *("--run.steps", "2", "--run.log-every", "1", "--data.batch", "2", "--model.width", "2"),
+        *("--infer.stride", "16", "--split.num-folds", "2"),
+    ),
+    fold=("--fold", "0"),
+    other=("--prepare.window-hu", "-50", "200"),
+    choice=(("--decision.min-tumor-voxels", "7"), {"decision.min_tumor_voxels": 7}),
+)
+
+COMMANDS = {"s4c": S4C}

@@ -1,0 +1,310 @@
+"""Every paper's commands refuse, resume, hold out, record and count alike.
+
+Each row of the table of behaviours is a test below; each test runs for each paper.
+"""
+
+import json
+import logging
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from core.commands import results as results_module
+from core.report import html
+from tests.contracts.commands import COMMANDS, Commands, forge
+from tests.core.train import hosts
+
+
+class Prepared(NamedTuple):
+    """A paper, a data set of six patients, its cache, and a system trained on a part of them."""
+
+    paper: Commands
+    data: Path
+    cache: Path
+    runs: Path
+    said: str
+
+
+@pytest.fixture(scope="module", params=COMMANDS.values(), ids=COMMANDS.keys())
+def system(request, tmp_path_factory) -> Prepared:
+    paper, root = request.param, tmp_path_factory.mktemp("system")
+    data, cache, runs = root / "data", root / "cache", root / "runs"
+    paper.write(data, 0, 6)
+    assert paper("prepare", "--data", data, "--out", cache) == 0
+    for name in paper.recipes:
+        words = ("--data", cache, "--out", runs / name, *paper.few, *paper.fold)
+        assert paper("train", name, *words) == 0
+    return Prepared(paper, data, cache, runs, "")
+
+
+@pytest.fixture(scope="module")
+def output(system, tmp_path_factory) -> Path:
+    """Predictions of all six patients."""
+    out = tmp_path_factory.mktemp("output") / "out"
+    words = (*system.paper.runs(system.runs), "--out", out)
+    assert system.paper(system.paper.verb, *system.paper.inputs(system.data), *words) == 0
+    return out
+
+
+def results(out: Path) -> dict:
+    return json.loads((out / "results.json").read_text())
+
+
+def index(cache: Path) -> dict:
+    (path,) = cache.glob("*/index.json")
+    return json.loads(path.read_text())
+
+
+def refused(capsys, paper, *words) -> str:
+    """The one line of a call that is wrong."""
+    capsys.readouterr()
+    assert paper(*words) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    return line
+
+
+# prepare
+
+
+def test_prepare_merges_data_sets_and_loses_none(system, tmp_path):
+    paper, other, third = system.paper, tmp_path / "other", tmp_path / "third"
+    for folder, prefix in ((other, "b"), (third, "c")):
+        paper.write(folder, 1, 2)
+        paper.rename(folder, prefix)
+    assert paper("prepare", "--data", system.data, "--data", other, "--out", tmp_path / "c") == 0
+    both = {id_ for part in index(tmp_path / "c")["data"].values() for id_ in part["cases"]}
+    assert paper("prepare", "--data", third, "--out", tmp_path / "c") == 0
+    parts = index(tmp_path / "c")["data"]
+    assert set(parts) == {str(p.resolve()) for p in (system.data, other, third)}
+    assert both < {id_ for part in parts.values() for id_ in part["cases"]}
+
+
+def test_prepare_counts_a_labelled_case_that_was_left_out(system, tmp_path, capsys):
+    data = tmp_path / "data"
+    system.paper.write(data, 2, 3)
+    damaged = system.paper.damage(data)
+    assert system.paper("prepare", "--data", data, "--out", tmp_path / "cache") == 1
+    (part,) = index(tmp_path / "cache")["data"].values()
+    lost = [s["path"] for s in part["skipped"] if s["is_broken"]]
+    assert lost
+    assert all(damaged.name in path or Path(path) in damaged.parents for path in lost)
+
+
+def test_prepare_takes_patients_from_a_pattern(system, tmp_path):
+    pattern = ("--patient-pattern", r"(\w)\w*(?:-\w+)*")
+    words = ("prepare", "--data", system.data, "--out", tmp_path / "cache", *pattern)
+    assert system.paper(*words) == 0
+    (part,) = index(tmp_path / "cache")["data"].values()
+    assert all(entry["patient"] == id_[0] for id_, entry in part["cases"].items())
+
+
+def test_train_on_another_preparation_gives_the_flags_in_one_line(system, tmp_path, capsys):
+    paper = system.paper
+    assert paper("prepare", "--data", system.data, "--out", tmp_path / "c", *paper.other) == 0
+    words = ("train", paper.recipes[0], "--data", tmp_path / "c", "--out", tmp_path / "run")
+    line = refused(capsys, paper, *words)
+    assert f"run {paper.name} prepare" in line
+    assert len(line) < 300
+
+
+def test_a_class_without_a_case_is_a_warning_with_numbers(system, tmp_path, caplog):
+    data = tmp_path / "data"
+    system.paper.write(data, 4, 1)
+    with caplog.at_level(logging.INFO):
+        assert system.paper("prepare", "--data", data, "--out", tmp_path / "cache") == 0
+    warnings = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+    assert any("of 1 patients: " in text and "0 " in text for text in warnings)
+
+
+# train
+
+
+def test_train_takes_a_batch_that_the_devices_do_not_divide(system):
+    for name in system.paper.recipes:
+        manifest = json.loads((system.runs / name / "manifest.json").read_text())
+        assert len(manifest["devices"]) == 2  # of eight, for a batch of two
+
+
+def test_train_holds_out_and_evaluates(system):
+    for name in system.paper.recipes:
+        division = json.loads((system.runs / name / "folds.json").read_text())
+        assert division["test"]
+        assert set(division["images"].values()) >= {"train", "test"}
+        lines = (system.runs / name / "metrics.jsonl").read_text().splitlines()
+        assert any("evaluation" in json.loads(line) for line in lines)
+        assert (system.runs / name / "plots" / "loss.png").is_file()
+
+
+@pytest.mark.slow
+def test_two_hosts_train_evaluate_and_finish(system, tmp_path):
+    paper = system.paper
+    for name in paper.recipes[:1]:
+        words = ("--data", system.cache, "--out", tmp_path / name, *paper.few, *paper.fold)
+        hosts.run(paper.name, "train", name, *map(str, words), "--distributed")
+        assert (tmp_path / name / "manifest.json").is_file()
+        lines = (tmp_path / name / "metrics.jsonl").read_text().splitlines()
+        assert any("evaluation" in json.loads(line) for line in lines)
+
+
+@pytest.mark.slow
+def test_worker_processes_change_no_result(system, tmp_path):
+    paper, name = system.paper, system.paper.recipes[0]
+    words = ("--data", system.cache, "--out", tmp_path / "run", *paper.few, *paper.fold)
+    assert paper("train", name, *words, "--workers", 2) == 0
+    logged = [
+        [
+            {key: value for key, value in json.loads(line).items() if key != "time"}
+            for line in (run / "metrics.jsonl").read_text().splitlines()
+        ]
+        for run in (system.runs / name, tmp_path / "run")
+    ]
+    assert logged[0] == logged[1]
+
+
+# the paper's own job
+
+
+def test_every_run_its_step_and_its_fingerprint_are_recorded(system, output):
+    written = results(output)
+    assert [run["step"] for run in written["runs"]] == [2] * len(system.paper.recipes)
+    assert {Path(run["path"]).name for run in written["runs"]} == set(system.paper.recipes)
+    assert all(len(run["fingerprint"]) == 12 for run in written["runs"])
+
+
+def test_cases_that_were_learned_from_are_marked(output):
+    parts = [case["part"] for case in results(output)["cases"]]
+    assert {"train", "test"} <= set(parts)
+
+
+def test_held_out_takes_the_others(system, output, tmp_path):
+    words = (*system.paper.runs(system.runs), "--held-out", "--out", tmp_path / "out")
+    assert system.paper(system.paper.verb, system.data, *words) == 0
+    cases = results(tmp_path / "out")["cases"]
+    assert {case["part"] for case in cases} == {"test"}
+    every = results(output)["cases"]
+    assert len(cases) == sum(case["part"] == "test" for case in every)
+
+
+def test_an_unfinished_run_is_refused_unless_allowed(system, tmp_path, capsys):
+    paper, name = system.paper, system.paper.recipes[0]
+    forge(system.runs / name, tmp_path / "runs" / name)
+    (tmp_path / "runs" / name / "manifest.json").unlink()
+    for other in paper.recipes[1:]:
+        forge(system.runs / other, tmp_path / "runs" / other)
+    words = (paper.verb, *paper.inputs(system.data), *paper.runs(tmp_path / "runs"))
+    words = (*words, "--out", tmp_path / "out")
+    assert "is not finished" in refused(capsys, paper, *words)
+    assert paper(*words, "--allow-unfinished") == 0
+
+
+def test_runs_of_other_data_are_refused(system, tmp_path, capsys):
+    paper = system.paper
+    first, *others = [*paper.recipes, paper.recipes[0]][:2]
+    runs = ["--run", system.runs / first]
+    for name in others:
+        strange = forge(system.runs / name, tmp_path / name, images={"0": "train"}, train=["z"])
+        runs += ["--run", strange]
+    for name in paper.recipes[2:]:
+        runs += ["--run", system.runs / name]
+    words = (paper.verb, *paper.inputs(system.data), *runs, "--out", tmp_path / "out")
+    line = refused(capsys, paper, *words)
+    assert "other cases" in line or "another data set" in line
+
+
+def test_a_repeated_call_goes_on(system, output, tmp_path, caplog):
+    before = (output / "results.json").read_text()
+    words = (*system.paper.runs(system.runs), "--out", output)
+    with caplog.at_level(logging.INFO):
+        assert system.paper(system.paper.verb, *system.paper.inputs(system.data), *words) == 0
+    assert (output / "results.json").read_text() == before
+    assert not (output / results_module.UNFINISHED).exists()
+
+
+def test_a_case_that_goes_wrong_fails_alone(system, tmp_path):
+    data = tmp_path / "data"
+    system.paper.write(data, 3, 2)
+    system.paper.damage(data)
+    words = (*system.paper.runs(system.runs), "--out", tmp_path / "out")
+    assert system.paper(system.paper.verb, *system.paper.inputs(data), *words) == 1
+    cases = results(tmp_path / "out")["cases"]
+    assert any(case["status"] == "done" for case in cases)
+
+
+def test_operating_choices_are_overridden_and_recorded(system, tmp_path):
+    flags, recorded = system.paper.choice
+    words = (*system.paper.runs(system.runs), "--held-out", "--out", tmp_path / "out", *flags)
+    assert system.paper(system.paper.verb, system.data, *words) == 0
+    assert results(tmp_path / "out")["choices"] == recorded
+
+
+def test_a_page_embeds_a_bounded_number_of_pictures(system, tmp_path, monkeypatch):
+    monkeypatch.setattr(html, "MAX_PICTURES", 1)
+    out = tmp_path / "out"
+    words = (*system.paper.runs(system.runs), "--held-out", "--out", out)
+    assert system.paper(system.paper.verb, system.data, *words) == 0
+    shown = (out / "report.html").read_text().count("<details")
+    assert len(results(out)["cases"]) > 1
+    monkeypatch.setattr(html, "MAX_PICTURES", 40)
+    assert system.paper(system.paper.verb, system.data, *words) == 0
+    assert (out / "report.html").read_text().count("<details") > shown
+
+
+# evaluate
+
+
+def test_evaluate_marks_what_was_learned_from_and_leaves_it_out(system, output, tmp_path):
+    words = ("--pred", output, "--truth", system.data, "--out", tmp_path / "eval")
+    assert system.paper("evaluate", *words) == 0
+    metrics = json.loads((tmp_path / "eval" / "metrics.json").read_text())
+    parts = [row["part"] for row in metrics["rows"]]
+    summary = metrics["summary"]
+    assert summary["num_seen"] == sum(part in ("train", "val") for part in parts) > 0
+    assert summary["num_cases"] == len(parts) - summary["num_seen"]
+    assert "train" in summary["seen"]
+
+
+def test_evaluate_refuses_a_fold_twice_and_another_network_of_the_name(
+    system, output, tmp_path, capsys
+):
+    written = results(output)
+    copies = []
+    for name, change in {
+        "fold": {"fold": 0},
+        "again": {"fold": 0},
+        "network": {"fold": 1, "runs": [{**run, "fingerprint": "x"} for run in written["runs"]]},
+    }.items():
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "results.json").write_text(json.dumps(written | change))
+        copies.append(folder)
+    words = ("--truth", system.data, "--out", tmp_path / "eval")
+    first, again, network = (("--pred", copy) for copy in copies)
+    assert "is of fold 0, and so is" in refused(
+        capsys, system.paper, "evaluate", *first, *again, *words
+    )
+    assert "is by another network" in refused(
+        capsys, system.paper, "evaluate", *first, *network, *words
+    )
+
+
+def test_evaluate_counts_failed_cases_both_ways(system, output, tmp_path):
+    written = results(output)
+    case = next(case for case in written["cases"] if case["part"] == "test")
+    case.update(status="failed", error="out of memory")
+    (tmp_path / "pred").mkdir()
+    (tmp_path / "pred" / "results.json").write_text(json.dumps(written))
+    (tmp_path / "pred" / "cases").symlink_to(output / "cases")
+    words = ("--pred", tmp_path / "pred", "--truth", system.data, "--out", tmp_path / "eval")
+    assert system.paper("evaluate", *words) == 0
+    summary = json.loads((tmp_path / "eval" / "metrics.json").read_text())["summary"]
+    assert summary["num_failed"] == 1
+    assert summary["failed_as_errors"] is not None
+
+
+def test_evaluate_of_nothing_in_common_is_refused(system, output, tmp_path, capsys):
+    other = tmp_path / "other"
+    system.paper.write(other, 9, 2)
+    system.paper.rename(other, "x")
+    words = ("--pred", output, "--truth", other, "--out", tmp_path / "eval")
+    assert "none of" in refused(capsys, system.paper, "evaluate", *words)

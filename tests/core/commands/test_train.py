@@ -1,0 +1,68 @@
+"""Who is learned from, who is held out, and how that is written down."""
+
+import logging
+from dataclasses import dataclass
+
+import pytest
+
+from core.commands.train import choose_fold, division
+from core.data.index import Contents, Entry, write_index
+from core.data.splits import Parts, Split
+from core.errors import InputError
+
+OWN = [Split(("a", "b"), ("c",)), Split(("b", "c"), ("a",))]
+PRESCRIBED = (Split(("c",), ("a", "b")), Split(("a", "b"), ("c",)))
+
+
+@dataclass
+class Case:
+    id: str
+    patient: str
+    digest: str
+
+
+@pytest.fixture
+def cache(tmp_path):
+    def write(folds=()):
+        cases = {id_: Entry((), id_, {}) for id_ in "abc"}
+        write_index(tmp_path, {tmp_path: Contents(cases, (), folds)})
+        return tmp_path
+
+    return write
+
+
+def test_without_a_fold_every_case_is_learned_from(cache):
+    assert choose_fold(cache(), None, "cab", lambda: OWN) == Parts(("a", "b", "c"), (), ())
+
+
+def test_the_papers_split_is_used_where_none_is_prescribed(cache):
+    assert choose_fold(cache(), 1, "abc", lambda: OWN) == Parts(("b", "c"), (), ("a",))
+
+
+def test_a_prescribed_split_comes_first_and_the_log_says_so(cache, caplog):
+    with caplog.at_level(logging.INFO):
+        parts = choose_fold(cache(PRESCRIBED), 0, "abc", lambda: OWN)
+    assert parts == Parts(("c",), (), ("a", "b"))
+    assert caplog.messages == ["fold 0 of splits_final.json: 1 cases to learn from, 2 held out"]
+
+
+def test_a_prescribed_split_that_leaves_cases_out_is_not_used_and_the_log_says_so(cache, caplog):
+    folder = cache((Split(("a",), ("b",)), Split(("b",), ("a",))))
+    assert choose_fold(folder, 0, "abc", lambda: OWN).test == ("c",)
+    assert "splits_final.json is not used" in caplog.text
+
+
+def test_a_fold_that_does_not_exist_is_refused(cache):
+    for fold in (-1, 2):
+        with pytest.raises(InputError, match=f"fold {fold} does not exist; .* has 2, from 0"):
+            choose_fold(cache(), fold, "abc", lambda: OWN)
+
+
+def test_an_image_counts_as_the_most_seen_of_its_parts():
+    cases = [Case("a", "p", "A"), Case("b", "p", "B"), Case("c", "q", "C"), Case("d", "r", "D")]
+    parts = Parts(("a:1",), ("a:2", "b:1"), ("b:2", "c:1"))
+    slices = lambda case: [f"{case.id}:{n}" for n in (1, 2)]  # noqa: E731
+    record = division(parts, cases, slices, 3)
+    assert record.images == {"A": "train", "B": "val", "C": "test"}
+    assert record.patients == {"p": "train", "q": "test"}
+    assert (record.fold, record.train, record.test) == (3, parts.train, parts.test)

@@ -16,7 +16,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 import tyro
 
@@ -63,6 +63,11 @@ Truths = Annotated[
 ]
 """One or more annotated data sets, each behind its own flag: `--truth DIR [--truth DIR …]`."""
 
+T = TypeVar("T")
+_OVERRIDE = "override"
+Override = Annotated[T | None, _OVERRIDE]
+"""Flags that override fields of a config where they are given: `infer: Override[InferConfig]`."""
+
 GLOBAL_FLAGS = "With every command: -q prints errors only, --debug shows tracebacks."
 
 
@@ -86,7 +91,14 @@ def optional(section: type) -> Any:
     """
     texts, hints = config.documentation(section), get_type_hints(section)
     fields = [
-        (f.name, Annotated[hints[f.name] | None, tyro.conf.arg(help=texts[f.name])], None)
+        (
+            f.name,
+            Annotated[
+                hints[f.name] | None,
+                tyro.conf.arg(help=texts[f.name], help_behavior_hint="(default: the run's)"),
+            ],
+            None,
+        )
         for f in dataclasses.fields(section)
     ]
     return dataclasses.make_dataclass(section.__name__, fields, frozen=True)
@@ -97,7 +109,7 @@ def given(**sections: Any) -> dict[str, Any]:
     return {
         f"{section}.{field.name}": value
         for section, flags in sections.items()
-        for field in dataclasses.fields(flags)
+        for field in (dataclasses.fields(flags) if flags is not None else ())
         if (value := getattr(flags, field.name)) is not None
     }
 
@@ -191,6 +203,10 @@ def _binder(command: Command, recipe: Any) -> Callable[..., dict[str, Any]]:
 
     signature, hints = inspect.signature(command), get_type_hints(command, include_extras=True)
     parameters = {name: p.replace(kind=p.KEYWORD_ONLY) for name, p in signature.parameters.items()}
+    for name, hint in hints.items():
+        if get_origin(hint) is Annotated and _OVERRIDE in hint.__metadata__:
+            hints[name] = optional(get_args(get_args(hint)[0])[0])
+            parameters[name] = parameters[name].replace(default=hints[name]())
     if recipe is not None:
         hints["cfg"] = Annotated[type(recipe), tyro.conf.arg(name="")]
         # Last, so that the command's own flags stand first in the help.

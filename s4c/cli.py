@@ -6,8 +6,6 @@ from pathlib import Path
 from core import cli
 from s4c.config import RECIPES, Config, DecisionConfig, InferConfig, PrepareConfig
 
-Infer, Decision = cli.optional(InferConfig), cli.optional(DecisionConfig)
-
 DESCRIPTION = """Segmentation for classification: pancreatic tumors in CT (Zhu et al., MICCAI 2019).
 
 A scan is called PDAC if enough of its voxels are segmented as tumor.
@@ -116,8 +114,8 @@ def screen(
     alone: bool = False,
     anonymous: bool = False,
     allow_unfinished: bool = False,
-    infer: Infer = Infer(),  # noqa: B008
-    decision: Decision = Decision(),  # noqa: B008
+    infer: cli.Override[InferConfig] = None,
+    decision: cli.Override[DecisionConfig] = None,
 ) -> int:
     """Screen new scans: NIfTI files, DICOM folders, or folders of either.
 

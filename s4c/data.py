@@ -14,6 +14,7 @@ from numpy.random import Generator
 
 from core import check
 from core.data import patches
+from core.data.cache import Stored
 from core.datasets.pancreas import BACKGROUND, PANCREAS, TUMOR
 from core.errors import InputError
 from core.preprocess.crop import Box, grow, intersect
@@ -34,11 +35,12 @@ class Prepared(NamedTuple):
     patient: str
     digest: str
     """Identity of its HU, whatever its file is called."""
-    image: np.ndarray
+    image: Stored
     """HU within the window (d, h, w), canonical orientation."""
     mean: float
     std: float
-    label: UInt8[np.ndarray, "d h w"]
+    label: Stored
+    """Ids uint8 (d, h, w): 0 background, 1 pancreas, 2 tumor."""
     pancreas_voxels: Int32[np.ndarray, "p 3"]
     """Some voxels of the pancreas set, tumor included."""
     tumor_voxels: Int32[np.ndarray, "t 3"]
@@ -139,11 +141,11 @@ def _where_to_look(case: Prepared, wanted: int, cfg: DataConfig) -> Box:
     same patches as looking in the whole ROI, in a twentieth of the tries.
     """
     shape = case.label.shape
+    box = case.tumor_box if wanted == TUMOR else case.pancreas_box
+    if box is None or case.pancreas_box is None:
+        raise ValueError(f"{case.id} has nothing of class {wanted} to look around")
     roi = grow(case.pancreas_box, cfg.roi_margin, shape)
-    boxes = {PANCREAS: case.pancreas_box, TUMOR: case.tumor_box}
-    if wanted == BACKGROUND:
-        return roi
-    return intersect(roi, grow(boxes[wanted], cfg.patch - 1, shape))
+    return roi if wanted == BACKGROUND else intersect(roi, grow(box, cfg.patch - 1, shape))
 
 
 def _choose(items, random: Generator):

@@ -75,13 +75,14 @@ def write_phantoms(
 
     In the arterial phase, in which the tumor stands out most from the pancreas.
     """
+    depth, height, width = (round(mm / spacing_mm) for mm in FIELD_OF_VIEW_MM)
     write_cohort(
         out,
         num_cases=num_cases,
         seed=seed,
         labels={"background": 0} | {name: id_ for id_, name in NAMES.items()},
-        shape=tuple(round(mm / spacing_mm) for mm in FIELD_OF_VIEW_MM),
-        spacing_mm=(spacing_mm,) * 3,
+        shape=(depth, height, width),
+        spacing_mm=(spacing_mm, spacing_mm, spacing_mm),
         phases=("arterial",),
         tumor_fraction=tumor_fraction,
         diameters_mm=diameters_mm,

@@ -1,6 +1,6 @@
 """ResDSN: a 3D encoder–decoder with sum skips, and auxiliary outputs in training (Fig. 2)."""
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import flax.linen as nn
 import jax
@@ -65,8 +65,9 @@ def apply(
     """
     variables = {"params": params, **model_state}
     if not train:
-        return ResDSN(cfg).apply(variables, image, train=False), model_state
-    return ResDSN(cfg).apply(variables, image, train=True, mutable=list(model_state))
+        return cast(Outputs, ResDSN(cfg).apply(variables, image, train=False)), model_state
+    outputs, changed = ResDSN(cfg).apply(variables, image, train=True, mutable=list(model_state))
+    return cast(Outputs, outputs), changed
 
 
 class ResDSN(nn.Module):

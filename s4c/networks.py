@@ -79,10 +79,11 @@ def sliding(cfg: Config, params: Params, model_state: ModelState, mesh: Mesh) ->
     def apply(variables: Mapping[str, Any], image: jax.Array) -> jax.Array:
         return model.apply(cfg.model, variables["params"], variables["model_state"], image)[0].main
 
+    side, step = cfg.data.patch, cfg.infer.stride
     predict = predictor(
         apply,
-        window=(cfg.data.patch,) * 3,
-        stride=(cfg.infer.stride,) * 3,
+        window=(side, side, side),
+        stride=(step, step, step),
         batch=cfg.infer.batch * mesh.size,
         num_classes=cfg.model.num_classes,
         combine="average",

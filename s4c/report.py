@@ -11,14 +11,14 @@ from core.datasets.pancreas import BACKGROUND, TUMOR
 from core.report import html
 from core.report import overlay as views
 from core.report.outline import Outline
-from core.report.table import Badge, Link, Table
+from core.report.table import Badge, Link, Table, Tone
 from core.volume import Volume
 
 # As in Fig. 3: blue pancreas, red tumor; lighter for the annotation.
 PRED_COLORS = {"pancreas": "#4f8dff", "tumor": "#ff4d4d"}
 TRUE_COLORS = {"pancreas": "#9fd0ff", "tumor": "#ffc04d"}
 
-TONES = {"PDAC": "bad", "normal": "good", "failed": "warn"}
+TONES: dict[str, Tone] = {"PDAC": "bad", "normal": "good", "failed": "warn"}
 
 
 def overlay(

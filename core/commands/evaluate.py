@@ -75,7 +75,8 @@ class Paper(NamedTuple):
       command: whose outputs are evaluated, such as "s4c screen".
       group: results.json → name of the network or system.
       same: whether a prediction lies on the grid of an annotated case.
-      measure: (truth, prediction or None where it failed) → columns of the row.
+      measure: (truth, prediction or None where it failed) → columns of the row; "part" in the
+        prediction's row is known by then, by its image or its patient.
       as_error: row of a failed case → columns it would have if the answer had been wrong.
       summarize: rows → aggregates.
     """
@@ -243,7 +244,8 @@ def _row(paper: Paper, matched: Matched, part: str | None) -> dict[str, Any]:
     }
     is_done = row["status"] == "done"
     try:
-        return row | dict(paper.measure(truth, prediction if is_done else None))
+        known = prediction._replace(row={**prediction.row, "part": part})
+        return row | dict(paper.measure(truth, known if is_done else None))
     except (InputError, OSError, KeyError, ValueError) as error:
         text = str(error) if isinstance(error, InputError) else f"{truth.path}: {error!r}"
         logger.error("%s", text)

@@ -58,6 +58,10 @@ class DiskArray:
         return np.array(self[...], dtype=dtype, copy=copy)
 
 
+Stored = NDArray | DiskArray
+"""Voxels in memory or on disk; indexing gives an array."""
+
+
 class CachedCase(NamedTuple):
     """A prepared case.
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from core.data.cache import Stored
 from core.preprocess.crop import Box
 
 Start = tuple[int, ...]
@@ -45,7 +46,9 @@ def random_start_in(rng: np.random.Generator, box: Box, patch: Sequence[int]) ->
     return tuple(a + b for a, b in zip(box.start, inside, strict=True))
 
 
-def centered_start(voxel: Sequence[int], shape: Sequence[int], patch: Sequence[int]) -> Start:
+def centered_start(
+    voxel: Sequence[int] | NDArray, shape: Sequence[int], patch: Sequence[int]
+) -> Start:
     """Start of the patch that has `voxel` at its centre, moved inside the scan where it sticks out.
 
     Args:
@@ -59,7 +62,7 @@ def centered_start(voxel: Sequence[int], shape: Sequence[int], patch: Sequence[i
     return _clamp(np.subtract(voxel, np.floor_divide(patch, 2)), shape, patch)
 
 
-def extract(array: NDArray, start: Sequence[int], patch: Sequence[int], fill: float) -> NDArray:
+def extract(array: Stored, start: Sequence[int], patch: Sequence[int], fill: float) -> NDArray:
     """Copy of a patch; what lies outside the scan is filled.
 
     Args:
@@ -87,7 +90,7 @@ def extract(array: NDArray, start: Sequence[int], patch: Sequence[int], fill: fl
 
 def start_where(
     rng: np.random.Generator,
-    label: NDArray,
+    label: Stored,
     box: Box,
     patch: Sequence[int],
     accept: Callable[[NDArray], bool],

@@ -11,12 +11,15 @@ from core.metrics.compare import wilson_interval
 UNDEFINED = "–"
 
 
+Tone = Literal["good", "bad", "warn", "plain"]
+
+
 @dataclass(frozen=True)
 class Badge:
     """A word with a tone; HTML shows it on a colored pill."""
 
     text: str
-    tone: Literal["good", "bad", "warn", "plain"] = "plain"
+    tone: Tone = "plain"
 
 
 @dataclass(frozen=True)

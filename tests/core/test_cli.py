@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from core import cli
+from core import cli, config
 from core.errors import InputError, RunError
 
 
@@ -221,3 +221,44 @@ def test_a_value_that_a_check_refuses_is_the_users_mistake():
         Model(width=0)
     with cli.user_values():
         assert Model(width=1).width == 1
+
+
+@pytest.fixture
+def overrides():
+    given = []
+
+    def screen(*, model: cli.Override[Model] = None) -> None:
+        """Screen scans.
+
+        Args:
+          model: overrides the run's network.
+        """
+        given.append(cli.given(model=model))
+
+    def run(*words: str) -> tuple[int, list]:
+        status = cli.run({"screen": screen}, prog="s4c", description="", args=["screen", *words])
+        return status, given
+
+    return run
+
+
+def test_only_fields_that_are_given_override(overrides):
+    assert overrides()[1] == [{}]
+    assert overrides("--model.width", "4")[1][-1] == {"model.width": 4}
+    assert overrides("--model.bias", "False")[1][-1] == {"model.bias": False}
+
+
+def test_overrides_show_their_addresses_in_help(overrides, capsys):
+    assert overrides("--help")[0] == 0
+    text = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "Channels of the first step (Sec. 2.2) (default: the run's)" in text
+
+
+def test_a_function_called_from_python_overrides_nothing():
+    assert cli.given(model=None) == {}
+
+
+def test_overrides_go_through_the_checks_of_the_config():
+    assert config.overridden(Config(), {"model.width": 4}) == Config(Model(width=4))
+    with pytest.raises(InputError, match=r"--model\.width: width must be positive; got 0"):
+        config.overridden(Config(), {"model.width": 0})

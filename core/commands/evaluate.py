@@ -7,6 +7,7 @@ learned from are marked and kept out of the headline; failed ones are counted bo
 import logging
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -22,7 +23,8 @@ T = TypeVar("T")
 ENDINGS = (".nii.gz", ".nii", ".dcm", ".zip", ".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp")
 
 
-class Truth(NamedTuple, Generic[T]):
+@dataclass(frozen=True)
+class Truth(Generic[T]):
     """An annotated case.
 
     Args:
@@ -61,11 +63,11 @@ class Prediction(NamedTuple):
         return self.results["fold"]
 
 
-class Matched(NamedTuple, Generic[T]):
+class Matched(NamedTuple):
     """A prediction with the truth about it."""
 
     prediction: Prediction
-    truth: Truth[T]
+    truth: Truth
 
 
 class Paper(NamedTuple):

@@ -1,8 +1,9 @@
 """Finished runs as they are asked: their configs and weights, and whether they belong together."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, TypeVar
 
 from core import config
 from core.errors import InputError
@@ -19,7 +20,8 @@ from core.types import ModelState, Params
 C = TypeVar("C")
 
 
-class Run(NamedTuple, Generic[C]):
+@dataclass(frozen=True)
+class Run(Generic[C]):
     """A trained network on disk.
 
     Args:

@@ -1,6 +1,7 @@
 """Who is matched with whom, who counts, and in which column."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -125,7 +126,7 @@ def test_failed_cases_count_both_ways(truths, tmp_path):
 
 
 def test_a_case_that_cannot_be_compared_harms_no_other(truths, tmp_path):
-    broken = truths[1]._replace(case="unreadable")
+    broken = replace(truths[1], case="unreadable")
     rows = [row(truths[0].path), row(broken.path)]
     evaluated = evaluate(PAPER, [output(tmp_path / "o", rows)], [truths[0], broken])
     summary = evaluated.metrics["summary"]

@@ -6,7 +6,7 @@ export JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/.cache/jax
 # that by 99 %, and a training step of the U-Net (128², batch 8) from 1.05 to 0.83 s.
 export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
 
-.PHONY: install demo test check peers parity bench format clean
+.PHONY: install demo test test-slow check peers parity bench format clean
 
 install: .venv/.installed
 
@@ -21,7 +21,11 @@ demo: install
 
 # A file stays on one process (loadfile), so that what is made for a whole file is made once.
 test: install
-	$(BIN)/python -m pytest -m "not parity" -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -m "not parity and not slow" -n 2 --dist loadfile --no-loadscope-reorder
+
+# What is slow by nature: 100,000 files, fuzzing, hosts and worker processes, campaigns of kills.
+test-slow: install
+	$(BIN)/python -m pytest -m "slow and not parity" -n 2 --dist loadfile --no-loadscope-reorder
 
 check: install
 	$(BIN)/ruff check .

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from core import cli
-from eusdaf.config import RECIPES, Config, PrepareConfig
+from eusdaf.config import RECIPES, Config, InferConfig, PrepareConfig
 
 DESCRIPTION = """Tumors in endoscopic ultrasound: DAF-Net and two baselines (Cancers 2022).
 
@@ -17,7 +17,7 @@ def demo(*, out: Path = Path("out/eusdaf-demo")) -> int:
     """Train and segment synthetic patients; no input needed, minutes on two CPU cores.
 
     Args:
-      out: gets phantoms, run, segmentation, metrics.json and report.html; must be new or empty.
+      out: gets phantoms, runs, predictions, metrics.json and report.html; must be new or empty.
     """
     from eusdaf.demo import run
 
@@ -56,27 +56,38 @@ def phantom(
         )
 
 
-def prepare(*, data: Path, out: Path, size: int = PrepareConfig().size) -> None:
-    """Read a data set once for all networks: files to prepared pictures, cached and resumable.
+def prepare(
+    *,
+    data: cli.Data,
+    out: Path,
+    patient_pattern: str | None = None,
+    patients: Path | None = None,
+    prepare: PrepareConfig = PrepareConfig(),  # noqa: B008 - frozen, and the flags' defaults
+) -> int:
+    """Read data sets once for all networks: files to prepared pictures, cached and resumable.
 
     Args:
-      data: folder of pictures and masks.
+      data: folders of pictures and masks.
       out: cache folder, the --data of `train`; its index.json lists every file used or skipped.
-      size: rows and columns that every picture is resized to.
+      patient_pattern: regular expression whose first group is the patient in a picture's id.
+      patients: table with the columns case,patient, as CSV or .xlsx.
+      prepare: size.
     """
     from eusdaf.prepare import prepare as prepare_data
 
-    with cli.user_values():
-        cfg = PrepareConfig(size=size)
-    prepare_data(data, out, cfg)
+    num_left_out = prepare_data(
+        data, out, prepare, patient_pattern=patient_pattern, patients=patients
+    )
+    return int(num_left_out > 0)
 
 
 def train(
     cfg: Config,
     *,
-    data: Path,
+    data: cli.Data,
     out: Path,
     fold: int | None = None,
+    workers: int = 0,
     encoder_weights: Path | None = None,
     resume: bool = False,
     distributed: bool = False,
@@ -85,9 +96,10 @@ def train(
 
     Args:
       cfg: the recipe.
-      data: what `prepare` wrote, or a data set (prepared into the run folder first).
+      data: what `prepare` wrote, or data sets (prepared into the run folder first).
       out: run folder: config.json, manifest.json, metrics.jsonl, checkpoints/.
       fold: hold this fold out, the first is 0, and evaluate on it; without, train on every picture.
+      workers: processes that make batches, where threads starve the device; 0 for threads.
       encoder_weights: .safetensors or .pth of a ResNeXt trained on ImageNet, for DAF-Net.
       resume: continue a run, bit for bit as if it had not stopped.
       distributed: join the other hosts of a cluster first.
@@ -99,6 +111,7 @@ def train(
         data,
         out,
         fold=fold,
+        workers=workers,
         encoder_weights=encoder_weights,
         resume=resume,
         distributed=distributed,
@@ -110,36 +123,48 @@ def segment(
     *,
     runs: cli.Runs,
     out: Path,
-    probabilities: bool = False,
     held_out: bool = False,
+    probabilities: bool = False,
+    allow_unfinished: bool = False,
+    infer: cli.Override[InferConfig] = None,
 ) -> int:
     """Segment new pictures: images, DICOM, videos, or folders of them.
 
     Args:
       inputs: what to segment.
-      runs: trained networks of one size; the probabilities of several are averaged.
+      runs: trained networks, such as the folds of one recipe; their probabilities are averaged.
       out: gets results.json, report.html and cases/<id>/ with masks at the size of the pictures.
+      held_out: of a data set, take the pictures that the run did not train on.
       probabilities: also write probability maps (16-bit PNG); `evaluate` needs them for the ROC.
-      held_out: of a data set, take the pictures that the run's fold held out.
+      allow_unfinished: also use runs that have not reached their end.
+      infer: overrides the first run's threshold, rule for clips and batch.
     """
     from eusdaf.infer import segment as segment_pictures
 
-    return segment_pictures(inputs, runs, out, probabilities=probabilities, held_out=held_out)
+    return segment_pictures(
+        inputs,
+        runs,
+        out,
+        held_out=held_out,
+        probabilities=probabilities,
+        allow_unfinished=allow_unfinished,
+        choices=cli.given(infer=infer),
+    )
 
 
-def evaluate(*, preds: cli.Preds, truth: Path, out: Path) -> None:
-    """Compare segmentations with an annotated data set: Table 2, ROC, statistics, all pictures.
+def evaluate(*, preds: cli.Preds, truths: cli.Truths, out: Path) -> None:
+    """Compare segmentations with annotated data: Table 2, ROC, statistics, all pictures.
 
     Args:
-      preds: the --out of `segment`; several where every fold has its own.
-      truth: data set that holds the segmented pictures.
+      preds: the --out of `segment`; several where each fold, or network, has its own.
+      truths: data sets that hold the segmented pictures.
       out: gets metrics.json, rows.csv and report.html.
     """
     from core.report.table import to_text
     from eusdaf.evaluate import evaluate as evaluate_segmentation
     from eusdaf.evaluation_page import table_2
 
-    print(to_text(table_2(evaluate_segmentation(preds, truth, out))), end="")
+    print(to_text(table_2(evaluate_segmentation(preds, truths, out))), end="")
 
 
 COMMANDS = {

@@ -157,15 +157,19 @@ class OptimConfig:
 
 @dataclass(frozen=True)
 class InferConfig:
-    """From probabilities to a mask."""
+    """From probabilities to a mask and a decision."""
 
     threshold: float = 0.5
     """Probability from which a pixel is tumor (Not stated: the middle)"""
+    clip_fraction: float = 0.05
+    """Share of the frames of a clip that must show a lesion for the clip to show one (Not stated:
+    Fig. 8 looks at single frames; a false alarm of one frame in twenty does not decide)"""
     batch: int = 8
     """Pictures per device at a time (Not stated: bounds the memory, changes no result)"""
 
     def __post_init__(self) -> None:
         check.fraction("threshold", self.threshold)
+        check.fraction("clip_fraction", self.clip_fraction)
         check.positive("batch", self.batch)
 
 
@@ -192,7 +196,7 @@ class Config:
     optim: OptimConfig = field(default_factory=OptimConfig)
     """Optimizer (Sec. 2.4)"""
     infer: InferConfig = field(default_factory=InferConfig)
-    """Masks (Not stated: see the fields)"""
+    """Masks and decisions (Not stated: see the fields)"""
 
 
 _DAF = Config()

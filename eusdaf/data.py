@@ -18,6 +18,8 @@ class Prepared(NamedTuple):
 
     id: str
     patient: str
+    digest: str
+    """Identity of the whole picture's gray, whatever its file is called."""
     image: Any
     """Gray (s, s) uint8."""
     mask: Any

@@ -1,22 +1,20 @@
 """The whole of EUSDAF on synthetic patients: phantoms, training, segmentation, evaluation."""
 
-import logging
-import time
 from pathlib import Path
 
-from core.errors import InputError
+from core.commands.demo import TEST_SEED, Demo, demo
 from core.phantom.ultrasound.cohort import write_image_cohort
-from core.report.table import to_text
+from core.report.table import Table
 from eusdaf.config import RECIPES
 from eusdaf.evaluate import evaluate
 from eusdaf.evaluation_page import table_2
 from eusdaf.infer import segment
+from eusdaf.prepare import prepare
 from eusdaf.train import train
 
-logger = logging.getLogger(__name__)
-
+NETWORK = "tiny"
 NUM_TRAIN, NUM_TEST = 60, 20
-TRAIN_SEED, TEST_SEED = 0, 1
+TRAIN_SEED = 0
 
 
 def run(out: Path) -> int:
@@ -25,18 +23,25 @@ def run(out: Path) -> int:
     Returns:
       0 if every held-out picture could be segmented.
     """
-    if out.exists() and any(out.iterdir()):
-        raise InputError("is not empty", path=out, hint="choose another --out or remove it")
-    start = time.perf_counter()
-    known, new = out / "phantoms" / "train", out / "phantoms" / "test"
-    logger.info("drawing %d + %d patients", NUM_TRAIN, NUM_TEST)
+    cfg = RECIPES[NETWORK]
+    return demo(
+        Demo(
+            phantoms=_write_both,
+            prepare=lambda known, cache: prepare([known], cache, cfg.prepare),
+            trainings={NETWORK: lambda cache, workdir: train(cfg, [cache], workdir)},
+            predict=lambda new, runs, pred: segment(
+                [new / "images"], [runs / NETWORK], pred, probabilities=True
+            ),
+            evaluate=_evaluated,
+        ),
+        out,
+    )
+
+
+def _write_both(known: Path, new: Path) -> None:
     write_image_cohort(known, num_patients=NUM_TRAIN, seed=TRAIN_SEED)
     write_image_cohort(new, num_patients=NUM_TEST, seed=TEST_SEED)
-    train(RECIPES["tiny"], known, out / "run")
-    pred = out / "segmentation"
-    status = segment([new / "images"], [out / "run"], pred, probabilities=True)
-    metrics = evaluate([pred], new, out)
-    print(to_text(table_2(metrics)), end="")
-    minutes = (time.perf_counter() - start) / 60
-    print(f"{out / 'report.html'} written after {minutes:.1f} minutes")
-    return status
+
+
+def _evaluated(pred: Path, truth: Path, out: Path) -> Table:
+    return table_2(evaluate([pred], [truth], out))

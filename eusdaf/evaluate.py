@@ -1,101 +1,132 @@
 """Predictions against truth: a row per picture, every figure of the paper, and its statistics."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool
 
-from core import atomic, json_io
+from core.commands import evaluate as evaluation
+from core.commands.evaluate import Paper, Prediction, Truth, headline
+from core.datasets.image_case import ImageCase
 from core.datasets.images import read_case
 from core.io.image.mask import read_mask, read_probability
+from core.io.image.still import read_image
+from core.io.images import read_frames, source_of
 from core.metrics import pixel_roc, surface
 from core.metrics.classification import precision, sensitivity, specificity
 from core.metrics.compare import bootstrap_interval
 from core.metrics.overlap import confusion_counts, dice, iou
 from core.metrics.pixel_roc import ScoreHistogram
-from core.metrics.rows import Row, column, summarize, write_csv
+from core.metrics.rows import Row, column, summarize
 from core.preprocess.resize import resize_mask
-from core.report.results import read as read_results
-from eusdaf.evaluation_page import evaluation_page
-from eusdaf.matching import Matched, match
+from eusdaf.evaluation_page import MEASURES, evaluation_page
+from eusdaf.prepare import read_data_sets
 from eusdaf.statistics import statistics
 
-MEASURES = ("dsc", "iou", "avd", "hd", "mad", "sensitivity", "specificity", "precision")
-"""Columns of Table 2, in its order."""
 SUCCESS_IOU = 0.5
 """A segmentation has succeeded above it (Sec. 4)."""
 GRID = 256
 """Pixels a side at which everything is compared (Sec. 2.3)."""
 BOOTSTRAP_SEED = 0
+MASK, PROBABILITY = "mask.png", "probability.png"
+WORST = {
+    **dict.fromkeys(("dsc", "iou", "sensitivity", "specificity", "precision"), 0.0),
+    **dict.fromkeys(("avd", "hd", "mad"), float(np.hypot(GRID, GRID))),
+}
 
 Mask = Bool[np.ndarray, "h w"]
 
 
-class Evaluated(NamedTuple):
-    """What is known of one picture: its row, and its pixels by probability where there is a map."""
+class Pixels(NamedTuple):
+    """Pixels of one network's pictures, by probability and truth, and of how many pictures."""
 
-    row: dict[str, Any]
-    pixels: ScoreHistogram | None
+    histogram: ScoreHistogram
+    num_pictures: int = 1
+
+    def plus(self, histogram: ScoreHistogram) -> "Pixels":
+        """With those of another picture."""
+        return Pixels(pixel_roc.pool([self.histogram, histogram]), self.num_pictures + 1)
 
 
-def evaluate(preds: Sequence[Path], truth: Path, out: Path) -> dict[str, Any]:
-    """Compare outputs of `eusdaf segment` with an annotated data set.
+def evaluate(preds: Sequence[Path], truths: Sequence[Path], out: Path) -> dict[str, Any]:
+    """Compare outputs of `eusdaf segment` with annotated data sets.
 
     Args:
-      preds: outputs, such as one for each fold.
-      truth: data set that holds the segmented pictures.
+      preds: outputs; folds of a network are pooled, several networks stand side by side.
+      truths: data sets that hold the segmented pictures.
       out: gets metrics.json, rows.csv and report.html.
 
     Returns:
-      Content of metrics.json: {"summary": {name: number}, "rows": [one per picture], …}.
+      Content of metrics.json: {"summary": {name: number}, "groups": {network: summary}, "rows":
+      [one per picture], "statistics": [one per test of the first network]}.
 
     Raises:
-      InputError: no segmentation in `preds`, or none of its pictures is annotated in `truth`.
+      InputError: no segmentation in `preds`, or none of its pictures is annotated in `truths`.
     """
-    segmented = {pred: read_results(pred, "eusdaf segment") for pred in preds}
-    matched = match(segmented, truth)
-    evaluated = [_evaluate_one(one) for one in matched]
-    rows = [one.row for one in evaluated]
-    pixels = [one.pixels for one in evaluated]
-    pooled = pixel_roc.pool(pixels) if all(pixels) else None  # type: ignore[arg-type]
-    metrics = {
-        "summary": summarize_segmentation(rows, pooled),
-        "folds": by_fold(rows),
-        "statistics": statistics(rows),
-        "rows": rows,
+    annotated = [
+        Truth(case.patient, case.image, (), case)
+        for data in read_data_sets(truths)
+        for case in data.cases
+    ]
+    pixels: dict[str, Pixels] = {}
+    metrics, matched = evaluation.evaluate(_paper(pixels), preds, annotated)
+    groups = {name: s | _roc(pixels.get(name)) for name, s in metrics["groups"].items()}
+    first = next(iter(groups))
+    counted = [row for row in headline(metrics["rows"]) if row["group"] == first]
+    metrics |= {
+        "summary": metrics["summary"] | groups[first],
+        "groups": groups,
+        "statistics": statistics(counted),
     }
-    json_io.write_json(out / "metrics.json", metrics)
-    write_csv(out / "rows.csv", rows)
-    page = evaluation_page(metrics, pooled, segmented, matched)
-    atomic.write_text(out / "report.html", page)
+    histograms = {name: of_network.histogram for name, of_network in pixels.items()}
+    evaluation.write(out, metrics, evaluation_page(metrics, histograms, matched))
     return metrics
 
 
-def _evaluate_one(one: Matched) -> Evaluated:
-    frame, true = read_case(one.case)
-    truth = resize_mask(true.array, (GRID, GRID))
-    row: dict[str, Any] = {
-        "id": one.result["id"],
-        "patient": one.case.patient,
-        "fold": one.fold,
-        "stage": one.case.stage,
-        "location": one.case.location,
-        "category": one.case.category,
-        "has_lesion": bool(truth.any()),
-        "status": one.result["status"],
+def _paper(pixels: dict[str, Pixels]) -> Paper:
+    """How this paper evaluates; `pixels` grows with every picture that is measured."""
+    return Paper(
+        command="eusdaf segment",
+        group=lambda results: results["network"],
+        same=_same_size,
+        measure=partial(_measure, pixels),
+        as_error=_as_error,
+        summarize=summarize_segmentation,
+    )
+
+
+def _same_size(prediction: Prediction, truth: Truth[ImageCase]) -> bool:
+    if prediction.row["num_frames"] > 1:
+        return False
+    frame = next(read_frames(source_of(truth.path)))
+    return read_image(prediction.folder / MASK).shape == frame.shape
+
+
+def _measure(
+    pixels: dict[str, Pixels], truth: Truth[ImageCase], prediction: Prediction | None
+) -> dict[str, Any]:
+    case = truth.case
+    frame, annotated = read_case(case)
+    true = resize_mask(annotated.array, (GRID, GRID))
+    row = {
+        "stage": case.stage,
+        "location": case.location,
+        "category": case.category,
+        "has_lesion": bool(true.any()),
     }
-    if one.result["status"] != "done":
-        return Evaluated(row, None)
-    pred = read_mask([one.folder / "mask.png"], shape=frame.shape).array
-    row |= measures(resize_mask(pred, (GRID, GRID)), truth)
-    path = one.folder / "probability.png"
-    if not path.is_file():
-        return Evaluated(row, None)
-    probs = read_probability(path)
-    shape = (probs.shape[0], probs.shape[1])
-    return Evaluated(row, pixel_roc.histogram(probs, resize_mask(true.array, shape)))
+    if prediction is None:
+        return row
+    pred = read_mask([prediction.folder / MASK], shape=frame.shape).array
+    path, group = prediction.folder / PROBABILITY, prediction.group
+    if path.is_file() and prediction.row["part"] not in ("train", "val"):
+        probs = read_probability(path)
+        size = (probs.shape[0], probs.shape[1])
+        histogram = pixel_roc.histogram(probs, resize_mask(annotated.array, size))
+        pixels[group] = pixels[group].plus(histogram) if group in pixels else Pixels(histogram)
+    return row | measures(resize_mask(pred, (GRID, GRID)), true)
 
 
 def measures(pred: Mask, true: Mask) -> dict[str, float | bool]:
@@ -104,17 +135,14 @@ def measures(pred: Mask, true: Mask) -> dict[str, float | bool]:
     Where the truth is empty all but the specificity are undefined. Where only the prediction is
     empty, overlap is 0, the precision is undefined, and distances are the diagonal of the picture.
     """
-    counts, nan = confusion_counts(pred, true), float("nan")
-    found = {
-        "specificity": specificity(counts),
-        "predicted": bool(pred.any()),
-    }
+    counts = confusion_counts(pred, true)
+    always = {"specificity": specificity(counts), "predicted": bool(pred.any())}
     if not true.any():
-        return dict.fromkeys(MEASURES, nan) | found
+        return dict.fromkeys((*MEASURES, "success"), float("nan")) | always
     distances = surface.surface_distances(pred, true)
     farthest = float(np.hypot(*true.shape))
     overlap = iou(pred, true)
-    return found | {
+    return always | {
         "dsc": dice(pred, true),
         "iou": overlap,
         "avd": min(surface.average_distance(distances), farthest),
@@ -126,34 +154,52 @@ def measures(pred: Mask, true: Mask) -> dict[str, float | bool]:
     }
 
 
-def summarize_segmentation(rows: Sequence[Row], pooled: ScoreHistogram | None) -> dict[str, Any]:
-    """Aggregates over pictures; a failed one counts in `num_failed` and nowhere else."""
-    done = [row for row in rows if row["status"] == "done"]
-    lesions = [row for row in done if row["has_lesion"]]
-    normal = [row for row in done if not row["has_lesion"]]
-    summary: dict[str, Any] = {
-        "num_pictures": len(rows),
-        "num_failed": len(rows) - len(done),
+def _as_error(row: Row) -> dict[str, Any]:
+    """A picture without an answer has the worst of every measure: a miss, or a false alarm."""
+    if row["has_lesion"]:
+        return {**WORST, "predicted": False, "success": False}
+    undefined = dict.fromkeys((*MEASURES, "success"), float("nan"))
+    return {**undefined, "specificity": 0.0, "predicted": True}
+
+
+def summarize_segmentation(rows: Sequence[Row]) -> dict[str, Any]:
+    """Aggregates over pictures of one network; intervals of 95 % over patients."""
+    lesions = [row for row in rows if row["has_lesion"]]
+    normal = [row for row in rows if not row["has_lesion"]]
+    patients = [row["patient"] for row in rows]
+    intervals = {
+        f"{name}_ci": bootstrap_interval(column(rows, name), seed=BOOTSTRAP_SEED, groups=patients)
+        for name in MEASURES
+    }
+    return {
         "num_lesions": len(lesions),
         "num_missed": sum(not row["predicted"] for row in lesions),
         "num_normal": len(normal),
         "num_false_alarms": sum(row["predicted"] for row in normal),
-        "auc": float("nan") if pooled is None else pixel_roc.area(pooled),
-        "auc_error": float("nan") if pooled is None else pixel_roc.area_error(pooled),
-        **(summarize(done, [*MEASURES, "success"]) if lesions else {}),
+        "num_patients": len(set(patients)),
+        **summarize(rows, [*MEASURES, "success"]),
+        **intervals,
+        "folds": by_fold(rows),
     }
-    for name in MEASURES if lesions else ():
-        summary[f"{name}_ci"] = bootstrap_interval(column(done, name), seed=BOOTSTRAP_SEED)
-    return summary
 
 
 def by_fold(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """Means of each fold; the paper averages these over the folds (Sec. 2.5)."""
-    done = [row for row in rows if row["status"] == "done"]
-    numbers = dict.fromkeys(row["fold"] for row in done if row["has_lesion"])
+    numbers = {row["fold"] for row in rows if row["has_lesion"]}
     folds = []
     for number in sorted(numbers, key=lambda n: (n is None, n)):
-        own = [row for row in done if row["fold"] == number]
+        own = [row for row in rows if row["fold"] == number]
         means = {name: summarize(own, [name])[name] for name in (*MEASURES, "success")}
         folds.append({"fold": number, "num_pictures": len(own), **means})
     return folds
+
+
+def _roc(pixels: Pixels | None) -> dict[str, float | int]:
+    """Area under the ROC curve of all pixels of the pictures that have a probability map."""
+    if pixels is None:
+        return {"auc": float("nan"), "auc_error": float("nan"), "auc_num_pictures": 0}
+    return {
+        "auc": pixel_roc.area(pixels.histogram),
+        "auc_error": pixel_roc.area_error(pixels.histogram),
+        "auc_num_pictures": pixels.num_pictures,
+    }

@@ -1,50 +1,26 @@
-"""Segmenting new pictures and clips: from files to masks, sizes and a report."""
+"""Segmenting new pictures and clips: from files to masks, sizes, a decision and a report."""
 
 import itertools
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
 
-from core import atomic, json_io, sharding
-from core.config import fingerprint
+from core import atomic, sharding
+from core.commands.predict import Answer, Job, held_out_of, predict
+from core.commands.prepare import digest
 from core.datasets.images import read_images
 from core.errors import InputError
 from core.io.image.mask import write_mask, write_probability
 from core.io.images import ImageSource, find_images, read_frames, source_of
 from core.io.paths import Skipped, find_all
 from core.preprocess.resize import resize_gray, resize_map
-from core.report import results
-from core.report.manifest import manifest
-from core.train import run_folder
-from core.volume import Frame
 from eusdaf.lesion import measure
-from eusdaf.networks import Ensemble, load_ensemble
+from eusdaf.networks import Ensemble, load_ensemble, open_runs
 from eusdaf.report import overlay, segmentation_page
-
-logger = logging.getLogger(__name__)
-
-
-class Found(NamedTuple):
-    """What is to be segmented."""
-
-    sources: Sequence[ImageSource]
-    skipped: Sequence[Skipped]
-    fold: int | None
-    """Whose held-out pictures these are."""
-
-
-class Segmented(NamedTuple):
-    """One picture with the answer about it, at its own size."""
-
-    frame: Frame
-    mask: Bool[np.ndarray, "h w"]
-    row: Mapping[str, Any]
 
 
 def segment(
@@ -52,17 +28,21 @@ def segment(
     runs: Sequence[Path],
     out: Path,
     *,
-    probabilities: bool = False,
     held_out: bool = False,
+    probabilities: bool = False,
+    allow_unfinished: bool = False,
+    choices: Mapping[str, Any] | None = None,
 ) -> int:
     """Segment every picture found in `inputs`; write masks, overlays, sizes and a report.
 
     Args:
       inputs: pictures, DICOM files, videos, or folders of any of them.
-      runs: run folders; the probabilities of several are averaged.
+      runs: run folders, such as the folds of one recipe; their probabilities are averaged.
       out: gets results.json, report.html and cases/<id>/.
+      held_out: of one data set, take the pictures that the run did not train on.
       probabilities: also write probability maps, as 16-bit PNG.
-      held_out: of one data set, take the pictures that the one run did not train on.
+      allow_unfinished: also use runs that have not reached their end.
+      choices: operating choices that override the runs', "infer.threshold" → probability.
 
     Returns:
       0 if every file was segmented, 1 if some failed; each failure has its line in results.json.
@@ -70,98 +50,84 @@ def segment(
     Raises:
       InputError: nothing to segment, or runs that do not go together.
     """
-    found = _held_out(inputs, runs) if held_out else Found(*find_all(inputs, find_images), None)
+    choices = choices or {}
+    opened = open_runs(runs, held_out=held_out, allow_unfinished=allow_unfinished)
+    skipped: list[Skipped] = []
+    if held_out:
+        sources = held_out_of(inputs, opened, _annotated)
+    else:
+        sources, skipped = find_all(inputs, find_images)
     mesh = sharding.mesh()
-    ensemble = load_ensemble(runs, mesh)
-    cases = results.broken(found.skipped)
-    for number, source in enumerate(found.sources, start=1):
-        folder = out / "cases" / source.id
-        work = partial(_segmented, source, ensemble, folder, probabilities=probabilities)
-        case = results.attempt(source.id, source.path, work)
-        logger.info("%d/%d  %s  %s", number, len(found.sources), source.id, _summary(case))
-        cases.append(case)
-    written = results.write(
+    ensemble = load_ensemble(opened, mesh, choices)
+    return predict(
+        sources,
+        partial(_segmented, ensemble, probabilities),
         out,
-        cases,
-        skipped=found.skipped,
-        provenance=manifest(
-            fingerprint=fingerprint(ensemble.cfg), devices=[str(d) for d in mesh.devices.flat]
+        Job(
+            command="eusdaf segment",
+            runs=opened,
+            choices=choices,
+            options={"probabilities": probabilities},
+            facts={"network": ensemble.cfg.model.network, "size": ensemble.cfg.prepare.size},
         ),
-        network=ensemble.cfg.model.network,
-        size=ensemble.cfg.prepare.size,
-        runs=[str(run) for run in runs],
-        fold=found.fold,
+        skipped=skipped,
+        devices=list(mesh.devices.flat),
+        page=segmentation_page,
+        summary=_summary,
     )
-    atomic.write_text(out / "report.html", segmentation_page(written, out))
-    return int(results.any_failed(cases))
 
 
-def _held_out(inputs: Sequence[Path], runs: Sequence[Path]) -> Found:
-    """Pictures of a data set that a run of a cross-validation did not train on."""
-    if len(inputs) != 1 or len(runs) != 1:
-        raise InputError(
-            f"--held-out needs one data set and one run; got {len(inputs)} and {len(runs)}"
-        )
-    fold, ids = run_folder.held_out(runs[0])
-    images = {case.id: case.image for case in read_images(inputs[0]).cases}
-    if absent := [id_ for id_ in ids if id_ not in images]:
-        raise InputError(
-            f"holds {len(ids) - len(absent)} of the {len(ids)} pictures that {runs[0]} held out; "
-            f"{absent[0]} is not there",
-            path=inputs[0],
-            hint="give the data set that it was trained on",
-        )
-    sources = [replace(source_of(images[id_]), id=id_) for id_ in ids]
-    return Found(sources, [], fold)
+def _annotated(data: Path) -> dict[str, ImageSource]:
+    """Pictures of a data set by case id."""
+    cases = read_images(data).cases
+    return {case.id: replace(source_of(case.image), id=case.id) for case in cases}
 
 
 def _segmented(
-    source: ImageSource, ensemble: Ensemble, folder: Path, *, probabilities: bool
-) -> dict[str, Any]:
-    """Segment all pictures of a file, a batch in memory at a time; what to tell about it."""
-    frames, largest = [], None
-    size = (ensemble.cfg.prepare.size, ensemble.cfg.prepare.size)
-    pictures = enumerate(read_frames(source))
-    while some := list(itertools.islice(pictures, ensemble.cfg.infer.batch)):
-        probs = ensemble.predict(np.stack([resize_gray(f.gray(), size) for _, f in some]))
-        for (number, frame), prob in zip(some, probs, strict=True):
+    ensemble: Ensemble, probabilities: bool, source: ImageSource, folder: Path
+) -> Answer:
+    """Segment the frames of a file, a batch in memory at a time; of sizes it has the largest."""
+    cfg, side = ensemble.cfg.infer, ensemble.cfg.prepare.size
+    rows, digests, largest = [], [], None
+    numbered = enumerate(read_frames(source))
+    while batch := list(itertools.islice(numbered, cfg.batch)):
+        grays = [frame.gray() for _, frame in batch]
+        digests += [digest(gray) for gray in grays]
+        probs = ensemble.predict(np.stack([resize_gray(gray, (side, side)) for gray in grays]))
+        for (number, frame), prob in zip(batch, probs, strict=True):
             name = f"-{number:05d}" if source.is_clip else ""
+            mask = resize_map(prob, frame.shape) >= cfg.threshold
+            write_mask(folder / f"mask{name}.png", mask)
             if probabilities:
                 write_probability(folder / f"probability{name}.png", prob)
-            seen = _answer(frame, prob, ensemble.cfg.infer.threshold)
-            write_mask(folder / f"mask{name}.png", seen.mask)
-            frames.append({"frame": number, "time_s": frame.time_s, **seen.row})
-            if largest is None or seen.row["area_px"] > largest.row["area_px"]:
-                largest = seen
+            lesion = measure(mask, spacing_mm=frame.spacing_mm)._asdict()
+            place = {"frame": number, "time_s": frame.time_s}
+            rows.append({**place, "score": float(prob.max()), **lesion})
+            if largest is None or lesion["area_px"] > largest[2]["area_px"]:
+                largest = frame, mask, lesion
     if largest is None:
         raise InputError("holds no picture", path=source.path)
-    atomic.write_bytes(folder / "overlay.png", overlay(largest.frame, largest.mask))
-    with_lesion = sum(row["area_px"] > 0 for row in frames)
+    atomic.write_bytes(folder / "overlay.png", overlay(*largest[:2]))
+    num_with_lesion = sum(row["area_px"] > 0 for row in rows)
     row = {
-        "decision": "lesion" if with_lesion else "no lesion",
-        "num_frames": len(frames),
-        "num_frames_with_lesion": with_lesion,
-        **largest.row,
-        "score": max(row["score"] for row in frames),
+        "decision": decide(num_with_lesion, len(rows), cfg.clip_fraction),
+        "num_frames": len(rows),
+        "num_frames_with_lesion": num_with_lesion,
+        "score": max(row["score"] for row in rows),
+        **largest[2],
     }
-    json_io.write_json(folder / "prediction.json", {**row, "frames": frames})
-    return row
+    return Answer(row, digests, {"frames": rows})
 
 
-def _answer(frame: Frame, prob: Float[np.ndarray, "s s"], threshold: float) -> Segmented:
-    """Mask of a picture at its own size, and the size of the lesion in it."""
-    mask = resize_map(prob, frame.shape) >= threshold
-    size = measure(mask, spacing_mm=frame.spacing_mm)
-    return Segmented(frame, mask, {"score": float(prob.max()), **size._asdict()})
+def decide(num_with_lesion: int, num_frames: int, fraction: float) -> str:
+    """Whether enough frames show a lesion: a fraction of them, and one at least."""
+    is_enough = num_with_lesion > 0 and num_with_lesion / num_frames >= fraction
+    return "lesion" if is_enough else "no lesion"
 
 
-def _summary(case: Mapping[str, Any]) -> str:
-    if case["status"] == "failed":
-        return "failed"
-    frames = f"{case['num_frames']} frames  " if case["num_frames"] > 1 else ""
-    axes = [case[f"{axis}_axis_mm"] for axis in ("long", "short")]
-    unit = "mm"
-    if np.isnan(axes[0]):
-        axes, unit = [case[f"{axis}_axis_px"] for axis in ("long", "short")], "px"
-    size = "" if np.isnan(axes[0]) else f"  {axes[0]:.1f} × {axes[1]:.1f} {unit}"
-    return f"{frames}{case['decision']}  score {case['score']:.2f}{size}"
+def _summary(row: Mapping[str, Any]) -> str:
+    frames = f"{row['num_frames']} frames  " if row["num_frames"] > 1 else ""
+    unit = "px" if row["long_axis_mm"] is None else "mm"
+    axes = [row[f"{axis}_axis_{unit}"] for axis in ("long", "short")]
+    size = f"  {axes[0]:.1f} × {axes[1]:.1f} {unit}" if row["area_px"] else ""
+    return f"{frames}{row['decision']}  score {row['score']:.2f}{size}"

@@ -1,4 +1,4 @@
-"""How large a lesion is in a picture: long axis, short axis and area."""
+"""How large a lesion is in a picture: long axis, short axis and area of its largest piece."""
 
 from typing import NamedTuple
 
@@ -8,6 +8,7 @@ from scipy.spatial import ConvexHull
 from scipy.spatial.distance import cdist
 
 from core import check
+from core.postprocess.components import components
 
 NAN = float("nan")
 HALVES = np.array([(0.5, 0.0), (0.0, 0.5)])
@@ -19,6 +20,8 @@ class LesionSize(NamedTuple):
     long_axis_px: float
     short_axis_px: float
     area_px: int
+    num_pieces: int
+    """Connected components of the mask; the sizes are those of the largest."""
     long_axis_mm: float = NAN
     short_axis_mm: float = NAN
     area_mm2: float = NAN
@@ -27,7 +30,7 @@ class LesionSize(NamedTuple):
 def measure(
     mask: NDArray[np.bool_], *, spacing_mm: tuple[float, float] | None = None
 ) -> LesionSize:
-    """Measure a lesion as with calipers.
+    """Measure the largest connected component of a mask as with calipers.
 
     The long axis is the largest distance between two points of the outline (largest Feret
     diameter), the short axis the extent across it. The outline runs through the middle of every
@@ -35,7 +38,7 @@ def measure(
     are not square, the long axis may run elsewhere in millimeters than in pixels.
 
     Args:
-      mask: (h, w) of one lesion; of several pieces the axes span all.
+      mask: (h, w); pixels that share a corner are of one piece.
       spacing_mm: height and width of a pixel; None where unknown.
 
     Raises:
@@ -46,9 +49,10 @@ def measure(
         raise ValueError(f"mask must be boolean; got {mask.dtype}: compare labels to an id")
     for spacing in spacing_mm or ():
         check.positive("spacing_mm", spacing)
-    area = int(np.count_nonzero(mask))
-    outline = _outline(mask)
-    in_pixels = (*_axes(outline), area)
+    ids, areas = components(mask[None], neighbors=26)
+    area = int(areas.max(initial=0))
+    outline = _outline(ids[0] == np.argmax(areas) + 1 if area else mask)
+    in_pixels = (*_axes(outline), area, len(areas))
     if spacing_mm is None:
         return LesionSize(*in_pixels)
     scale = np.asarray(spacing_mm, np.float64)

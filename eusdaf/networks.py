@@ -1,9 +1,9 @@
 """Trained networks ready to segment: run folders in, a function of pictures out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -11,10 +11,9 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Float, UInt8
 
 from core import compiler, sharding
-from core.errors import InputError
+from core.config import overridden
 from core.infer.batches import in_batches
-from core.train.checkpoint import restore_model
-from core.train.run_folder import load_config, weights_folder
+from core.infer.load import Run, load_runs, require_folds_of_one_data_set, require_same
 from core.types import ModelState, Params
 from eusdaf import model
 from eusdaf.config import Config, ModelConfig
@@ -25,41 +24,52 @@ Predict = Callable[[UInt8[np.ndarray, "n s s"]], Float[np.ndarray, "n s s"]]
 
 
 class Ensemble(NamedTuple):
-    """Networks of one size whose probabilities are averaged; mostly there is one."""
+    """Networks of one recipe whose probabilities are averaged; mostly there is one."""
 
     cfg: Config
-    """Of the first: its size and threshold hold for all."""
+    """Of the first: its size and operating choices hold for all."""
     predict: Predict
 
 
-def load_ensemble(runs: Sequence[Path], mesh: Mesh) -> Ensemble:
+def open_runs(
+    paths: Sequence[Path], *, held_out: bool = False, allow_unfinished: bool = False
+) -> list[Run[Config]]:
+    """Runs whose probabilities may be averaged.
+
+    Args:
+      paths: run folders: of one network, its folds of one data set.
+      held_out: for pictures that the runs did not train on, which only runs of one fold share.
+      allow_unfinished: also use runs that have not reached their end.
+
+    Raises:
+      InputError: a folder that is no finished run, or runs that differ in picture size, network or
+        data set.
+    """
+    runs = load_runs(Config, paths, allow_unfinished=allow_unfinished)
+    require_same(
+        runs, lambda cfg: cfg.prepare, lambda cfg: f"pictures of {cfg.prepare.size} pixels"
+    )
+    require_same(runs, lambda cfg: cfg.model, lambda cfg: f"another {cfg.model.network}")
+    if not held_out:
+        require_folds_of_one_data_set(runs)
+    return runs
+
+
+def load_ensemble(runs: Sequence[Run[Config]], mesh: Mesh, choices: Mapping[str, Any]) -> Ensemble:
     """Load trained networks.
 
     Args:
-      runs: run folders, such as the folds of one recipe.
+      runs: of `open_runs`.
       mesh: the devices that share the pictures.
-
-    Raises:
-      InputError: a folder that is no finished run, or networks of different picture sizes.
+      choices: operating choices that override the configs', "infer.threshold" → probability.
     """
-    cfgs = [load_config(Config, run) for run in runs]
-    for cfg, run in zip(cfgs, runs, strict=True):
-        if cfg.prepare != cfgs[0].prepare:
-            raise InputError(
-                f"was trained on pictures of {cfg.prepare.size} pixels, {runs[0]} on "
-                f"{cfgs[0].prepare.size}",
-                path=run,
-                hint="give runs of one size",
-            )
-    predicts = [
-        network(cfg, *restore_model(weights_folder(run)), mesh)
-        for cfg, run in zip(cfgs, runs, strict=True)
-    ]
+    cfg = overridden(runs[0].cfg, choices)
+    predicts = [network(cfg, *run.weights(), mesh) for run in runs]
 
     def mean(pictures: UInt8[np.ndarray, "n s s"]) -> Float[np.ndarray, "n s s"]:
         return np.mean([predict(pictures) for predict in predicts], axis=0)
 
-    return Ensemble(cfgs[0], mean)
+    return Ensemble(cfg, mean)
 
 
 def network(cfg: Config, params: Params, model_state: ModelState, mesh: Mesh) -> Predict:

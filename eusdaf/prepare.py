@@ -1,14 +1,17 @@
-"""From the files of a data set to prepared pictures on disk, and to the cases of a fold."""
+"""From the files of data sets to prepared pictures on disk, and to the cases of a fold."""
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from core.config import fingerprint
-from core.data import prepare as cache
-from core.data.cache import open_case
+from core.commands import prepare as prepared_data
+from core.commands.prepare import Made, Source, Sources, digest
+from core.config import fingerprint, flags
+from core.data.index import read_index
 from core.data.splits import Split, cases_of, k_fold
 from core.datasets.duplicates import keep_duplicates_together
 from core.datasets.image_case import ImageCase, ImageDataset
@@ -22,102 +25,152 @@ logger = logging.getLogger(__name__)
 
 CASES_AT_A_TIME = 4
 """Each holds one picture and its masks in memory."""
+CLASSES = {
+    "with a lesion": lambda case: case.has_lesion,
+    "without a lesion": lambda case: not case.has_lesion,
+}
 
 
-def prepare(data: Path, out: Path, cfg: PrepareConfig) -> Path:
-    """Prepare every picture of a data set; what is done already stays.
+def prepare(
+    data: Sequence[Path],
+    out: Path,
+    cfg: PrepareConfig,
+    *,
+    patient_pattern: str | None = None,
+    patients: Path | None = None,
+) -> int:
+    """Prepare every annotated picture of some data sets; what is done already stays.
 
     Args:
-      data: folder of pictures and masks.
+      data: folders of pictures and masks.
       out: cache folder; pictures of another size beside these are left alone.
       cfg: size.
+      patient_pattern: regular expression whose first group is the patient in a picture's id.
+      patients: table with the columns case,patient.
 
     Returns:
-      Folder of this preparation, `out/<fingerprint>`.
+      Annotated pictures that were left out.
 
     Raises:
       InputError: no usable picture; the reason of each is logged.
     """
-    dataset = read_dataset(data)
-    cases = {case.id: case for case in dataset.cases}
     folder = out / fingerprint(cfg)
-    index = cache.prepare(
-        folder,
-        {case.id: (case.image, *case.masks) for case in dataset.cases},
-        lambda id_: make(cases[id_], cfg),
-        skipped=dataset.skipped,
-        num_threads=CASES_AT_A_TIME,
-        report=_report,
-    )
-    logger.info("%d pictures prepared, %d files skipped", len(index.used), len(index.skipped))
-    if not index.used:
-        raise InputError("has no usable picture", path=data, hint=index.skipped[0].reason)
-    return folder
+    read = read_data_sets(data, patient_pattern=patient_pattern, patients=patients, cache=folder)
+    sources = [_sources(dataset, cfg) for dataset in read]
+    num_left_out = prepared_data.prepare(sources, folder, at_a_time=CASES_AT_A_TIME)
+    prepared_data.warn_of_empty_classes(open_cases(folder), CLASSES)
+    return num_left_out
 
 
-def read_dataset(data: Path) -> ImageDataset:
-    """Pictures of a data set; where it knows no patients, near-duplicates count as one patient's.
+def read_data_sets(
+    data: Sequence[Path],
+    *,
+    patient_pattern: str | None = None,
+    patients: Path | None = None,
+    cache: Path | None = None,
+) -> list[ImageDataset]:
+    """Annotated pictures; where patients are not known, near-duplicates count as one patient's.
 
-    A split by patient then never has two pictures of one lesion on either side.
+    So a split by patient never has two pictures of one lesion on either side, whichever of the data
+    sets they come from.
+
+    Args:
+      data: folders of pictures and masks.
+      patient_pattern: regular expression whose first group is the patient in a picture's id.
+      patients: table with the columns case,patient.
+      cache: of a preparation, whose pictures are compared as well.
     """
-    dataset = read_images(data)
-    if dataset.knows_patients:
-        return dataset
-    dataset = keep_duplicates_together(dataset)
-    num_patients = len({case.patient for case in dataset.cases})
-    logger.info(
-        "no patients are known: %d pictures in %d groups of near-duplicates",
-        len(dataset.cases),
-        num_patients,
-    )
-    return dataset
+    table: dict[str, Any] = {} if patients is None else {"patients": patients}
+    read = [read_images(path, patient_pattern=patient_pattern, **table) for path in data]
+    before = _in_cache(cache, {dataset.root.resolve() for dataset in read}) if cache else []
+    if all(dataset.knows_patients for dataset in read) and not before:
+        return read
+    pictures = (*before, *(case for dataset in read for case in dataset.cases))
+    together = keep_duplicates_together(replace(read[0], cases=pictures)).cases
+    patient_of = {case.image: case.patient for case in together}
+    text = "not all patients are known: %d pictures in %d groups of patients and near-duplicates"
+    logger.info(text, len(together), len(set(patient_of.values())))
+    return [
+        replace(d, cases=tuple(replace(c, patient=patient_of[c.image]) for c in d.cases))
+        for d in read
+    ]
 
 
-def make(case: ImageCase, cfg: PrepareConfig) -> cache.Made:
+def _in_cache(folder: Path, roots: set[Path]) -> list[ImageCase]:
+    """Pictures that other data sets brought into a cache, unless all of their patients are known.
+
+    They come first, and so give a group its name: the index keeps theirs.
+    """
+    try:
+        index = read_index(folder)
+    except InputError:  # none yet, or of an older version: it is written anew
+        return []
+    entries = [
+        (id_, entry)
+        for root, contents in index.items()
+        for id_, entry in contents.cases.items()
+        if root not in roots
+    ]
+    if all(entry.facts["knows_patient"] for _, entry in entries):
+        return []
+    return [ImageCase(id_, e.patient, e.files[0], e.files[1:]) for id_, e in entries]
+
+
+def _sources(dataset: ImageDataset, cfg: PrepareConfig) -> Sources:
+    facts = {"knows_patient": dataset.knows_patients}
+
+    def source(case: ImageCase) -> Source:
+        files = (case.image, *case.masks)
+        return Source(case.id, case.patient, files, lambda: make(case, cfg), facts)
+
+    return Sources(dataset.root, [source(case) for case in dataset.cases], dataset.skipped)
+
+
+def make(case: ImageCase, cfg: PrepareConfig) -> Made:
     """Arrays and meta of one picture."""
     frame, mask = read_case(case)
-    size = (cfg.size, cfg.size)
+    gray, size = frame.gray(), (cfg.size, cfg.size)
     arrays = {
-        "image": resize_gray(frame.gray(), size),
+        "image": resize_gray(gray, size),
         "mask": resize_mask(mask.array, size).astype(np.uint8),
     }
     meta = {
-        "patient": case.patient,
+        "digest": digest(gray),
         "has_lesion": bool(mask.array.any()),
         "notes": list(mask.notes),
     }
     return arrays, meta
 
 
-def load(data: Path, cfg: PrepareConfig, workdir: Path) -> list[Prepared]:
-    """Prepared pictures of a cache, or of a data set that is prepared into `workdir` first.
-
-    Args:
-      data: what `prepare` wrote, or a data set.
-      cfg: size; a cache of another size is not used.
-      workdir: run folder.
-    """
-    folder = data / fingerprint(cfg)
-    if not (folder / cache.INDEX).is_file():
-        if any(data.glob(f"*/{cache.INDEX}")):
-            raise InputError(
-                f"holds no pictures prepared at {cfg.size} × {cfg.size}",
-                path=data,
-                hint=f"run eusdaf prepare --size {cfg.size}",
-            )
-        folder = prepare(data, workdir / "prepared", cfg)
-    return [_open(folder, id_) for id_ in cache.read_index(folder).used]
-
-
-def _open(folder: Path, id_: str) -> Prepared:
-    case = open_case(folder, id_)
-    return Prepared(
-        id=id_,
-        patient=case.meta["patient"],
-        image=case.arrays["image"],
-        mask=case.arrays["mask"],
-        has_lesion=case.meta["has_lesion"],
+def find_cache(data: Sequence[Path], cfg: PrepareConfig, workdir: Path) -> Path:
+    """Folder of prepared pictures: of a cache, or of data sets that are prepared into `workdir`."""
+    return prepared_data.find_cache(
+        data,
+        fingerprint(cfg),
+        prepare_into=lambda data_sets, out: prepare(data_sets, out, cfg),
+        workdir=workdir,
+        command=" ".join(("run eusdaf prepare", *flags(cfg, "prepare"))),
     )
+
+
+def load(data: Sequence[Path], cfg: PrepareConfig, workdir: Path) -> list[Prepared]:
+    """Prepared pictures of a cache, or of data sets; see `find_cache`."""
+    return open_cases(find_cache(data, cfg, workdir))
+
+
+def open_cases(folder: Path) -> list[Prepared]:
+    """Prepared pictures of a cache; their pixels stay on disk until a batch is made."""
+    return [
+        Prepared(
+            id=case.id,
+            patient=case.entry.patient,
+            digest=case.stored.meta["digest"],
+            image=case.stored.arrays["image"],
+            mask=case.stored.arrays["mask"],
+            has_lesion=case.stored.meta["has_lesion"],
+        )
+        for case in prepared_data.load(folder)
+    ]
 
 
 def folds(cases: Sequence[Prepared], cfg: SplitConfig) -> list[Split]:
@@ -130,8 +183,3 @@ def folds(cases: Sequence[Prepared], cfg: SplitConfig) -> list[Split]:
             str(error), hint="set --split.num-folds, or train without --fold"
         ) from None
     return [cases_of(split, patient_of) for split in splits]
-
-
-def _report(case: str, reason: str | None) -> None:
-    if reason is not None:
-        logger.error("skipped %s: %s", case, reason)

@@ -10,13 +10,11 @@ from jaxtyping import Bool
 from core.report import html
 from core.report.outline import Outline
 from core.report.picture import PRED_COLOR, TRUE_COLOR, picture
-from core.report.table import Badge, Link, Table
+from core.report.table import Badge, Link, Table, Tone, without_empty
 from core.volume import Frame
 
 NETWORKS = {"daf": "DAF-Net", "unet": "U-Net", "attention-unet": "Attention U-Net"}
-TONES = {"lesion": "bad", "no lesion": "good", "failed": "warn"}
-MAX_PICTURES = 40
-"""Cases shown with a picture: the page stays small enough to send."""
+TONES: dict[str, Tone] = {"lesion": "bad", "no lesion": "good", "failed": "warn"}
 
 
 def overlay(
@@ -29,7 +27,7 @@ def overlay(
 
 
 def segmentation_page(results: Mapping[str, Any], out: Path) -> str:
-    """Page of `eusdaf segment`: what was found, and a picture of every file.
+    """Page of `eusdaf segment`: what was decided, and a picture of every file.
 
     Args:
       results: content of results.json.
@@ -39,13 +37,13 @@ def segmentation_page(results: Mapping[str, Any], out: Path) -> str:
     decisions = [case.get("decision", "failed") for case in cases]
     tiles = [html.Tile("files", str(len(cases)))]
     tiles += [html.Tile(name, str(decisions.count(name))) for name in TONES]
-    sections = [html.tiles("Segmentation", tiles), html.table("Files", _table(cases))]
+    shown = [case for case in cases if case["status"] == "done"][: html.MAX_PICTURES]
+    sections = [html.tiles("Segmentation", tiles), html.table("Files", _table(cases, shown))]
     if results["skipped"]:
         rows = [(str(s["path"]), s["reason"]) for s in results["skipped"]]
         skipped = html.table("", Table(("file", "reason"), rows))
         sections.append(html.details(f"{len(rows)} files not used", [skipped]))
-    done = [case for case in cases if case["status"] == "done"]
-    for case in done[:MAX_PICTURES]:
+    for case in shown:
         png = (out / "cases" / case["id"] / "overlay.png").read_bytes()
         sections.append(picture_section(case["id"], png, badge(case["decision"]), _caption(case)))
     sections.append(html.provenance(results["manifest"]))
@@ -63,44 +61,43 @@ def picture_section(title: str, png: bytes, mark: Badge, caption: str) -> html.S
 
 
 def badge(decision: str) -> Badge:
-    """Colored word for what was found."""
-    return Badge(decision, TONES[decision])  # type: ignore[arg-type]
+    """Colored word for a decision."""
+    return Badge(decision, TONES[decision])
 
 
 def _caption(case: Mapping[str, Any]) -> str:
-    frames = case["num_frames"]
-    text = f"Largest probability {case['score']:.3f}; {case['area_px']} pixels."
-    if frames > 1:
-        text += f" The largest of {case['num_frames_with_lesion']} lesions in {frames} frames."
-    return text
+    text = f"Largest probability {case['score']:.3f}; {case['area_px']} pixels"
+    if (pieces := case["num_pieces"]) > 1:
+        text += f" in the largest of {pieces} pieces"
+    if (frames := case["num_frames"]) > 1:
+        text += f"; largest lesion of {case['num_frames_with_lesion']} in {frames} frames"
+    return f"{text}."
 
 
-def _table(cases: Sequence[Mapping[str, Any]]) -> Table:
-    """A line for each file; columns that would be empty in all lines are left out."""
-    cells = {
-        "score": [case.get("score") for case in cases],
-        "frames": [case.get("num_frames") for case in cases],
-        "with lesion": [case.get("num_frames_with_lesion") for case in cases],
-        "axes, px": [_axes(case, "px") for case in cases],
-        "area, px": [case.get("area_px") for case in cases],
-        "axes, mm": [_axes(case, "mm") for case in cases],
-        "area, mm²": [case.get("area_mm2") for case in cases],
-        "s": [case["seconds"] for case in cases],
-        "error": [case.get("error") for case in cases],
-    }
-    filled = {name: column for name, column in cells.items() if any(map(_is_known, column))}
-    shown = {case["id"] for case in [c for c in cases if c["status"] == "done"][:MAX_PICTURES]}
-    names = [Link(c["id"], c["id"]) if c["id"] in shown else c["id"] for c in cases]
-    marks = [badge(case.get("decision", "failed")) for case in cases]
-    rows = zip(names, marks, *filled.values(), strict=True)
-    return Table(("file", "found", *filled), list(rows))
+def _table(cases: Sequence[Mapping[str, Any]], shown: Sequence[Mapping[str, Any]]) -> Table:
+    """A line for each file."""
+    columns = ("file", "decision", "score", "frames", "with lesion", "pieces", "axes, px")
+    columns += ("area, px", "axes, mm", "area, mm²", "s", "error")
+    names = ("score", "num_frames", "num_frames_with_lesion", "num_pieces")
+    linked = {case["id"] for case in shown}
+    lines = [
+        (
+            Link(case["id"], case["id"]) if case["id"] in linked else case["id"],
+            badge(case.get("decision", "failed")),
+            *(case.get(name) for name in names),
+            _axes(case, "px"),
+            case.get("area_px"),
+            _axes(case, "mm"),
+            case.get("area_mm2"),
+            case["seconds"],
+            case.get("error"),
+        )
+        for case in cases
+    ]
+    return without_empty(columns, lines)
 
 
 def _axes(case: Mapping[str, Any], unit: str) -> str | None:
     """Long and short axis of the lesion; None where there is none or its unit is not known."""
     long_axis, short_axis = (case.get(f"{name}_axis_{unit}") for name in ("long", "short"))
-    return f"{long_axis:.1f} × {short_axis:.1f}" if _is_known(long_axis) else None
-
-
-def _is_known(value: Any) -> bool:
-    return value is not None and value == value  # nan is not itself
+    return None if long_axis is None else f"{long_axis:.1f} × {short_axis:.1f}"

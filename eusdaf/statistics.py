@@ -12,9 +12,9 @@ VALUES = ("dsc", "iou")
 FACTORS = ("stage", "location", "category")
 
 
-def groups(rows: Sequence[Row], factor: str, value: str) -> dict[str, np.ndarray]:
-    """Values of segmented lesions by stage, location or class, as far as these are known."""
-    lesions = [row for row in rows if row["status"] == "done" and row["has_lesion"]]
+def groups_of(rows: Sequence[Row], factor: str, value: str) -> dict[str, np.ndarray]:
+    """Values of lesions by stage, location or class, as far as these are known."""
+    lesions = [row for row in rows if row["has_lesion"]]
     known = sorted({str(row[factor]) for row in lesions if row[factor] is not None})
     return {
         name: column([row for row in lesions if str(row[factor]) == name], value) for name in known
@@ -24,17 +24,20 @@ def groups(rows: Sequence[Row], factor: str, value: str) -> dict[str, np.ndarray
 def statistics(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """One line per test: Shapiro–Wilk of each value, Kruskal–Wallis over each factor and its pairs.
 
+    Args:
+      rows: of segmented pictures of one network.
+
     Returns:
       {"test", "value", "groups", "statistic", "p", "p_holm" (of pairs, Holm's correction), "num",
       "reason" (why there is no p)}.
     """
-    lesions = [row for row in rows if row["status"] == "done" and row["has_lesion"]]
+    lesions = [row for row in rows if row["has_lesion"]]
     lines = []
     for value in VALUES if lesions else ():
         result = shapiro_wilk(column(lesions, value))
         lines.append(_line("Shapiro–Wilk", value, "all", result))
         for factor in FACTORS:
-            by_group = groups(rows, factor, value)
+            by_group = groups_of(rows, factor, value)
             if len(by_group) < 2:
                 continue
             lines.append(_line("Kruskal–Wallis", value, factor, kruskal_wallis(by_group)))

@@ -1,33 +1,30 @@
 """Training one network (Sec. 2.4)."""
 
-import os
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 import jax
 import numpy as np
 import optax
-from jax.sharding import Mesh
 
 from core import sharding
+from core.commands import train as training
+from core.commands.train import Division, Training
 from core.data.pipeline import batches
-from core.data.splits import choose_fold
 from core.metrics.overlap import dice
 from core.train import optim
-from core.train.fit import fit
-from core.train.run_folder import finish_run, open_run, record_fold
 from core.train.task import Rows, Task
 from core.types import ModelState, Params, Variables
 from eusdaf import model, weights
-from eusdaf.config import Config, OptimConfig
+from eusdaf.config import Config, ModelConfig, OptimConfig
 from eusdaf.data import Prepared, batch_maker
 from eusdaf.loss import loss
 from eusdaf.networks import network
-from eusdaf.prepare import folds, load
+from eusdaf.prepare import find_cache, folds, open_cases
 
-BATCHES_AHEAD = 2
-"""Ready on the host while the device works; a batch of 32 takes 4 MB."""
+logger = logging.getLogger(__name__)
 
 
 def build(
@@ -36,6 +33,7 @@ def build(
     evaluate_on: Sequence[Prepared] = (),
     *,
     encoder_weights: Path | None = None,
+    workers: int = 0,
 ) -> Task:
     """Task of one network: everything `core.train.fit` needs.
 
@@ -44,30 +42,32 @@ def build(
       train_on: pictures to learn from.
       evaluate_on: held-out pictures; none, no evaluation.
       encoder_weights: file of an ImageNet encoder to start DAF-Net from.
+      workers: processes that make batches; 0 for threads.
     """
-    if cfg.data.lesions_only:
-        train_on = [case for case in train_on if case.has_lesion]
+    learned = learned_from(cfg, train_on)
     make = batch_maker(
-        train_on,
+        learned,
         cfg.data.batch,
         cfg.run.seed,
         host=jax.process_index(),
         num_hosts=jax.process_count(),
     )
-    steps = cfg.run.in_steps(len(train_on), cfg.data.batch).steps
+    if _is_pretrained_in_the_paper(cfg.model) and encoder_weights is None:
+        text = "no --encoder-weights: the encoder starts at random, the paper's from ImageNet"
+        logger.warning(text)
+    steps = cfg.run.in_steps(len(learned), cfg.data.batch).steps
     return Task(
         init=partial(_init, cfg, encoder_weights),
         loss=partial(loss, cfg),
-        tx=optimizer(cfg.optim, steps_per_epoch=len(train_on) / cfg.data.batch),
-        batches=lambda start: batches(
-            make,
-            start=start,
-            num_steps=steps,
-            num_threads=min(8, os.cpu_count() or 1),
-            buffer_size=BATCHES_AHEAD,
-        ),
-        evaluate=_evaluator(cfg, evaluate_on, sharding.mesh()) if evaluate_on else None,
+        tx=optimizer(cfg.optim, steps_per_epoch=len(learned) / cfg.data.batch),
+        batches=lambda start: batches(make, start=start, num_steps=steps, num_workers=workers),
+        evaluate=_evaluator(cfg, evaluate_on) if evaluate_on else None,
     )
+
+
+def learned_from(cfg: Config, cases: Sequence[Prepared]) -> list[Prepared]:
+    """Pictures of a training set that batches are drawn from."""
+    return [case for case in cases if case.has_lesion or not cfg.data.lesions_only]
 
 
 def optimizer(cfg: OptimConfig, *, steps_per_epoch: float) -> optax.GradientTransformation:
@@ -85,12 +85,19 @@ def _is_kernel(params: Params) -> Params:
     return jax.tree.map(lambda array: array.ndim > 1, params)
 
 
+def _is_pretrained_in_the_paper(cfg: ModelConfig) -> bool:
+    """Whether this is DAF-Net over a ResNeXt-101, not a thin one that has no ImageNet weights."""
+    whole = ModelConfig()
+    return (cfg.network, cfg.width, cfg.blocks) == (whole.network, whole.width, whole.blocks)
+
+
 def train(
     cfg: Config,
-    data: Path,
+    data: Sequence[Path],
     out: Path,
     *,
     fold: int | None = None,
+    workers: int = 0,
     encoder_weights: Path | None = None,
     resume: bool = False,
     distributed: bool = False,
@@ -99,9 +106,10 @@ def train(
 
     Args:
       cfg: the recipe.
-      data: cache of `eusdaf.prepare`, or a data set.
+      data: cache of `eusdaf.prepare`, or data sets.
       out: run folder.
       fold: train on this fold and evaluate on its held-out patients; None trains on everybody.
+      workers: processes that make batches; 0 for threads.
       encoder_weights: file of an ImageNet encoder to start DAF-Net from.
       resume: continue the run in `out`.
       distributed: join the other hosts first.
@@ -110,20 +118,30 @@ def train(
       InputError: data, weights, fold or run folder cannot be used.
       RunError: the loss is no longer finite.
     """
-    if distributed:
-        sharding.distributed()
-    open_run(out, cfg, resume=resume)
-    cases = load(data, cfg.prepare, out)
-    by_id = {case.id: case for case in cases}
-    split = choose_fold(by_id, fold, lambda: folds(cases, cfg.split))
-    record_fold(out, fold, train=split.train, test=split.test)
-    train_on, held_out = ([by_id[id_] for id_ in ids] for ids in (split.train, split.test))
-    task = build(cfg, train_on, held_out, encoder_weights=encoder_weights)
-    num_seen = sum(case.has_lesion or not cfg.data.lesions_only for case in train_on)
-    run, mesh = cfg.run.in_steps(num_seen, cfg.data.batch), sharding.mesh()
-    fit(task, run, mesh=mesh, workdir=out, resume=resume)
-    start = None if encoder_weights is None else encoder_weights.name
-    finish_run(cfg, mesh, out, curves=("loss", "dice_loss"), more={"encoder_weights": start})
+
+    def divide() -> tuple[Division, Callable[[], Training]]:
+        folder = find_cache(data, cfg.prepare, out)
+        cases = {case.id: case for case in open_cases(folder)}
+        parts = training.choose_fold(
+            folder, fold, cases, lambda: folds(list(cases.values()), cfg.split)
+        )
+        train_on, held_out = ([cases[id_] for id_ in ids] for ids in (parts.train, parts.test))
+        run = cfg.run.in_steps(len(learned_from(cfg, train_on)), cfg.data.batch)
+        options = {"encoder_weights": encoder_weights, "workers": workers}
+        return (
+            training.division(parts, cases.values(), lambda case: [case.id], fold),
+            lambda: Training(build(cfg, train_on, held_out, **options), run, cfg.data.batch),
+        )
+
+    training.train(
+        cfg,
+        out,
+        divide=divide,
+        curves=("loss", "dice_loss"),
+        resume=resume,
+        distributed=distributed,
+        notes={"encoder_weights": encoder_weights and encoder_weights.name},
+    )
 
 
 def _init(cfg: Config, encoder_weights: Path | None, key: jax.Array) -> Variables:
@@ -135,15 +153,22 @@ def _init(cfg: Config, encoder_weights: Path | None, key: jax.Array) -> Variable
     return weights.load_encoder(variables, encoder_weights)
 
 
-def _evaluator(cfg: Config, cases: Sequence[Prepared], mesh: Mesh):
-    """DSC of every held-out picture, at the size of the network."""
+def _evaluator(cfg: Config, cases: Sequence[Prepared]) -> Callable[[Params, ModelState], Rows]:
+    """DSC of every held-out picture, at the size of the network, a batch in memory at a time.
+
+    Each host does it with its own devices: those of the others it cannot reach.
+    """
+    mesh = sharding.mesh(jax.local_devices())
+    num = cfg.infer.batch * mesh.size
 
     def evaluate(params: Params, model_state: ModelState) -> Rows:
-        predict = network(cfg, params, model_state, mesh)
-        probs = predict(np.stack([case.image[...] for case in cases]))
-        return [
-            {"id": case.id, "dsc": dice(prob >= cfg.infer.threshold, case.mask[...] == 1)}
-            for case, prob in zip(cases, probs, strict=True)
-        ]
+        predict, rows = network(cfg, params, model_state, mesh), []
+        for first in range(0, len(cases), num):
+            batch = cases[first : first + num]
+            probs = predict(np.stack([case.image[...] for case in batch]))
+            for case, prob in zip(batch, probs, strict=True):
+                dsc = dice(prob >= cfg.infer.threshold, case.mask[...] == 1)
+                rows.append({"id": case.id, "dsc": dsc})
+        return rows
 
     return evaluate

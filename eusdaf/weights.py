@@ -1,4 +1,4 @@
-"""Weights from elsewhere: an ImageNet encoder, or a whole DAF-Net in its authors' naming."""
+"""Weights of an encoder that was trained elsewhere, on ImageNet or inside a DAF checkpoint."""
 
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -13,7 +13,7 @@ T = TypeVar("T")
 HEADS = ("fc.", "last_linear.", "classifier.", "10.")
 """Prefixes of the ImageNet classifiers behind the trunk; "10." in a flat sequence of layers."""
 
-IN_SEQUENCE = {
+IN_SEQUENCE: dict[ModulePath, str] = {
     ("conv1", "conv"): "0.0.0.0",
     ("conv1", "norm"): "0.0.0.1",
     ("conv2", "conv"): "0.0.0.3",
@@ -50,51 +50,6 @@ def load_encoder(variables: Mapping[str, Any], path: str | Path) -> dict[str, An
         collection: {**tree, "encoder": loaded[collection]}
         for collection, tree in variables.items()
     }
-
-
-def load_daf(variables: Mapping[str, Any], path: str | Path) -> dict[str, Any]:
-    """Variables of a whole DAF-Net of a file in the naming of the network's authors.
-
-    Args:
-      variables: of `eusdaf.model.init`; tell the shapes wanted.
-      path: a checkpoint with `resnext.…`, `down1.0.…`, `fuse1.0.…`, `predict1_2.…`.
-
-    Returns:
-      {"params": …, "batch_stats": …}.
-
-    Raises:
-      InputError: an unreadable file, or tensors missing, left over or of another shape.
-    """
-    tensors = torch_weights.read(path)
-    return torch_weights.fill(variables, tensors, daf_names(tensors, path), path=path)
-
-
-def daf_names(
-    tensors: Collection[str], path: str | Path | None = None
-) -> Callable[[ModulePath], str]:
-    """Names of all modules of a DAF-Net whose encoder is named as in `tensors`."""
-    encoder_name = encoder_names(_below("resnext.", dict.fromkeys(tensors)), path)
-
-    def name_of(module: ModulePath) -> str:
-        if module[0] == "encoder":
-            return f"resnext.{encoder_name(module[1:])}"
-        return decoder_name(module)
-
-    return name_of
-
-
-def decoder_name(module: ModulePath) -> str:
-    """The authors' name of a decoder module: ("refine2_1", "norm") → "refine2.1"."""
-    layer, *kind = module
-    if layer.startswith("predict"):
-        return layer
-    # The last convolution of an attention stands alone.
-    place = {"conv": 0, "norm": 1, "prelu": 2}[kind[0]] if kind else 0
-    if layer.startswith("down"):
-        return f"{layer}.{place}"
-    # Three layers of convolution, norm and PReLU in one sequence.
-    name, number = layer.split("_")
-    return f"{name}.{3 * (int(number) - 1) + place}"
 
 
 def encoder_names(

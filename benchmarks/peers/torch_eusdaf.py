@@ -9,8 +9,8 @@ from benchmarks.peers.torch_daf import DAF
 from benchmarks.peers.torch_layout import NAME, to_input
 from benchmarks.peers.torch_unets import UNet
 from core.nn import torch_weights
+from core.nn.torch_weights import ModulePath, torchvision_resnet
 from core.types import Variables
-from eusdaf import weights
 from eusdaf.config import ModelConfig
 
 __all__ = ["NAME", "Bench", "build", "make", "name_of"]
@@ -25,7 +25,28 @@ def name_of(cfg: ModelConfig) -> Any:
     """From the path of a module of ours to its name in the twin."""
     if cfg.network != "daf":
         return ".".join
-    return weights.daf_names(("resnext.conv1.weight", "resnext.layer1.0.conv2.weight"))
+    return daf_name
+
+
+def daf_name(module: ModulePath) -> str:
+    """The name of a module of DAF-Net, its encoder named as in torchvision."""
+    if module[0] == "encoder":
+        return f"resnext.{torchvision_resnet(module[1:])}"
+    return decoder_name(module)
+
+
+def decoder_name(module: ModulePath) -> str:
+    """The authors' name of a decoder module: ("refine2_1", "norm") → "refine2.1"."""
+    layer, *kind = module
+    if layer.startswith("predict"):
+        return layer
+    # The last convolution of an attention stands alone.
+    place = {"conv": 0, "norm": 1, "prelu": 2}[kind[0]] if kind else 0
+    if layer.startswith("down"):
+        return f"{layer}.{place}"
+    # Three layers of convolution, norm and PReLU in one sequence.
+    name, number = layer.split("_")
+    return f"{name}.{3 * (int(number) - 1) + place}"
 
 
 def build(cfg: ModelConfig, variables: Variables) -> DAF | UNet:

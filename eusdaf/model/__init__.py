@@ -1,6 +1,6 @@
 """The networks behind two pure functions, `init` and `apply`."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -62,12 +62,11 @@ def apply(
     """
     check.rank("image", image, 4)
     variables, network = {"params": params, **model_state}, _network(cfg)
-    if train:
-        maps, model_state = network.apply(variables, image, train=True, mutable=list(model_state))
-    else:
-        maps = network.apply(variables, image, train=False)
+    result: Any = network.apply(variables, image, train=train, mutable=train and list(model_state))
+    maps, model_state = result if train else (result, model_state)
     answers = maps[-len(STAGES) :] if cfg.network == "daf" else maps
-    return Outputs(sum(answers[1:], start=answers[0]) / len(answers), maps), model_state
+    total: Any = sum(answers[1:], start=answers[0])
+    return Outputs(total / len(answers), maps), model_state
 
 
 def _network(cfg: ModelConfig) -> nn.Module:

@@ -12,8 +12,7 @@ from jaxtyping import Array, Float
 
 from core.nn.resnet import ResNet
 from eusdaf.config import ModelConfig
-from eusdaf.model.layers import ConvNormPRelu, conv
-from eusdaf.model.resize import resize
+from eusdaf.model.layers import ConvNormPRelu, conv, resize
 
 STAGES = (1, 2, 3, 4)
 REFINE_SIZES = {"conv3_conv3_conv1": (3, 3, 1), "conv1": (1,)}

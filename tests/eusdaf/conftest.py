@@ -38,5 +38,5 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Run folder of fold 1."""
     out = tmp_path_factory.mktemp("eusdaf") / "run"
-    train(SMALL, cohort, out, fold=1)
+    train(SMALL, [cohort], out, fold=1)
     return out

@@ -12,7 +12,8 @@ NUM, BATCH = 10, 4
 def picture(number: int) -> Prepared:
     """A picture that is all its number, with a mask that is its number too."""
     pixels = np.full((3, 3), number, np.uint8)
-    return Prepared(f"p{number}", f"p{number}", pixels, pixels, has_lesion=True)
+    name = f"p{number}"
+    return Prepared(name, name, name, pixels, pixels, has_lesion=True)
 
 
 @pytest.fixture(scope="module")

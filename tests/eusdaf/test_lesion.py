@@ -25,7 +25,8 @@ def test_axes_and_area_of_an_ellipse_at_any_angle(degrees):
     assert size.long_axis_px == pytest.approx(100, abs=1.5)
     assert size.short_axis_px == pytest.approx(40, abs=3)
     assert size.area_px == pytest.approx(np.pi * 50 * 20, rel=0.01)
-    assert np.isnan(size[3:]).all()
+    assert size.num_pieces == 1
+    assert np.isnan(size[4:]).all()
 
 
 @pytest.mark.parametrize("degrees", [0, 30, 90])
@@ -54,9 +55,21 @@ def test_a_row_of_n_pixels_is_n_long_and_one_wide(num):
 
 
 def test_a_turned_or_mirrored_mask_is_as_large():
-    mask = np.random.default_rng(0).random((20, 20)) < 0.2
-    sizes = {tuple(np.round(measure(m)[:3], 9)) for m in (mask, mask.T, mask[::-1], mask[:, ::-1])}
+    mask = np.random.default_rng(0).random((20, 20)) < 0.35
+    sizes = {tuple(np.round(measure(m)[:4], 9)) for m in (mask, mask.T, mask[::-1], mask[:, ::-1])}
     assert len(sizes) == 1
+
+
+def test_of_several_pieces_the_largest_is_measured_and_all_are_counted():
+    mask = np.zeros((20, 40), bool)
+    mask[2:6, 3:13] = True
+    alone = measure(mask)
+    mask[15:18, 30:33] = True
+    mask[18, 33] = True  # a corner joins it to the small square
+    mask[0, 39] = True
+    size = measure(mask)
+    assert size.num_pieces == 3
+    assert size._replace(num_pieces=1)[:4] == alone[:4]
 
 
 def test_a_mask_that_fills_the_image_reaches_from_border_to_border():
@@ -70,7 +83,7 @@ def test_nothing_has_no_axes_and_no_area():
     for spacing in (None, (0.1, 0.1)):
         size = measure(np.zeros(SHAPE, bool), spacing_mm=spacing)
         assert np.isnan([size.long_axis_px, size.short_axis_px, size.long_axis_mm]).all()
-        assert size.area_px == 0
+        assert (size.area_px, size.num_pieces) == (0, 0)
     assert size.area_mm2 == 0
 
 

@@ -7,14 +7,16 @@ import numpy as np
 import pytest
 
 from core import sharding
+from core.config import to_json
 from core.errors import InputError
+from core.infer.load import Run
 from core.train.checkpoint import restore_model
-from core.train.run_folder import open_run
 from eusdaf import model
 from eusdaf import networks as module
-from eusdaf.config import PrepareConfig
+from eusdaf.config import ModelConfig, PrepareConfig
 from eusdaf.loss import normalize
-from eusdaf.networks import load_ensemble, network
+from eusdaf.networks import load_ensemble, network, open_runs
+from tests.contracts.commands import forge
 from tests.eusdaf.conftest import SIZE, SMALL
 
 PICTURES = np.random.default_rng(0).integers(0, 256, (5, SIZE, SIZE), np.uint8)
@@ -52,39 +54,61 @@ def test_one_compilation_serves_every_number_of_pictures_and_every_run(variables
 
 
 def test_an_ensemble_is_the_mean_of_its_networks(run, variables, mesh, monkeypatch):
-    weights = iter([(0.0, variables), (1.0, variables)])
-
-    def scaled(folder):
-        shift, (params, model_state) = next(weights)
-        score = jax.tree.map(lambda array: array + shift, params["score"])
-        return {**params, "score": score}, model_state
-
-    monkeypatch.setattr(module, "restore_model", scaled)
-    both = load_ensemble([run, run], mesh).predict(PICTURES)
-    monkeypatch.setattr(module, "restore_model", lambda folder: variables)
-    one = load_ensemble([run], mesh).predict(PICTURES)
-    params = {
-        **variables[0],
-        "score": jax.tree.map(lambda array: array + 1.0, variables[0]["score"]),
-    }
-    other = network(SMALL, params, variables[1], mesh)(PICTURES)
-    np.testing.assert_allclose(both, (one + other) / 2, rtol=1e-6)
-    assert np.abs(one - other).max() > 0.01
+    (opened,) = open_runs([run])
+    score = jax.tree.map(lambda array: array + 1.0, variables[0]["score"])
+    params = {**variables[0], "score": score}
+    weights = iter([variables, (params, variables[1])])
+    monkeypatch.setattr(Run, "weights", lambda run: next(weights))
+    both = load_ensemble([opened, opened], mesh, {}).predict(PICTURES)
+    first, second = (
+        network(SMALL, p, variables[1], mesh)(PICTURES) for p in (variables[0], params)
+    )
+    np.testing.assert_allclose(both, (first + second) / 2, rtol=1e-6)
+    assert np.abs(first - second).max() > 0.01
 
 
-def test_the_threshold_of_an_ensemble_is_that_of_its_first_run(run, mesh):
-    assert load_ensemble([run], mesh).cfg == SMALL
+def test_operating_choices_are_those_of_the_first_run_unless_overridden(run, mesh):
+    opened = open_runs([run])
+    assert load_ensemble(opened, mesh, {}).cfg == SMALL
+    cfg = load_ensemble(opened, mesh, {"infer.threshold": 0.25}).cfg
+    assert cfg.infer == replace(SMALL.infer, threshold=0.25)
+    with pytest.raises(InputError, match=r"--infer\.threshold: .*\[0, 1\]"):
+        load_ensemble(opened, mesh, {"infer.threshold": 2.0})
 
 
-def test_runs_of_different_sizes_are_refused(run, mesh, tmp_path):
-    open_run(tmp_path, replace(SMALL, prepare=PrepareConfig(size=64)), resume=False)
-    with pytest.raises(InputError, match=r"was trained on pictures of 64 .* on 32; give"):
-        load_ensemble([run, tmp_path], mesh)
+def test_folds_of_one_recipe_make_an_ensemble_and_one_fold_twice_does_not(run, tmp_path):
+    other = forge(run, tmp_path / "other", fold=2)
+    assert [opened.division.fold for opened in open_runs([run, other])] == [1, 2]
+    with pytest.raises(InputError, match="is a second network of fold 1"):
+        open_runs([run, forge(run, tmp_path / "again")])
 
 
-def test_a_folder_without_a_run_or_with_an_unfinished_one_is_refused(mesh, tmp_path):
+def test_held_out_pictures_can_have_several_networks_of_their_fold(run, tmp_path):
+    again = forge(run, tmp_path / "again")
+    assert len(open_runs([run, again], held_out=True)) == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"prepare": PrepareConfig(size=64)}, f"on pictures of 64 pixels, .* of {SIZE} pixels"),
+        ({"model": ModelConfig("attention-unet", width=2)}, "another attention-unet"),
+    ],
+    ids=["size", "network"],
+)
+def test_runs_that_differ_are_refused(run, tmp_path, change, message):
+    other = forge(run, tmp_path / "other", fold=2)
+    (other / "config.json").write_text(to_json(replace(SMALL, **change)))
+    with pytest.raises(InputError, match=message) as refusal:
+        open_runs([run, other])
+    assert refusal.value.path == other
+
+
+def test_a_folder_without_a_run_or_with_an_unfinished_one_is_refused(run, tmp_path):
     with pytest.raises(InputError, match=r"is no run: config\.json is missing"):
-        load_ensemble([tmp_path], mesh)
-    open_run(tmp_path, SMALL, resume=False)
-    with pytest.raises(InputError, match="checkpoint"):
-        load_ensemble([tmp_path], mesh)
+        open_runs([tmp_path])
+    unfinished = forge(run, tmp_path / "run")
+    (unfinished / "manifest.json").unlink()
+    with pytest.raises(InputError, match="is not finished"):
+        open_runs([unfinished])
+    assert open_runs([unfinished], allow_unfinished=True)[0].step == 3

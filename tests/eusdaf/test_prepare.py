@@ -1,14 +1,16 @@
 """From the files of a data set to prepared pictures: what is stored, skipped and kept together."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from core.commands.prepare import digest
 from core.config import fingerprint
 from core.data.cache import open_case
+from core.data.index import read_index
+from core.datasets.images import read_images
 from core.errors import InputError
 from eusdaf.config import PrepareConfig, SplitConfig
 from eusdaf.data import Prepared
@@ -55,13 +57,33 @@ def data(request, tmp_path):
     return tmp_path / "data"
 
 
-def index(folder: Path) -> dict:
-    return json.loads((folder / "index.json").read_text())
+def only_contents(cache: Path):
+    (contents,) = read_index(cache / fingerprint(CFG)).values()
+    return contents
+
+
+def smooth(number: int) -> np.ndarray:
+    """Hashes of noise would not survive a change of size."""
+    coarse = np.random.default_rng(number).integers(0, 256, (12, 12), np.uint8)
+    return np.asarray(Image.fromarray(coarse).resize((96, 96), Image.Resampling.BICUBIC))
+
+
+def save_smooth(root: Path, names: dict[str, np.ndarray]) -> Path:
+    """Pictures without a lesion and without patients."""
+    for name, array in names.items():
+        save(array, root / "images" / f"{name}.png")
+        save(np.zeros(array.shape), root / "masks" / f"{name}.png")
+    return root
+
+
+def darker(number: int) -> np.ndarray:
+    """The same picture again: smaller, and of another brightness."""
+    return np.asarray(Image.fromarray(smooth(number)).resize((72, 72))) * 0.8
 
 
 def test_pictures_are_gray_and_of_one_size_and_masks_0_and_1(data, tmp_path):
-    prepare(data, tmp_path / "cache", CFG)
-    a, b = load(tmp_path / "cache", CFG, tmp_path)
+    prepare([data], tmp_path / "cache", CFG)
+    a, b = load([tmp_path / "cache"], CFG, tmp_path)
     assert [(c.id, c.has_lesion) for c in (a, b)] == [("a", True), ("b", False)]
     for case in (a, b):
         assert (case.image.shape, case.image.dtype) == ((32, 32), np.uint8)
@@ -76,36 +98,42 @@ def test_pictures_are_gray_and_of_one_size_and_masks_0_and_1(data, tmp_path):
     np.testing.assert_allclose(b.image[...], luma, atol=1)
 
 
+def test_a_picture_is_known_by_the_digest_of_its_whole_gray(data, tmp_path):
+    prepare([data], tmp_path / "cache", CFG)
+    a, b = load([tmp_path / "cache"], CFG, tmp_path)
+    assert a.digest == digest(PICTURES["a"])
+    assert a.digest != b.digest
+
+
 def test_what_is_odd_about_a_mask_is_noted(data, tmp_path):
     path = next(iter(data.rglob("masks/b.png")), data / "normal" / "b_mask.png")
     save(np.full((32, 32), 255), path)
-    folder = prepare(data, tmp_path / "cache", CFG)
-    (note,) = open_case(folder, "b").meta["notes"]
+    prepare([data], tmp_path / "cache", CFG)
+    (note,) = open_case(tmp_path / "cache" / fingerprint(CFG), "b").meta["notes"]
     assert "marks 100% of the image; is it inverted?" in note
 
 
-def test_a_bad_case_is_skipped_and_named(data, tmp_path):
+def test_a_bad_picture_is_left_out_named_and_counted(data, tmp_path):
     path = next(iter(data.rglob("a.png")))
     path.write_bytes(path.read_bytes()[:300])
-    folder = prepare(data, tmp_path / "cache", CFG)
-    assert list(index(folder)["used"]) == ["b"]
-    assert "truncated" in index(folder)["skipped"][0]["reason"]
+    assert prepare([data], tmp_path / "cache", CFG) == 1
+    contents = only_contents(tmp_path / "cache")
+    assert list(contents.cases) == ["b"]
+    assert "truncated" in contents.skipped[0].reason
 
 
-def test_a_mask_of_another_size_is_skipped_with_both_sizes(tmp_path):
+def test_a_mask_of_another_size_is_left_out_with_both_sizes(tmp_path):
     folders(tmp_path / "data")
     save(np.zeros((20, 30)), tmp_path / "data" / "masks" / "a.png")
-    folder = prepare(tmp_path / "data", tmp_path / "cache", CFG)
-    (skipped,) = index(folder)["skipped"]
-    assert skipped["path"].endswith("masks/a.png")
-    assert (
-        "the mask has 20 × 30 pixels (rows × columns) and its image a.png 40 × 60"
-        in (skipped["reason"])
-    )
+    assert prepare([tmp_path / "data"], tmp_path / "cache", CFG) == 1
+    (skipped,) = only_contents(tmp_path / "cache").skipped
+    assert skipped.path == tmp_path / "data" / "masks" / "a.png"
+    assert "20 × 30" in skipped.reason
+    assert "40 × 60" in skipped.reason
 
 
 def test_a_data_set_is_prepared_into_the_run_folder(data, tmp_path):
-    assert [case.id for case in load(data, CFG, tmp_path / "run")] == ["a", "b"]
+    assert [case.id for case in load([data], CFG, tmp_path / "run")] == ["a", "b"]
     assert (tmp_path / "run" / "prepared" / fingerprint(CFG)).is_dir()
 
 
@@ -113,41 +141,78 @@ def test_nothing_usable_is_refused_with_the_first_reason(tmp_path):
     folders(tmp_path / "data")
     for path in (tmp_path / "data" / "images").iterdir():
         path.write_bytes(path.read_bytes()[:300])
-    with pytest.raises(InputError, match="has no usable picture; the picture is truncated"):
-        prepare(tmp_path / "data", tmp_path / "cache", CFG)
+    with pytest.raises(InputError, match="has no usable case") as refusal:
+        prepare([tmp_path / "data"], tmp_path / "cache", CFG)
+    assert "truncated" in (refusal.value.hint or "")
 
 
 def test_a_cache_of_another_size_is_refused(data, tmp_path):
-    prepare(data, tmp_path / "cache", CFG)
-    with pytest.raises(InputError, match=r"prepared at 64 × 64; run eusdaf prepare --size 64"):
-        load(tmp_path / "cache", PrepareConfig(size=64), tmp_path)
+    prepare([data], tmp_path / "cache", CFG)
+    with pytest.raises(InputError, match="is prepared otherwise") as refusal:
+        load([tmp_path / "cache"], PrepareConfig(size=64), tmp_path)
+    assert refusal.value.hint == "run eusdaf prepare --prepare.size 64"
+
+
+def test_a_class_without_a_picture_is_a_warning(tmp_path, caplog):
+    save_smooth(tmp_path / "data", {"a": smooth(0)})
+    prepare([tmp_path / "data"], tmp_path / "cache", CFG)
+    assert "1 cases of 1 patients: 0 with a lesion, 1 without a lesion" in caplog.messages
 
 
 def test_patients_of_the_table_are_kept(cohort, tmp_path):
-    cases = load(cohort, CFG, tmp_path)
+    cases = load([cohort], CFG, tmp_path)
     assert len(cases) == 12
     assert {case.id: case.patient for case in cases} == {
         f"phantom_{n:03d}_{frame}": f"phantom_{n:03d}" for n in range(6) for frame in range(2)
     }
 
 
+def test_a_pattern_names_the_patients(data, tmp_path):
+    prepare([data], tmp_path / "cache", CFG, patient_pattern="()[ab]")
+    assert {case.patient for case in load([tmp_path / "cache"], CFG, tmp_path)} == {""}
+
+
+def test_a_table_of_patients_is_handed_to_the_reader(data, tmp_path, monkeypatch):
+    told = {}
+
+    def read(path, *, patient_pattern, patients):
+        told.update(pattern=patient_pattern, patients=patients)
+        return read_images(path)
+
+    monkeypatch.setattr("eusdaf.prepare.read_images", read)
+    prepare([data], tmp_path / "cache", CFG, patients=tmp_path / "patients.csv")
+    assert told == {"pattern": None, "patients": tmp_path / "patients.csv"}
+
+
 def test_without_patients_near_duplicates_are_one(tmp_path):
-    # Smooth pictures: hashes of noise would not survive a change of size.
-    for number in range(6):
-        coarse = np.random.default_rng(number).integers(0, 256, (12, 12), np.uint8)
-        large = np.asarray(Image.fromarray(coarse).resize((96, 96), Image.Resampling.BICUBIC))
-        save(large, tmp_path / "data" / "images" / f"p{number}.png")
-        save(np.zeros((96, 96)), tmp_path / "data" / "masks" / f"p{number}.png")
-    darker = np.asarray(Image.open(tmp_path / "data/images/p2.png").resize((72, 72))) * 0.8
-    save(darker, tmp_path / "data" / "images" / "p5.png")
-    save(np.zeros((72, 72)), tmp_path / "data" / "masks" / "p5.png")
-    patients = {case.id: case.patient for case in load(tmp_path / "data", CFG, tmp_path)}
+    pictures = {f"p{n}": smooth(n) for n in range(5)} | {"p5": darker(2)}
+    save_smooth(tmp_path / "data", pictures)
+    patients = {case.id: case.patient for case in load([tmp_path / "data"], CFG, tmp_path)}
     assert patients == {"p0": "p0", "p1": "p1", "p2": "p2", "p3": "p3", "p4": "p4", "p5": "p2"}
+
+
+@pytest.mark.parametrize("at_once", [True, False], ids=["in one call", "one after the other"])
+def test_near_duplicates_in_two_data_sets_are_one(tmp_path, at_once):
+    first = save_smooth(tmp_path / "first", {f"p{n}": smooth(n) for n in range(3)})
+    second = save_smooth(tmp_path / "second", {"q1": darker(1), "q9": smooth(9)})
+    for data in [[first, second]] if at_once else [[first], [second]]:
+        prepare(data, tmp_path / "cache", CFG)
+    cases = load([tmp_path / "cache"], CFG, tmp_path)
+    patients = {case.id: case.patient for case in cases}
+    assert patients == {"p0": "p0", "p1": "p1", "p2": "p2", "q1": "p1", "q9": "q9"}
+
+
+def test_two_data_sets_with_a_case_of_one_name_are_refused(tmp_path):
+    first = save_smooth(tmp_path / "first", {"a": smooth(0)})
+    second = save_smooth(tmp_path / "second", {"a": smooth(1)})
+    with pytest.raises(InputError, match="has a case 'a', and so has") as refusal:
+        prepare([first, second], tmp_path / "cache", CFG)
+    assert refusal.value.path == second
 
 
 def test_folds_part_patients_and_hold_every_picture_out_once():
     array = np.zeros((2, 2), np.uint8)
-    cases = [Prepared(f"{p}-{n}", p, array, array, True) for p in "abcdefg" for n in range(3)]
+    cases = [Prepared(f"{p}-{n}", p, "", array, array, True) for p in "abcdefg" for n in range(3)]
     splits = folds(cases, SplitConfig(num_folds=3))
     assert sorted(id_ for split in splits for id_ in split.test) == [case.id for case in cases]
     for split in splits:
@@ -156,7 +221,7 @@ def test_folds_part_patients_and_hold_every_picture_out_once():
 
 def test_too_few_patients_for_the_folds_are_refused():
     array = np.zeros((2, 2), np.uint8)
-    cases = [Prepared(p, p, array, array, True) for p in "abc"]
+    cases = [Prepared(p, p, "", array, array, True) for p in "abc"]
     with pytest.raises(InputError, match=r"cannot make 5 folds of 3.*set --split\.num-folds"):
         folds(cases, SplitConfig())
 
@@ -165,4 +230,4 @@ def test_an_empty_and_an_absent_folder_are_refused(tmp_path):
     (tmp_path / "empty").mkdir()
     for name, message in (("empty", "the folder is empty"), ("absent", "no such folder")):
         with pytest.raises(InputError, match=message):
-            load(tmp_path / name, CFG, tmp_path / "run")
+            load([tmp_path / name], CFG, tmp_path / "run")

@@ -13,7 +13,7 @@ from core import sharding
 from core.config import from_json
 from core.errors import InputError
 from core.train.checkpoint import restore_model
-from core.train.run_folder import held_out
+from core.train.run_folder import read_division
 from eusdaf.config import RECIPES, Config, DataConfig, OptimConfig
 from eusdaf.data import Prepared
 from eusdaf.networks import network
@@ -26,7 +26,8 @@ PER_EPOCH = 264 / 32
 
 def picture(number: int, *, has_lesion: bool) -> Prepared:
     pixels = np.full((SIZE, SIZE), number, np.uint8)
-    return Prepared(f"p{number}", f"p{number}", pixels, pixels * 0, has_lesion)
+    name = f"p{number}"
+    return Prepared(name, name, name, pixels, pixels * 0, has_lesion)
 
 
 def test_a_fold_trains_on_its_patients_and_is_judged_on_the_others(run, cohort):
@@ -35,7 +36,10 @@ def test_a_fold_trains_on_its_patients_and_is_judged_on_the_others(run, cohort):
     patients = [{name[:-2] for name in folds[side]} for side in ("train", "test")]
     assert not patients[0] & patients[1]
     assert patients[0] | patients[1] == {f"phantom_{n:03d}" for n in range(6)}
-    assert held_out(run) == (1, folds["test"])
+    division = read_division(run)
+    assert set(division.images.values()) == {"train", "test"}
+    assert len(division.images) == 12
+    assert {p for p, part in division.patients.items() if part == "test"} == patients[1]
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines if "loss" in line] == [1, 2, 3]
     (rows,) = [line["rows"] for line in lines if "rows" in line]
@@ -126,6 +130,37 @@ def test_held_out_pictures_are_judged_by_the_dice_of_their_masks():
     assert rows == [{"id": "p0", "dsc": pytest.approx(2 / 3)}, {"id": "empty", "dsc": 0.0}]
 
 
+def test_held_out_pictures_are_evaluated_a_batch_in_memory_at_a_time(monkeypatch):
+    sizes = []
+
+    def counting(cfg, params, model_state, mesh):
+        def predict(pictures):
+            sizes.append(len(pictures))
+            return np.zeros(pictures.shape, np.float32)
+
+        return predict
+
+    monkeypatch.setattr("eusdaf.train.network", counting)
+    cases = [picture(number, has_lesion=True) for number in range(2 * jax.local_device_count() + 1)]
+    task = build(SMALL, cases, cases)
+    assert task.evaluate is not None
+    assert [row["id"] for row in task.evaluate({}, {})] == [case.id for case in cases]
+    assert sizes == [jax.local_device_count()] * 2 + [1]
+
+
+def test_a_whole_daf_net_without_encoder_weights_warns(caplog, tmp_path):
+    cases = [picture(0, has_lesion=True)]
+    for name in ("daf", "daf-32x8d"):
+        caplog.clear()
+        build(RECIPES[name], cases)
+        assert "the encoder starts at random, the paper's from ImageNet" in caplog.text
+    caplog.clear()
+    build(RECIPES["daf"], cases, encoder_weights=tmp_path / "w.safetensors")
+    for name in ("tiny", "unet"):
+        build(RECIPES[name], cases)
+    assert not caplog.messages
+
+
 def test_encoder_weights_need_an_encoder(tmp_path):
     save_file({"conv1.weight": np.zeros((64, 3, 7, 7), np.float32)}, tmp_path / "w.safetensors")
     task = build(SMALL, [picture(0, has_lesion=True)], encoder_weights=tmp_path / "w.safetensors")
@@ -135,15 +170,15 @@ def test_encoder_weights_need_an_encoder(tmp_path):
 
 @pytest.mark.parametrize("fold", [-1, 5])
 def test_a_fold_that_does_not_exist_is_refused(cohort, tmp_path, fold):
-    with pytest.raises(InputError, match=f"fold {fold} does not exist; there are 5"):
-        train(SMALL, cohort, tmp_path / "run", fold=fold)
+    with pytest.raises(InputError, match=f"fold {fold} does not exist"):
+        train(SMALL, [cohort], tmp_path / "run", fold=fold)
 
 
 def test_a_run_is_not_started_twice(run, cohort):
     with pytest.raises(InputError, match="already holds a run; continue it with --resume"):
-        train(SMALL, cohort, run, fold=1)
+        train(SMALL, [cohort], run, fold=1)
 
 
 def test_a_run_does_not_go_on_with_another_fold(run, cohort):
     with pytest.raises(InputError, match="was started on other cases or another fold"):
-        train(SMALL, cohort, run, fold=2, resume=True)
+        train(SMALL, [cohort], run, fold=2, resume=True)

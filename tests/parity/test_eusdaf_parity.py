@@ -1,7 +1,7 @@
 """EUSDAF's networks in float32 against their PyTorch twins with the same weights in float64.
 
-Weights are drawn by PyTorch, written to a file and read by `eusdaf.weights`; gradients are compared
-through the same names. Float32 rounding through up to forty layers stays within 1e-4.
+Weights are drawn by PyTorch, written to a file and read from it; gradients are compared through the
+same names. Float32 rounding through up to forty layers stays within 1e-4.
 """
 
 import jax
@@ -11,7 +11,7 @@ import pytest
 
 from core.nn import torch_weights
 from core.nn.resnet import ResNet
-from eusdaf import model, weights
+from eusdaf import model
 from eusdaf.config import ModelConfig
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: run `make peers`")
@@ -76,13 +76,10 @@ def case(request, tmp_path_factory):
     # Odd sizes on the way down for DAF-Net; the U-Nets want multiples of 16.
     shape = (2, 52, 44, 3) if cfg.network == "daf" else (2, 32, 48, 3)
     template = jax.eval_shape(lambda key: model.init(cfg, key, shape), jax.random.key(0))
-    if cfg.network == "daf":
-        path = tmp_path_factory.mktemp("weights") / "daf.safetensors"
-        save_file(twin.state_dict(), path)
-        variables = weights.load_daf(template, path)
-    else:
-        tensors = tensors_of(twin.state_dict().items())
-        variables = torch_weights.fill(template, tensors, torch_eusdaf.name_of(cfg))
+    path = tmp_path_factory.mktemp("weights") / "twin.safetensors"
+    save_file(twin.state_dict(), path)
+    tensors = torch_weights.read(path)
+    variables = torch_weights.fill(template, tensors, torch_eusdaf.name_of(cfg), path=path)
     image = np.random.default_rng(0).standard_normal(shape, np.float32)
     return cfg, twin.double(), variables, image
 

@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from core.commands.results import VERSION
 from core.errors import InputError
 from core.io.image.mask import write_mask, write_probability
+from core.metrics.compare import bootstrap_interval
 from core.report.table import to_text
-from eusdaf.evaluate import GRID, MEASURES, evaluate, measures
-from eusdaf.evaluation_page import PAPER, table_2
+from eusdaf.evaluate import BOOTSTRAP_SEED, GRID, evaluate, measures
+from eusdaf.evaluation_page import MEASURES, PAPER, table_2
 
 SIDE = GRID
 DIAGONAL = np.hypot(GRID, GRID)
@@ -81,7 +83,8 @@ def test_without_a_lesion_all_but_the_specificity_is_undefined(pred):
     found = measures(pred, EMPTY)
     assert found["specificity"] == 1 - pred.sum() / SIDE**2
     assert found["predicted"] == pred.any()
-    assert all(np.isnan(found[name]) for name in MEASURES if name != "specificity")
+    undefined = [*(name for name in MEASURES if name != "specificity"), "success"]
+    assert all(np.isnan(found[name]) for name in undefined)
 
 
 def test_exactly_half_an_overlap_is_no_success():
@@ -105,7 +108,9 @@ def write_truth(root: Path) -> Path:
     return root
 
 
-def write_results(out: Path, fold: int | None, names, inputs=None, **more) -> Path:
+def write_results(
+    out: Path, fold: int | None, names, *, inputs=None, network="daf", **more
+) -> Path:
     """What `eusdaf segment --probabilities` leaves; probabilities are 0.9 and 0.2."""
     cases = []
     for name in names:
@@ -114,19 +119,29 @@ def write_results(out: Path, fold: int | None, names, inputs=None, **more) -> Pa
         write_mask(folder / "mask.png", PRED[name])
         write_probability(folder / "probability.png", np.where(PRED[name], 0.9, 0.2))
         path = f"elsewhere/{name}.jpg" if inputs is None else str(inputs[name])
-        cases.append({"id": name, "input": path, "status": "done", "num_frames": 1, **more})
+        row = {"id": name, "input": path, "status": "done", "num_frames": 1, "seconds": 1.0}
+        cases.append(row | {"part": None})
+    run = {"path": str(out.parent / "run"), "step": 3, "fingerprint": network, "fold": fold}
     results = {
-        "version": 1,
+        "version": VERSION,
         "manifest": {"commit": "unknown"},
-        "network": "daf",
+        "network": network,
         "size": GRID,
-        "runs": [str(out.parent / "run")],
+        "runs": [run],
         "fold": fold,
         "cases": cases,
         "skipped": [],
     }
     (out / "results.json").write_text(json.dumps(results))
     return out
+
+
+def change_case(pred: Path, name: str, **values) -> None:
+    """Change the row of one picture in results.json."""
+    path = pred / "results.json"
+    results = json.loads(path.read_text())
+    next(case for case in results["cases"] if case["id"] == name).update(values)
+    path.write_text(json.dumps(results))
 
 
 @pytest.fixture
@@ -144,13 +159,19 @@ def _by_fold():
     return [(fold, [n for n, own in FOLDS.items() if own == fold]) for fold in (0, 1)]
 
 
+def auc(names) -> float:
+    """Of the pixels of some pictures: two scores make one point, and the area two trapezoids."""
+    hits = sum(int((PRED[n] & TRUTH[n]).sum()) for n in names)
+    positive = sum(int(TRUTH[n].sum()) for n in names)
+    alarms = sum(int((PRED[n] & ~TRUTH[n]).sum()) for n in names)
+    return (1 + hits / positive - alarms / (len(names) * SIDE**2 - positive)) / 2
+
+
 def test_every_aggregate_follows_from_the_masks(truth, preds, tmp_path):
-    metrics = evaluate(preds, truth, tmp_path / "out")
-    summary = metrics["summary"]
-    assert summary["num_pictures"] == 4
+    summary = evaluate(preds, [truth], tmp_path / "out")["summary"]
+    assert (summary["num_cases"], summary["num_failed"], summary["num_patients"]) == (4, 0, 4)
     assert (summary["num_lesions"], summary["num_missed"]) == (3, 1)
     assert (summary["num_normal"], summary["num_false_alarms"]) == (1, 1)
-    assert summary["num_failed"] == 0
     assert summary["dsc"] == pytest.approx((1 + 0.8 + 0) / 3)
     assert summary["hd"] == pytest.approx((0 + 20 + DIAGONAL) / 3)
     assert (summary["precision"], summary["precision_num"]) == (pytest.approx(0.9), 2)
@@ -159,41 +180,106 @@ def test_every_aggregate_follows_from_the_masks(truth, preds, tmp_path):
 
 
 def test_folds_have_their_means_and_the_table_the_mean_of_these(truth, preds, tmp_path):
-    metrics = evaluate(preds, truth, tmp_path / "out")
-    assert [fold["fold"] for fold in metrics["folds"]] == [0, 1]
-    assert [fold["num_pictures"] for fold in metrics["folds"]] == [2, 2]
-    assert [fold["dsc"] for fold in metrics["folds"]] == [pytest.approx(0.9), 0.0]
+    metrics = evaluate(preds, [truth], tmp_path / "out")
+    folds = metrics["groups"]["daf"]["folds"]
+    assert [fold["fold"] for fold in folds] == [0, 1]
+    assert [fold["num_pictures"] for fold in folds] == [2, 2]
+    assert [fold["dsc"] for fold in folds] == [pytest.approx(0.9), 0.0]
     table = table_2(metrics)
     assert [row[0] for row in table.rows] == [
         *(f"paper, {name}" for name in PAPER),
-        "ours, fold 0",
-        "ours, fold 1",
-        "ours, mean of folds",
+        "ours, DAF-Net, fold 0",
+        "ours, DAF-Net, fold 1",
+        "ours, DAF-Net, mean of folds",
     ]
     assert table.rows[-1][1] == pytest.approx((0.9 + 0.0) / 2)  # not (1 + 0.8 + 0) / 3
     assert "paper, DAF-Net" in to_text(table)
 
 
+def test_three_networks_stand_on_one_page(truth, preds, tmp_path):
+    unet = write_results(tmp_path / "unet", None, "abcd", network="unet")
+    attention = write_results(tmp_path / "attention", None, "ab", network="attention-unet")
+    metrics = evaluate([*preds, unet, attention], [truth], tmp_path / "out")
+    assert list(metrics["groups"]) == ["daf", "unet", "attention-unet"]
+    assert [row[0] for row in table_2(metrics).rows][-3:] == [
+        "ours, DAF-Net, mean of folds",
+        "ours, U-Net",
+        "ours, Attention U-Net",
+    ]
+    areas = [metrics["groups"][name]["auc"] for name in metrics["groups"]]
+    assert areas == pytest.approx([auc("abcd"), auc("abcd"), auc("ab")], rel=1e-9)
+    page = (tmp_path / "out" / "report.html").read_text()
+    texts = [
+        f"{area:.3f} of {name}" for area, name in zip(areas, ("DAF-Net", "U-Net"), strict=False)
+    ]
+    assert all(text in page for text in texts)
+    assert "a U-Net" in page
+
+
+def test_one_fold_of_a_network_twice_and_two_networks_of_one_name_are_refused(
+    truth, preds, tmp_path
+):
+    again = write_results(tmp_path / "again", 0, "c")
+    with pytest.raises(InputError, match="is of fold 0, and so is") as refusal:
+        evaluate([*preds, again], [truth], tmp_path / "out")
+    assert refusal.value.path == again
+    results = json.loads((again / "results.json").read_text())
+    results["runs"][0]["fingerprint"] = "daf-32x8d"
+    (again / "results.json").write_text(json.dumps(results | {"fold": 2}))
+    with pytest.raises(InputError, match="is by another network than"):
+        evaluate([*preds, again], [truth], tmp_path / "out")
+
+
 def test_all_pixels_make_one_roc(truth, preds, tmp_path):
-    summary = evaluate(preds, truth, tmp_path / "out")["summary"]
-    found = sum(int((PRED[n] & TRUTH[n]).sum()) for n in TRUTH)
-    positive = sum(int(mask.sum()) for mask in TRUTH.values())
-    alarms = sum(int((PRED[n] & ~TRUTH[n]).sum()) for n in TRUTH)
-    negative = 4 * SIDE**2 - positive
-    # Two scores make one point: the area of two trapezoids.
-    expected = (1 + found / positive - alarms / negative) / 2
-    assert summary["auc"] == pytest.approx(expected, rel=1e-9)
+    summary = evaluate(preds, [truth], tmp_path / "out")["summary"]
+    assert summary["auc"] == pytest.approx(auc("abcd"), rel=1e-9)
+    assert summary["auc_num_pictures"] == 4
 
 
-def test_without_all_probability_maps_there_is_no_roc(truth, preds, tmp_path):
+def test_a_picture_that_failed_or_has_no_map_is_not_in_the_roc_and_does_no_harm(
+    truth, preds, tmp_path
+):
     (preds[0] / "cases" / "a" / "probability.png").unlink()
-    summary = evaluate(preds, truth, tmp_path / "out")["summary"]
+    change_case(preds[1], "c", status="failed", error="is cut")
+    summary = evaluate(preds, [truth], tmp_path / "out")["summary"]
+    assert summary["auc"] == pytest.approx(auc("bd"), rel=1e-9)
+    assert summary["auc_num_pictures"] == 2
+    assert "ROC is over the pixels of 2 pictures" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_pictures_that_were_learned_from_are_not_in_the_roc(truth, preds, tmp_path):
+    change_case(preds[0], "a", part="train")
+    summary = evaluate(preds, [truth], tmp_path / "out")["summary"]
+    assert (summary["num_seen"], summary["num_cases"]) == (1, 3)
+    assert summary["auc"] == pytest.approx(auc("bcd"), rel=1e-9)
+    assert summary["dsc"] == pytest.approx((0.8 + 0) / 2)
+    assert summary["seen"]["train"]["dsc"] == 1
+
+
+def test_without_any_probability_map_there_is_no_roc(truth, preds, tmp_path):
+    for path in tmp_path.rglob("probability.png"):
+        path.unlink()
+    summary = evaluate(preds, [truth], tmp_path / "out")["summary"]
     assert np.isnan(summary["auc"])
-    assert "ROC of all pixels" not in (tmp_path / "out" / "report.html").read_text()
+    assert summary["auc_num_pictures"] == 0
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "ROC of all pixels" not in page
+    assert "pixel AUC" not in page
+
+
+def test_intervals_resample_patients(truth, preds, tmp_path):
+    table = (truth / "images.csv").read_text().replace("patient b", "patient a")
+    (truth / "images.csv").write_text(table)
+    summary = evaluate(preds, [truth], tmp_path / "out")["summary"]
+    assert summary["num_patients"] == 3
+    values, groups = np.array([1.0, 0.8, 0.0]), ["a", "a", "c"]
+    expected = bootstrap_interval(values, seed=BOOTSTRAP_SEED, groups=groups)
+    assert summary["dsc_ci"] == pytest.approx(expected)
+    assert expected != bootstrap_interval(values, seed=BOOTSTRAP_SEED)
 
 
 def test_rows_are_written_as_json_and_csv(truth, preds, tmp_path):
-    evaluate(preds, truth, tmp_path / "out")
+    evaluate(preds, [truth], tmp_path / "out")
     rows = json.loads((tmp_path / "out" / "metrics.json").read_text())["rows"]
     assert [(row["id"], row["fold"], row["stage"]) for row in rows] == [
         (name, FOLDS[name], STAGES[name]) for name in TRUTH
@@ -206,22 +292,28 @@ def test_rows_are_written_as_json_and_csv(truth, preds, tmp_path):
     assert float(table[1]["dsc"]) == 0.8
 
 
-def test_a_failed_picture_is_counted_and_nothing_else(truth, preds, tmp_path):
-    path = preds[0] / "results.json"
-    results = json.loads(path.read_text())
-    results["cases"][1] |= {"status": "failed", "error": "is cut"}
-    path.write_text(json.dumps(results))
-    summary = evaluate(preds, truth, tmp_path / "out")["summary"]
-    assert (summary["num_pictures"], summary["num_failed"], summary["num_lesions"]) == (4, 1, 2)
+def test_failed_pictures_count_both_ways(truth, preds, tmp_path):
+    change_case(preds[0], "b", status="failed", error="is cut")
+    change_case(preds[1], "d", status="failed", error="is cut")
+    summary = evaluate(preds, [truth], tmp_path / "out")["summary"]
+    assert (summary["num_cases"], summary["num_failed"], summary["num_lesions"]) == (4, 2, 2)
     assert summary["dsc"] == pytest.approx((1 + 0) / 2)
+    wrong = summary["failed_as_errors"]
+    assert (wrong["num_lesions"], wrong["num_missed"]) == (3, 2)
+    assert (wrong["num_normal"], wrong["num_false_alarms"]) == (1, 1)
+    assert wrong["dsc"] == pytest.approx((1 + 0 + 0) / 3)
+    assert wrong["hd"] == pytest.approx((0 + 2 * DIAGONAL) / 3)
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "2 of 4 cases failed" in page
 
 
 def test_pictures_without_a_lesion_alone_have_false_alarms_and_no_overlap(truth, tmp_path):
     pred = write_results(tmp_path / "pred", None, ["d"])
-    metrics = evaluate([pred], truth, tmp_path / "out")
+    metrics = evaluate([pred], [truth], tmp_path / "out")
     assert metrics["summary"]["num_false_alarms"] == 1
-    assert "dsc" not in metrics["summary"]
-    assert metrics["folds"] == metrics["statistics"] == []
+    assert np.isnan(metrics["summary"]["dsc"])
+    assert metrics["summary"]["folds"] == metrics["statistics"] == []
+    assert len(table_2(metrics).rows) == len(PAPER)
     assert "false alarm" in (tmp_path / "out" / "report.html").read_text()
 
 
@@ -233,36 +325,56 @@ def test_a_path_matches_before_a_name(truth, tmp_path):
     write_mask(truth / "more" / "masks" / "a.png", EMPTY)
     (truth / "images.csv").unlink()
     pred = write_results(tmp_path / "by_path", None, ["a"], inputs={"a": inner})
-    (row,) = evaluate([pred], truth, tmp_path / "out")["rows"]
+    (row,) = evaluate([pred], [truth], tmp_path / "out")["rows"]
     assert not row["has_lesion"]
     by_name = write_results(tmp_path / "by_name", None, ["a", "b"])
-    (row,) = evaluate([by_name], truth, tmp_path / "out")["rows"]
+    (row,) = evaluate([by_name], [truth], tmp_path / "out")["rows"]
     assert row["id"] == "b"  # "a" fits two
 
 
-def test_clips_have_no_truth(truth, tmp_path):
-    pred = write_results(tmp_path / "pred", None, ["a"], num_frames=3)
-    with pytest.raises(InputError, match="none of the segmented pictures is annotated"):
-        evaluate([pred], truth, tmp_path / "out")
+def test_truth_may_lie_in_several_data_sets(truth, tmp_path):
+    other = tmp_path / "other"
+    for kind in ("images", "masks"):
+        (other / kind).mkdir(parents=True)
+        (truth / kind / "d.png").rename(other / kind / "d.png")
+    pred = write_results(tmp_path / "pred", None, "cd")
+    rows = evaluate([pred], [truth, other], tmp_path / "out")["rows"]
+    assert [row["has_lesion"] for row in rows] == [True, False]
+
+
+@pytest.mark.parametrize("other", ["size", "clip"])
+def test_a_picture_of_the_same_name_that_is_another_is_not_matched(truth, preds, tmp_path, other):
+    if other == "size":
+        write_mask(preds[0] / "cases" / "a" / "mask.png", np.zeros((20, 30), bool))
+    else:
+        change_case(preds[0], "a", num_frames=3)
+    metrics = evaluate(preds, [truth], tmp_path / "out")
+    assert [row["id"] for row in metrics["rows"]] == ["b", "c", "d"]
+    assert metrics["summary"]["num_without_truth"] == 1
+
+
+def test_a_mask_that_does_not_fit_its_picture_harms_no_other(truth, tmp_path):
+    inputs = {name: truth / "images" / f"{name}.png" for name in TRUTH}
+    pred = write_results(tmp_path / "pred", None, "abc", inputs=inputs)
+    write_mask(pred / "cases" / "a" / "mask.png", np.zeros((20, 30), bool))
+    metrics = evaluate([pred], [truth], tmp_path / "out")
+    assert [row["status"] for row in metrics["rows"]] == ["not comparable", "done", "done"]
+    assert "20 × 30" in metrics["rows"][0]["error"]
+    assert metrics["summary"]["dsc"] == pytest.approx((0.8 + 0) / 2)
 
 
 def test_a_segmentation_of_other_pictures_is_refused(truth, tmp_path):
     inputs = dict.fromkeys(TRUTH, Path("other.png"))
     pred = write_results(tmp_path / "pred", None, TRUTH, inputs=inputs)
-    with pytest.raises(InputError, match=r"is annotated in .*; pictures are matched by their path"):
-        evaluate([pred], truth, tmp_path / "out")
+    with pytest.raises(InputError, match="none of 4 predicted cases is among the 4 annotated ones"):
+        evaluate([pred], [truth], tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_a_folder_without_a_segmentation_is_refused(truth, tmp_path):
-    with pytest.raises(InputError, match=r"holds no results\.json; give the --out of eusdaf"):
-        evaluate([truth], truth, tmp_path / "out")
-
-
-def test_a_picture_that_was_segmented_at_another_size_is_refused(truth, preds, tmp_path):
-    write_mask(preds[0] / "cases" / "a" / "mask.png", np.zeros((20, 30), bool))
-    with pytest.raises(InputError, match="the mask has 20 × 30 pixels"):
-        evaluate(preds, truth, tmp_path / "out")
+    with pytest.raises(InputError, match=r"holds no results\.json") as refusal:
+        evaluate([truth], [truth], tmp_path / "out")
+    assert refusal.value.hint == "give the --out of eusdaf segment"
 
 
 def test_the_page_has_every_figure_and_its_links_lead_somewhere(truth, preds, tmp_path):
@@ -270,15 +382,15 @@ def test_the_page_has_every_figure_and_its_links_lead_somewhere(truth, preds, tm
     run.mkdir()
     lines = [{"step": n, "loss": 8 / n, "dice_loss": 1 / n} for n in (1, 2, 3)]
     (run / "metrics.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
-    evaluate(preds, truth, tmp_path / "out")
+    evaluate(preds, [truth], tmp_path / "out")
     page = (tmp_path / "out" / "report.html").read_text()
     for title in (
-        "Segmentation",
+        "Segmentation, DAF-Net",
         "Beside Table 2 of the paper",
         "ROC of all pixels",
         "By stage",
         "Learning curves",
-        "Statistics",
+        "Statistics, DAF-Net",
         "Pictures",
         "Shapiro–Wilk",
         "Kruskal–Wallis",

@@ -10,9 +10,11 @@ from PIL import Image
 
 from core.errors import InputError
 from core.io.image.mask import read_mask, read_probability
+from core.postprocess.components import components
 from core.preprocess.resize import resize_map
-from core.train.run_folder import held_out
-from eusdaf.infer import segment
+from core.train.run_folder import read_division
+from eusdaf.infer import decide, segment
+from tests.contracts.commands import forge
 from tests.eusdaf.conftest import SIZE, SMALL
 
 GRAY = np.random.default_rng(0).integers(0, 256, (37, 53), np.uint8)
@@ -51,8 +53,8 @@ def test_every_file_has_its_row_and_foreign_ones_a_reason(segmented, run):
         ("tall", "done"),
     ]
     assert [Path(s["path"]).name for s in found["skipped"]] == ["notes.txt"]
-    assert (found["network"], found["size"], found["fold"]) == ("unet", SIZE, None)
-    assert found["runs"] == [str(run)]
+    assert (found["network"], found["size"], found["fold"]) == ("unet", SIZE, 1)
+    assert [entry["path"] for entry in found["runs"]] == [str(run)]
 
 
 @pytest.mark.parametrize(("name", "shape"), [("odd", (37, 53)), ("tall", (53, 37))])
@@ -68,7 +70,8 @@ def test_a_mask_has_the_size_of_its_picture_and_follows_its_probabilities(segmen
     np.testing.assert_array_equal(mask[sure], (at_size >= SMALL.infer.threshold)[sure])
     (row,) = [case for case in results(segmented)["cases"] if case["id"] == name]
     assert row["score"] == pytest.approx(float(probs.max()), abs=1e-5)
-    assert row["area_px"] == mask.sum()
+    _, areas = components(mask[None], neighbors=26)
+    assert (row["area_px"], row["num_pieces"]) == (areas.max(initial=0), len(areas))
     assert row["decision"] == ("lesion" if mask.any() else "no lesion")
     assert (folder / "overlay.png").read_bytes().startswith(b"\x89PNG")
 
@@ -86,6 +89,56 @@ def test_a_clip_has_a_row_a_mask_and_a_map_for_each_frame(segmented):
     assert row["num_frames_with_lesion"] == sum(area > 0 for area in areas)
     assert row["area_px"] == max(areas)
     assert row["score"] == max(frame["score"] for frame in prediction["frames"])
+    assert row["num_pieces"] in [f["num_pieces"] for f in prediction["frames"]]
+
+
+@pytest.mark.parametrize(
+    ("num_with_lesion", "num_frames", "fraction", "decision"),
+    [
+        (1, 1, 0.05, "lesion"),
+        (0, 1, 0.05, "no lesion"),
+        (1, 20, 0.05, "lesion"),
+        (1, 21, 0.05, "no lesion"),
+        (7, 100, 0.07, "lesion"),
+        (0, 9, 0.0, "no lesion"),
+        (1, 9, 0.0, "lesion"),
+    ],
+)
+def test_a_clip_shows_a_lesion_if_a_share_of_its_frames_does(
+    num_with_lesion, num_frames, fraction, decision
+):
+    assert decide(num_with_lesion, num_frames, fraction) == decision
+
+
+def test_the_rule_for_clips_is_a_choice_that_is_recorded(pictures, run, tmp_path, monkeypatch):
+    def one_frame_in_eleven(pictures):
+        # Batches hold one frame: the fourth has all of its pixels in two pieces.
+        calls.append(len(pictures))
+        probs = np.zeros(pictures.shape, np.float32)
+        if len(calls) == 4:
+            probs[:, :8], probs[:, 20:24] = 1.0, 1.0
+        return probs
+
+    monkeypatch.setattr("eusdaf.networks.network", lambda *args: one_frame_in_eleven)
+    for fraction, decision in ((0.05, "lesion"), (0.5, "no lesion")):
+        calls, choices = [], {"infer.clip_fraction": fraction}
+        out = tmp_path / str(fraction)
+        assert segment([pictures / "clip.tif"], [run], out, choices=choices) == 0
+        found = results(out)
+        assert found["choices"] == choices
+        (row,) = found["cases"]
+        assert (row["decision"], row["num_frames_with_lesion"]) == (decision, 1)
+        assert row["num_pieces"] == 2
+        page = (out / "report.html").read_text()
+        assert "in the largest of 2 pieces; largest lesion of 1 in 11 frames" in page
+
+
+def test_a_file_that_a_run_learned_from_is_marked(cohort, run, tmp_path):
+    division = read_division(run)
+    copy = tmp_path / "renamed.png"
+    shutil.copy(cohort / "images" / f"{division.train[0]}.png", copy)
+    assert segment([copy], [run], tmp_path / "out") == 0
+    assert results(tmp_path / "out")["cases"][0]["part"] == "train"
 
 
 def test_probability_maps_are_written_on_request(pictures, run, tmp_path):
@@ -135,22 +188,36 @@ def test_held_out_takes_the_pictures_that_the_fold_did_not_train_on(cohort, run,
     assert segment([cohort], [run], tmp_path, held_out=True) == 0
     found = results(tmp_path)
     assert found["fold"] == 1
-    assert [case["id"] for case in found["cases"]] == held_out(run)[1]
+    assert tuple(case["id"] for case in found["cases"]) == read_division(run).test
+    assert {case["part"] for case in found["cases"]} == {"test"}
 
 
-def test_held_out_needs_one_data_set_one_run_and_all_its_pictures(cohort, run, tmp_path):
-    with pytest.raises(InputError, match="needs one data set and one run; got 2 and 1"):
+def test_held_out_needs_one_data_set_with_all_its_pictures(cohort, run, tmp_path):
+    with pytest.raises(InputError, match="--held-out needs one data set; got 2 inputs"):
         segment([cohort, cohort], [run], tmp_path / "out", held_out=True)
-    with pytest.raises(InputError, match="needs one data set and one run; got 1 and 2"):
-        segment([cohort], [run, run], tmp_path / "out", held_out=True)
     other = tmp_path / "other"
     shutil.copytree(cohort, other)
-    missing = held_out(run)[1][0]
+    missing = read_division(run).test[0]
     (other / "images" / f"{missing}.png").unlink()
-    message = rf"holds (\d) of the (\d) pictures .* held out; {missing} is not there; give"
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(InputError, match=f"{missing} is not there") as refusal:
         segment([other], [run], tmp_path / "out", held_out=True)
+    assert refusal.value.path == other
     assert not (tmp_path / "out").exists()
+
+
+def test_held_out_needs_runs_of_one_fold_that_held_something_out(cohort, run, tmp_path):
+    other = forge(run, tmp_path / "other", fold=2)
+    with pytest.raises(InputError, match=r"is of fold 2, .* of fold 1"):
+        segment([cohort], [run, other], tmp_path / "out", held_out=True)
+    everybody = forge(run, tmp_path / "everybody", test=[])
+    with pytest.raises(InputError, match="held no cases out"):
+        segment([cohort], [everybody], tmp_path / "out", held_out=True)
+
+
+def test_a_file_without_a_picture_fails(pictures, run, tmp_path, monkeypatch):
+    monkeypatch.setattr("eusdaf.infer.read_frames", lambda source: iter(()))
+    assert segment([pictures / "odd.png"], [run], tmp_path) == 1
+    assert "holds no picture" in results(tmp_path)["cases"][0]["error"]
 
 
 def test_nothing_to_segment_is_refused(run, tmp_path):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from eusdaf.statistics import groups, statistics
+from eusdaf.statistics import groups_of, statistics
 
 RNG = np.random.default_rng(0)
 
@@ -12,14 +12,11 @@ RNG = np.random.default_rng(0)
 def row(stage: str | None, **more):
     dsc = float(RNG.random())
     factors = {"stage": stage, "location": None, "category": None}
-    return {"status": "done", "has_lesion": True, "dsc": dsc, "iou": dsc / (2 - dsc)} | (
-        factors | more
-    )
+    return {"has_lesion": True, "dsc": dsc, "iou": dsc / (2 - dsc)} | (factors | more)
 
 
 ROWS = [row(stage) for stage in ("T1", "T2", "T3") for _ in range(8)]
 OTHERS = [
-    row("T1", status="failed"),
     row("T2", has_lesion=False, dsc=float("nan"), iou=float("nan")),
 ]
 
@@ -32,12 +29,12 @@ def by_title(lines):
     return {(line["test"], line["value"], line["groups"]): line for line in lines}
 
 
-def test_groups_hold_the_segmented_lesions_of_which_the_factor_is_known():
-    found = groups([*ROWS, *OTHERS, row(None)], "stage", "dsc")
+def test_groups_hold_the_lesions_of_which_the_factor_is_known():
+    found = groups_of([*ROWS, *OTHERS, row(None)], "stage", "dsc")
     assert list(found) == ["T1", "T2", "T3"]
     for stage, own in found.items():
         np.testing.assert_array_equal(own, values(stage))
-    assert groups(ROWS, "location", "dsc") == {}
+    assert groups_of(ROWS, "location", "dsc") == {}
 
 
 @pytest.mark.parametrize("value", ["dsc", "iou"])

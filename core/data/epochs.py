@@ -25,8 +25,12 @@ def shuffled(num_examples: int, generator: Callable[[int], Generator]) -> Callab
     """
     check.positive("num_examples", num_examples)
 
-    @lru_cache(maxsize=4)  # Threads that work ahead meet two passes at most.
-    def order(number: int) -> list[int]:
-        return generator(number).permutation(num_examples).tolist()
+    return lambda draw: _order(generator, num_examples, draw // num_examples)[draw % num_examples]
 
-    return lambda draw: order(draw // num_examples)[draw % num_examples]
+
+# Of a module, so that worker processes can be handed what draws from it. Threads that work ahead
+# meet two passes at most, of each training in the process.
+@lru_cache(maxsize=16)
+def _order(generator: Callable[[int], Generator], num_examples: int, number: int) -> list[int]:
+    """Indices of the examples in pass `number`."""
+    return generator(number).permutation(num_examples).tolist()

@@ -1,6 +1,7 @@
 from collections import Counter
 from functools import partial
 
+import cloudpickle
 import pytest
 
 from core.data.epochs import shuffled
@@ -24,6 +25,12 @@ def test_a_draw_depends_on_its_number_alone():
 def test_batches_that_straddle_passes_see_every_example_equally_often():
     draw = shuffled(10, partial(rng, 0))
     assert set(Counter(draw(n) for n in range(30 * 10)).values()) == {30}
+
+
+def test_worker_processes_draw_the_same():
+    draw = shuffled(5, partial(rng, 3))
+    there = cloudpickle.loads(cloudpickle.dumps(draw))
+    assert [there(n) for n in range(20)] == [draw(n) for n in range(20)]
 
 
 def test_no_example_is_refused():

@@ -56,6 +56,8 @@ def prepare(
     """
     folder = out / fingerprint(cfg)
     read = read_data_sets(data, patient_pattern=patient_pattern, patients=patients, cache=folder)
+    if not all(dataset.knows_patients for dataset in read):
+        logger.info("not all patients are known: near-duplicate pictures count as one patient's")
     sources = [_sources(dataset, cfg) for dataset in read]
     num_left_out = prepared_data.prepare(sources, folder, at_a_time=CASES_AT_A_TIME)
     prepared_data.warn_of_empty_classes(open_cases(folder), CLASSES)
@@ -88,8 +90,6 @@ def read_data_sets(
     pictures = (*before, *(case for dataset in read for case in dataset.cases))
     together = keep_duplicates_together(replace(read[0], cases=pictures)).cases
     patient_of = {case.image: case.patient for case in together}
-    text = "not all patients are known: %d pictures in %d groups of patients and near-duplicates"
-    logger.info(text, len(together), len(set(patient_of.values())))
     return [
         replace(d, cases=tuple(replace(c, patient=patient_of[c.image]) for c in d.cases))
         for d in read

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import s4c.demo
 from core import cli
+from core.phantom.ultrasound.cohort import write_image_cohort
 
 
 class Commands(NamedTuple):
@@ -62,6 +63,19 @@ def _rename_volumes(root: Path, prefix: str) -> None:
             path.rename(path.with_name(f"{prefix}{path.name}"))
 
 
+def _write_pictures(root: Path, seed: int, num: int) -> None:
+    """One picture of each patient, and no table: the ids of the pictures are all that is known."""
+    write_image_cohort(
+        root, num_patients=num, seed=seed, num_frames=1, shape=(44, 61), diameters_mm=(25.0, 46.0)
+    )
+    (root / "images.csv").unlink()
+
+
+def _rename_pictures(root: Path, prefix: str) -> None:
+    for path in [*root.glob("images/*"), *root.glob("masks/*")]:
+        path.rename(path.with_name(f"{prefix}{path.name}"))
+
+
 def _cut(path: Path) -> Path:
     path.write_bytes(path.read_bytes()[:200])
     return path
@@ -94,4 +108,21 @@ S4C = Commands(
     choice=(("--decision.min-tumor-voxels", "7"), {"decision.min_tumor_voxels": 7}),
 )
 
-COMMANDS = {"s4c": S4C}
+EUSDAF = Commands(
+    name="eusdaf",
+    verb="segment",
+    write=_write_pictures,
+    rename=_rename_pictures,
+    inputs=lambda root: [root / "images"],
+    damage=lambda root: _cut(min((root / "images").iterdir())),
+    recipes=("unet",),
+    few=(
+        *("--run.steps", "2", "--run.epochs", "0", "--run.log-every", "1", "--data.batch", "2"),
+        *("--model.width", "2", "--augment.elastic", "none", "--split.num-folds", "2"),
+    ),
+    fold=("--fold", "0"),
+    other=("--prepare.size", "64"),
+    choice=(("--infer.threshold", "0.25"), {"infer.threshold": 0.25}),
+)
+
+COMMANDS = {"s4c": S4C, "eusdaf": EUSDAF}

@@ -40,7 +40,7 @@ class Trained:
 def trained(tmp_path_factory) -> Trained:
     here = Trained(tmp_path_factory.mktemp("eusdaf"))
     eusdaf.done("phantom", here.data, "--num-cases", 6, "--num-frames", 2, "--seed", 5)
-    eusdaf.done("prepare", "--data", here.data, "--out", here.cache, "--size", 32)
+    eusdaf.done("prepare", "--data", here.data, "--out", here.cache, "--prepare.size", 32)
     words = ("--data", here.cache, "--out", here.run, "--fold", 0)
     eusdaf.done("train", "tiny", *words, *FEW)
     return here
@@ -49,12 +49,12 @@ def trained(tmp_path_factory) -> Trained:
 def test_a_held_out_fold_is_segmented_and_evaluated(trained: Trained, tmp_path):
     more = ("--held-out", "--probabilities")
     assert trained.segment(trained.data, out=tmp_path / "out", more=more).returncode == 0
-    found = results(tmp_path / "out")
+    written = results(tmp_path / "out")
     held_out = json.loads((trained.run / "folds.json").read_text())["test"]
-    assert [case["id"] for case in found["cases"]] == held_out
-    assert {case["status"] for case in found["cases"]} == {"done"}
-    assert found["fold"] == 0
-    for case in found["cases"]:
+    assert [case["id"] for case in written["cases"]] == held_out
+    assert {case["status"] for case in written["cases"]} == {"done"}
+    assert written["fold"] == 0
+    for case in written["cases"]:
         shape = read_image(case["input"]).shape
         read_mask([tmp_path / "out" / "cases" / case["id"] / "mask.png"], shape=shape)
     words = ("--pred", tmp_path / "out", "--truth", trained.data, "--out", tmp_path / "eval")
@@ -148,8 +148,8 @@ def test_a_call_that_is_wrong_is_refused_in_one_line(trained: Trained, tmp_path)
     known = eusdaf.refused("train", "dafnet", "--data", trained.data, *out)
     assert "unknown recipe 'dafnet'; known are daf, daf-32x8d, unet, attention-unet, tiny" in known
     other = eusdaf.refused("train", "tiny", "--data", trained.cache, *out)
-    assert "run eusdaf prepare --size 128" in other
-    size = eusdaf.refused("prepare", "--data", trained.data, "--size", 50, *out)
+    assert "run eusdaf prepare --prepare.size 128" in other
+    size = eusdaf.refused("prepare", "--data", trained.data, "--prepare.size", 50, *out)
     assert "must be divisible by 32" in size
     none = eusdaf.refused("phantom", tmp_path / "none", "--num-cases", 0)
     assert "must be positive; got 0" in none
@@ -163,18 +163,20 @@ def test_held_out_needs_a_run_with_a_fold(trained: Trained, tmp_path):
     shutil.copytree(trained.run, run)
     chosen = json.loads((run / "folds.json").read_text())
     everybody = {"fold": None, "train": chosen["train"] + chosen["test"], "test": []}
-    (run / "folds.json").write_text(json.dumps(everybody))
+    (run / "folds.json").write_text(json.dumps(chosen | everybody))
     words = ("segment", trained.data, "--run", run, "--out", tmp_path / "out", "--held-out")
-    assert "held no cases out; train it with --fold" in eusdaf.refused(*words)
+    assert "held no cases out" in eusdaf.refused(*words)
 
 
 def test_a_mask_of_another_size_is_left_out_and_named(trained: Trained, tmp_path):
     data = tmp_path / "data"
     shutil.copytree(trained.data, data)
     Image.fromarray(np.zeros((20, 30), np.uint8)).save(data / "masks" / "phantom_000_0.png")
-    process = eusdaf("prepare", "--data", data, "--out", tmp_path / "cache", "--size", 32)
-    assert process.returncode == 0
-    (line,) = [one for one in process.stderr.splitlines() if "phantom_000_0" in one]
+    process = eusdaf("prepare", "--data", data, "--out", tmp_path / "cache", "--prepare.size", 32)
+    assert process.returncode == 1
+    (line,) = [text for text in process.stderr.splitlines() if text.startswith("skipped")]
+    assert "phantom_000_0" in line
     assert "the mask has 20 × 30 pixels" in line
     (index,) = (tmp_path / "cache").glob("*/index.json")
-    assert len(json.loads(index.read_text())["used"]) == 11
+    (contents,) = json.loads(index.read_text())["data"].values()
+    assert len(contents["cases"]) == 11

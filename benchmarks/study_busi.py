@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import harness
-from core.json_io import read_json
 from core.metrics.hypothesis import wilcoxon_signed_rank
 from core.metrics.rows import column
 from core.report import manifest
 from core.report.table import Table, p_value, percent, to_text
 from eusdaf.config import RECIPES, AugmentConfig, Config, ModelConfig, PrepareConfig
 from eusdaf.evaluate import evaluate
+from eusdaf.evaluation_page import COLUMNS, MEASURES, mean_of_folds
 from eusdaf.infer import segment
 from eusdaf.prepare import prepare
 from eusdaf.train import train
@@ -30,8 +30,6 @@ logger = logging.getLogger(__name__)
 NETWORKS = ("daf", "unet", "attention-unet")
 COHORTS = {"lesions": True, "all": False}
 """Whether training leaves normal pictures out."""
-MEASURES = ("dsc", "iou", "avd", "hd", "mad", "sensitivity", "specificity", "precision", "success")
-TITLES = ("DSC", "IoU", "AVD", "HD", "MAD", "SEN", "SP", "PC", "IoU > 0.5")
 
 
 def main() -> None:
@@ -40,13 +38,19 @@ def main() -> None:
     harness.talk(__name__, "core", "eusdaf")
     rows = []
     for cohort, lesions_only in COHORTS.items():
-        found = {}
-        for network in args.network or NETWORKS:
-            cfg = recipe(network, args.scale, epochs=args.epochs, lesions_only=lesions_only)
-            folder = args.out / args.scale / cohort / network
-            found[network] = cross_validate(cfg, args.data, folder, args.out / "prepared")
-            rows.append(_row(cohort, network, args.scale, cfg, found))
-            harness.save("study-busi", rows)
+        folder = args.out / args.scale / cohort
+        cfgs = {
+            network: recipe(network, args.scale, epochs=args.epochs, lesions_only=lesions_only)
+            for network in args.network or NETWORKS
+        }
+        preds = [
+            pred
+            for network, cfg in cfgs.items()
+            for pred in cross_validate(cfg, args.data, folder / network, args.out / "prepared")
+        ]
+        metrics = evaluate(preds, [args.data], folder)
+        rows += [_row(cohort, network, args.scale, cfg, metrics) for network, cfg in cfgs.items()]
+        harness.save("study-busi", rows)
     print(to_text(table(rows)), end="")
 
 
@@ -70,11 +74,9 @@ def recipe(network: str, scale: str, *, epochs: int | None, lesions_only: bool) 
     return cfg if epochs is None else replace(cfg, run=replace(cfg.run, epochs=epochs))
 
 
-def cross_validate(cfg: Config, data: Path, folder: Path, cache: Path) -> dict[str, Any]:
-    """Content of metrics.json over all folds of one network; done folds are not done again."""
-    if (folder / "metrics.json").is_file():
-        return read_json(folder / "metrics.json")
-    prepare(data, cache, cfg.prepare)
+def cross_validate(cfg: Config, data: Path, folder: Path, cache: Path) -> list[Path]:
+    """Segmentations of the folds of one network; done folds are not done again."""
+    prepare([data], cache, cfg.prepare)
     preds = []
     for fold in range(cfg.split.num_folds):
         run, pred = folder / f"fold-{fold}", folder / f"segmented-{fold}"
@@ -82,15 +84,15 @@ def cross_validate(cfg: Config, data: Path, folder: Path, cache: Path) -> dict[s
         if (pred / "results.json").is_file():
             continue
         logger.info("%s, fold %d", folder, fold)
-        train(cfg, cache, run, fold=fold, resume=True)
+        train(cfg, [cache], run, fold=fold, resume=True)
         segment([data], [run], pred, probabilities=True, held_out=True)
-    return evaluate(preds, data, folder)
+    return preds
 
 
-def _row(cohort: str, network: str, scale: str, cfg: Config, found: Mapping[str, Any]) -> dict:
+def _row(cohort: str, network: str, scale: str, cfg: Config, metrics: Mapping[str, Any]) -> dict:
     """One line of the table, and of the file of results."""
-    metrics = found[network]
-    summary, folds = metrics["summary"], metrics["folds"]
+    summary = metrics["groups"][network]
+    folds = summary["folds"]
     return {
         "name": f"busi {scale} {cohort} {network}",
         "cohort": cohort,
@@ -100,41 +102,37 @@ def _row(cohort: str, network: str, scale: str, cfg: Config, found: Mapping[str,
         "num_missed": summary["num_missed"],
         "num_normal": summary["num_normal"],
         "num_false_alarms": summary["num_false_alarms"],
-        **{name: mean_over_folds(folds, name) for name in MEASURES},
+        **mean_of_folds(folds),
         "dsc_by_fold": [fold["dsc"] for fold in folds],
         "auc": summary["auc"],
-        "p_against_daf": _p_against(found.get("daf"), metrics),
+        "p_against_daf": _p_against_daf(network, metrics["rows"]),
         "device": harness.device(),
         "versions": manifest.versions(),
         "commit": manifest.commit(Path(__file__).parent),
     }
 
 
-def mean_over_folds(folds: Sequence[Mapping[str, float]], name: str) -> float:
-    """Mean of the folds' means, as in the paper (Sec. 2.5)."""
-    return sum(fold[name] for fold in folds) / len(folds)
-
-
-def _p_against(daf: Mapping[str, Any] | None, metrics: Mapping[str, Any]) -> float:
-    """Wilcoxon's p for the DSC of the same pictures; nan against itself."""
-    if daf is None or daf is metrics:
+def _p_against_daf(network: str, rows: Sequence[Mapping[str, Any]]) -> float:
+    """Wilcoxon's p for the DSC of the same pictures; nan against itself, or without DAF-Net."""
+    theirs = {row["id"]: row for row in rows if row["group"] == "daf"}
+    ours = [row for row in rows if row["group"] == network and row["id"] in theirs]
+    if network == "daf" or not ours:
         return float("nan")
-    theirs = {row["id"]: row for row in daf["rows"]}
-    ours = [row for row in metrics["rows"] if row["id"] in theirs]
     pairs = column([theirs[row["id"]] for row in ours], "dsc"), column(ours, "dsc")
     return wilcoxon_signed_rank(*pairs).p_value
 
 
 def table(rows: Sequence[Mapping[str, Any]]) -> Table:
     """The study at a glance: means over folds, and normal pictures in which something was found."""
-    columns = ("trained on", "network", *TITLES, "AUC", "missed", "false alarms", "DSC against DAF")
+    columns = ("trained on", "network", *COLUMNS[1:], "AUC")
+    columns += ("missed", "false alarms", "DSC against DAF")
     return Table(
         columns,
         [
             (
                 row["cohort"],
                 row["network"],
-                *(row[name] for name in MEASURES[:-1]),
+                *(row[name] for name in MEASURES),
                 percent(row["success"]),
                 row["auc"],
                 f"{row['num_missed']}/{row['num_lesions']}",

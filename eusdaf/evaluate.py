@@ -31,7 +31,6 @@ SUCCESS_IOU = 0.5
 GRID = 256
 """Pixels a side at which everything is compared (Sec. 2.3)."""
 BOOTSTRAP_SEED = 0
-MASK, PROBABILITY = "mask.png", "probability.png"
 WORST = {
     **dict.fromkeys(("dsc", "iou", "sensitivity", "specificity", "precision"), 0.0),
     **dict.fromkeys(("avd", "hd", "mad"), float(np.hypot(GRID, GRID))),
@@ -44,11 +43,14 @@ class Pixels(NamedTuple):
     """Pixels of one network's pictures, by probability and truth, and of how many pictures."""
 
     histogram: ScoreHistogram
-    num_pictures: int = 1
+    num_pictures: int
 
     def plus(self, histogram: ScoreHistogram) -> "Pixels":
         """With those of another picture."""
         return Pixels(pixel_roc.pool([self.histogram, histogram]), self.num_pictures + 1)
+
+
+NO_PIXELS = Pixels(pixel_roc.pool([]), 0)
 
 
 def evaluate(preds: Sequence[Path], truths: Sequence[Path], out: Path) -> dict[str, Any]:
@@ -73,7 +75,10 @@ def evaluate(preds: Sequence[Path], truths: Sequence[Path], out: Path) -> dict[s
     ]
     pixels: dict[str, Pixels] = {}
     metrics, matched = evaluation.evaluate(_paper(pixels), preds, annotated)
-    groups = {name: s | _roc(pixels.get(name)) for name, s in metrics["groups"].items()}
+    groups = {
+        name: summary | _roc(pixels.get(name, NO_PIXELS))
+        for name, summary in metrics["groups"].items()
+    }
     first = next(iter(groups))
     counted = [row for row in headline(metrics["rows"]) if row["group"] == first]
     metrics |= {
@@ -102,7 +107,7 @@ def _same_size(prediction: Prediction, truth: Truth[ImageCase]) -> bool:
     if prediction.row["num_frames"] > 1:
         return False
     frame = next(read_frames(source_of(truth.path)))
-    return read_image(prediction.folder / MASK).shape == frame.shape
+    return read_image(prediction.folder / "mask.png").shape == frame.shape
 
 
 def _measure(
@@ -119,13 +124,14 @@ def _measure(
     }
     if prediction is None:
         return row
-    pred = read_mask([prediction.folder / MASK], shape=frame.shape).array
-    path, group = prediction.folder / PROBABILITY, prediction.group
+    pred = read_mask([prediction.folder / "mask.png"], shape=frame.shape).array
+    path, group = prediction.folder / "probability.png", prediction.group
     if path.is_file() and prediction.row["part"] not in ("train", "val"):
         probs = read_probability(path)
-        size = (probs.shape[0], probs.shape[1])
-        histogram = pixel_roc.histogram(probs, resize_mask(annotated.array, size))
-        pixels[group] = pixels[group].plus(histogram) if group in pixels else Pixels(histogram)
+        height, width = probs.shape
+        true_pixels = resize_mask(annotated.array, (height, width))
+        histogram = pixel_roc.histogram(probs, true_pixels)
+        pixels[group] = pixels.get(group, NO_PIXELS).plus(histogram)
     return row | measures(resize_mask(pred, (GRID, GRID)), true)
 
 
@@ -188,16 +194,15 @@ def by_fold(rows: Sequence[Row]) -> list[dict[str, Any]]:
     numbers = {row["fold"] for row in rows if row["has_lesion"]}
     folds = []
     for number in sorted(numbers, key=lambda n: (n is None, n)):
-        own = [row for row in rows if row["fold"] == number]
-        means = {name: summarize(own, [name])[name] for name in (*MEASURES, "success")}
-        folds.append({"fold": number, "num_pictures": len(own), **means})
+        in_fold = [row for row in rows if row["fold"] == number]
+        summary = summarize(in_fold, [*MEASURES, "success"])
+        means = {name: summary[name] for name in (*MEASURES, "success")}
+        folds.append({"fold": number, "num_pictures": len(in_fold), **means})
     return folds
 
 
-def _roc(pixels: Pixels | None) -> dict[str, float | int]:
+def _roc(pixels: Pixels) -> dict[str, float | int]:
     """Area under the ROC curve of all pixels of the pictures that have a probability map."""
-    if pixels is None:
-        return {"auc": float("nan"), "auc_error": float("nan"), "auc_num_pictures": 0}
     return {
         "auc": pixel_roc.area(pixels.histogram),
         "auc_error": pixel_roc.area_error(pixels.histogram),

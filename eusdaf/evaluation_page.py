@@ -150,16 +150,17 @@ def _charts(
 
 def _records(matched: Sequence[Matched]) -> dict[str, list[dict[str, Any]]]:
     """Logged lines of the runs behind the predictions, as far as they are still there."""
-    outputs = {one.prediction.output: one.prediction for one in matched}
-    records = {}
-    for prediction in outputs.values():
+    paths: dict[str, Path] = {}
+    for prediction, _ in matched:
         for run in prediction.results["runs"]:
-            path = Path(run["path"]) / "metrics.jsonl"
-            if path.is_file():
-                fold = path.parent.name if run["fold"] is None else f"fold {run['fold']}"
-                lines = path.read_text("utf-8").splitlines()
-                records[f"{NETWORKS[prediction.group]}, {fold}"] = [json.loads(li) for li in lines]
-    return records
+            path, fold = Path(run["path"]), run["fold"]
+            name = path.name if fold is None else f"fold {fold}"
+            paths[f"{NETWORKS[prediction.group]}, {name}"] = path / "metrics.jsonl"
+    return {
+        name: [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+        for name, path in paths.items()
+        if path.is_file()
+    }
 
 
 def _statistics(tests: Sequence[Mapping[str, Any]], network: str) -> html.Section:
@@ -172,22 +173,12 @@ def _statistics(tests: Sequence[Mapping[str, Any]], network: str) -> html.Sectio
 
 def _tests_table(tests: Sequence[Mapping[str, Any]]) -> Table:
     columns = ("test", "of", "groups", "statistic", "p", "p after Holm", "pictures", "note")
-    return Table(
-        columns,
-        [
-            (
-                test["test"],
-                TITLES[test["value"]],
-                test["groups"],
-                test["statistic"],
-                p_value(test["p"]),
-                p_value(test.get("p_holm", float("nan"))),
-                test["num"],
-                test["reason"],
-            )
-            for test in tests
-        ],
-    )
+    lines = []
+    for test in tests:
+        p_values = (p_value(test["p"]), p_value(test.get("p_holm", float("nan"))))
+        what = (test["test"], TITLES[test["value"]], test["groups"], test["statistic"])
+        lines.append((*what, *p_values, test["num"], test["reason"]))
+    return Table(columns, lines)
 
 
 def _title(row: Mapping[str, Any], has_several_networks: bool) -> str:

@@ -53,7 +53,7 @@ def augment(
     """
     keys = jax.random.split(key, image.shape[0])
 
-    def one(key: Key, image: Array, mask: Array) -> tuple[Array, Array]:
+    def warp_picture(key: Key, image: Array, mask: Array) -> tuple[Array, Array]:
         return warp(
             key,
             image[..., None],
@@ -67,7 +67,7 @@ def augment(
             fill=0.0,
         )
 
-    image, mask = jax.vmap(one)(keys, image.astype(jnp.float32), mask)
+    image, mask = jax.vmap(warp_picture)(keys, image.astype(jnp.float32), mask)
     return image[..., 0], mask
 
 

@@ -2,13 +2,11 @@
 
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from core.errors import InputError
 from core.nn import torch_weights
 from core.nn.torch_weights import ModulePath, torchvision_resnet
-
-T = TypeVar("T")
 
 HEADS = ("fc.", "last_linear.", "classifier.", "10.")
 """Prefixes of the ImageNet classifiers behind the trunk; "10." in a flat sequence of layers."""
@@ -40,11 +38,13 @@ def load_encoder(variables: Mapping[str, Any], path: str | Path) -> dict[str, An
     Raises:
       InputError: an unreadable file, or tensors missing, left over or of another shape.
     """
+    if any("encoder" not in tree for tree in variables.values()):
+        raise InputError("weights of an encoder fit DAF-Net only; U-Nets have none", path=path)
     tensors = torch_weights.read(path)
-    if any(name.startswith("resnext.") for name in tensors):
-        tensors = _below("resnext.", tensors)
+    if inside := {n: t for n, t in tensors.items() if n.startswith("resnext.")}:
+        tensors = {name.removeprefix("resnext."): t for name, t in inside.items()}
     tensors = {name: t for name, t in tensors.items() if not name.startswith(HEADS)}
-    encoder = {collection: tree["encoder"] for collection, tree in _encoders(variables, path)}
+    encoder = {collection: tree["encoder"] for collection, tree in variables.items()}
     loaded = torch_weights.fill(encoder, tensors, encoder_names(tensors, path), path=path)
     return {
         collection: {**tree, "encoder": loaded[collection]}
@@ -86,13 +86,3 @@ def encoder_names(
         return f"{stages[int(stage) - 1]}{number}.{within}"
 
     return name_of
-
-
-def _below(prefix: str, tensors: dict[str, T]) -> dict[str, T]:
-    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
-
-
-def _encoders(variables: Mapping[str, Any], path: str | Path) -> list[tuple[str, Any]]:
-    if any("encoder" not in tree for tree in variables.values()):
-        raise InputError("weights of an encoder fit DAF-Net only; U-Nets have none", path=path)
-    return list(variables.items())

@@ -31,8 +31,8 @@ class DAFNet(nn.Module):
         cfg = self.cfg
 
         def layer(name: str, x: jax.Array, size: int) -> jax.Array:
-            made = ConvNormPRelu(cfg.features, size, cfg.decoder_init, cfg.dtype, name=name)
-            return made(x, train=train)
+            block = ConvNormPRelu(cfg.features, size, cfg.decoder_init, cfg.dtype, name=name)
+            return block(x, train=train)
 
         def sequence(name: str, x: jax.Array, sizes: tuple[int, ...]) -> jax.Array:
             for number, size in enumerate(sizes, start=1):

@@ -35,8 +35,8 @@ class UNet(nn.Module):
         cfg = self.cfg
 
         def layer(name: str, x: jax.Array, features: int) -> jax.Array:
-            made = conv(x, features, 3, dtype=cfg.dtype, parent=None)
-            return ConvNormRelu(made, name=name)(x, train=train)
+            convolution = conv(x, features, 3, dtype=cfg.dtype, parent=None)
+            return ConvNormRelu(convolution, name=name)(x, train=train)
 
         def pair(name: str, x: jax.Array, features: int) -> jax.Array:
             return layer(f"{name}b", layer(f"{name}a", x, features), features)

@@ -108,13 +108,12 @@ def test_train_on_another_preparation_gives_the_flags_in_one_line(system, tmp_pa
     assert len(line) < 300
 
 
-def test_a_class_without_a_case_is_a_warning_with_numbers(system, tmp_path, caplog):
+def test_a_class_without_a_case_is_told_with_numbers(system, tmp_path, capsys):
     data = tmp_path / "data"
     system.paper.write(data, 4, 1)
-    with caplog.at_level(logging.INFO):
-        assert system.paper("prepare", "--data", data, "--out", tmp_path / "cache") == 0
-    warnings = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
-    assert any("of 1 patients: " in text and "0 " in text for text in warnings)
+    assert system.paper("prepare", "--data", data, "--out", tmp_path / "cache") == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert any("of 1 patients: " in line and "0 with" in line for line in lines)
 
 
 # train

@@ -153,11 +153,6 @@ def find_cache(data: Sequence[Path], cfg: PrepareConfig, workdir: Path) -> Path:
     )
 
 
-def load(data: Sequence[Path], cfg: PrepareConfig, workdir: Path) -> list[Prepared]:
-    """Prepared pictures of a cache, or of data sets; see `find_cache`."""
-    return open_cases(find_cache(data, cfg, workdir))
-
-
 def open_cases(folder: Path) -> list[Prepared]:
     """Prepared pictures of a cache; their pixels stay on disk until a batch is made."""
     return [

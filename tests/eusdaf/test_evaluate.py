@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from PIL import Image
 from core.commands.results import VERSION
 from core.errors import InputError
 from core.io.image.mask import write_mask, write_probability
+from core.metrics import pixel_roc
 from core.metrics.compare import bootstrap_interval
 from core.report.table import to_text
 from eusdaf.evaluate import BOOTSTRAP_SEED, GRID, evaluate, measures
@@ -245,6 +247,20 @@ def test_a_picture_that_failed_or_has_no_map_is_not_in_the_roc_and_does_no_harm(
     assert summary["auc"] == pytest.approx(auc("bd"), rel=1e-9)
     assert summary["auc_num_pictures"] == 2
     assert "ROC is over the pixels of 2 pictures" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_no_histogram_of_a_picture_is_kept(truth, preds, tmp_path, monkeypatch):
+    made, histogram = [], pixel_roc.histogram
+
+    def watched(scores, true_mask):
+        assert not any(array() is not None for array in made)
+        counts = histogram(scores, true_mask)
+        made.append(weakref.ref(counts.num_positive))
+        return counts
+
+    monkeypatch.setattr(pixel_roc, "histogram", watched)
+    evaluate(preds, [truth], tmp_path / "out")
+    assert len(made) == 4
 
 
 def test_pictures_that_were_learned_from_are_not_in_the_roc(truth, preds, tmp_path):

@@ -14,7 +14,7 @@ from core.datasets.images import read_images
 from core.errors import InputError
 from eusdaf.config import PrepareConfig, SplitConfig
 from eusdaf.data import Prepared
-from eusdaf.prepare import folds, load, prepare
+from eusdaf.prepare import find_cache, folds, open_cases, prepare
 
 CFG = PrepareConfig(size=32)
 RNG = np.random.default_rng(0)
@@ -55,6 +55,10 @@ def suffixes(root: Path) -> None:
 def data(request, tmp_path):
     request.param(tmp_path / "data")
     return tmp_path / "data"
+
+
+def load(data: list[Path], cfg: PrepareConfig, workdir: Path) -> list[Prepared]:
+    return open_cases(find_cache(data, cfg, workdir))
 
 
 def only_contents(cache: Path):

@@ -100,7 +100,8 @@ def train(
       out: run folder: config.json, manifest.json, metrics.jsonl, checkpoints/.
       fold: hold this fold out, the first is 0, and evaluate on it; without, train on every picture.
       workers: processes that make batches, where threads starve the device; 0 for threads.
-      encoder_weights: .safetensors or .pth of a ResNeXt trained on ImageNet, for DAF-Net.
+      encoder_weights: .safetensors or .pth of a ResNeXt trained on ImageNet, for DAF-Net; give it
+        again with --resume.
       resume: continue a run, bit for bit as if it had not stopped.
       distributed: join the other hosts of a cluster first.
     """

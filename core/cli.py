@@ -171,8 +171,8 @@ def _dispatch(
     if recipe is None and {"-h", "--help"} & set(words):
         return _call(command, words, f"{prog} RECIPE", recipe=next(iter(recipes.values())))
     if recipe is None or recipe not in recipes:
-        found = f"unknown recipe {recipe!r}" if recipe else "a recipe is missing"
-        raise InputError(f"{found}; known are {', '.join(recipes)}")
+        problem = f"unknown recipe {recipe!r}" if recipe else "a recipe is missing"
+        raise InputError(f"{problem}; known are {', '.join(recipes)}")
     return _call(command, words, f"{prog} {recipe}", recipe=recipes[recipe])
 
 

@@ -45,7 +45,7 @@ def evaluate(preds: Sequence[Path], truths: Sequence[Path], out: Path) -> dict[s
     """
     annotated = [_truth(case) for data in truths for case in read_pancreas(data).cases]
     metrics, matched = evaluation.evaluate(PAPER, preds, annotated)
-    page = evaluation_page(metrics, [one.prediction for one in matched])
+    page = evaluation_page(metrics, [match.prediction for match in matched])
     evaluation.write(out, metrics, page)
     return metrics
 

@@ -58,8 +58,8 @@ def evaluation_page(metrics: Mapping[str, Any], predictions: Sequence[Prediction
     sections.append(html.table("Cases", _cases_table(rows, titles, set(shown))))
     for i in shown:
         truth = f"Truth: {'tumor' if rows[i]['abnormal'] else 'no tumor'}."
-        one = predictions[i]
-        sections.append(case_section(one.row, one.folder, note=truth, title=titles[i]))
+        case, folder = predictions[i].row, predictions[i].folder
+        sections.append(case_section(case, folder, note=truth, title=titles[i]))
     sections.append(html.provenance(predictions[0].results["manifest"]))
     return html.page(
         "S4C evaluation",
@@ -98,8 +98,7 @@ def _column(summary: Mapping[str, Any]) -> dict[str, str]:
 
 def _title(row: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
     """Case id, with what else tells rows apart."""
-    several = len(metrics["groups"]) > 1
-    words = [row["id"], row["group"] if several else None]
+    words = [row["id"], row["group"] if len(metrics["groups"]) > 1 else None]
     words.append(None if row["fold"] is None else f"fold {row['fold']}")
     return " ".join(word for word in words if word)
 

@@ -81,8 +81,8 @@ def _annotated(data: Path) -> dict[str, Scan]:
     """Scans of a data set by case id."""
     scans = {}
     for case in read_pancreas(data).cases:
-        found, _ = find_scans(case.image)
-        scans[case.id] = max(found, key=lambda scan: len(scan.files))
+        candidates, _ = find_scans(case.image)
+        scans[case.id] = max(candidates, key=lambda scan: len(scan.files))
     return scans
 
 

@@ -108,8 +108,8 @@ def _evaluator(cfg: Config, cases: Sequence[Prepared]) -> Callable[[Params, Mode
 
     Whole scans are for `s4c evaluate`; one patch a case costs seconds and shows the trend.
     """
-    shown = [case for case in cases if case.pancreas_box is not None]
-    examples = [cut(case, _middle(case, cfg.data.patch), cfg.data.patch) for case in shown]
+    with_pancreas = [case for case in cases if case.pancreas_box is not None]
+    examples = [cut(case, _middle(case, cfg.data.patch), cfg.data.patch) for case in with_pancreas]
 
     @compiler.jit
     def forward(params: Params, model_state: ModelState, image: jax.Array) -> jax.Array:
@@ -117,7 +117,7 @@ def _evaluator(cfg: Config, cases: Sequence[Prepared]) -> Callable[[Params, Mode
 
     def evaluate(params: Params, model_state: ModelState) -> Rows:
         rows = []
-        for case, (image, label) in zip(shown, examples, strict=True):
+        for case, (image, label) in zip(with_pancreas, examples, strict=True):
             logits = forward(params, model_state, image[None, ..., None])
             pred = most_probable(np.asarray(logits)[0])
             rows.append(

@@ -124,8 +124,8 @@ def evaluate(paper: Paper, preds: Sequence[Path], truths: Sequence[Truth]) -> Ev
             hint="cases are matched by path, or by a name that comes once and the same grid",
         )
     parts = _parts(matched)
-    rows = [_row(paper, one, part) for one, part in zip(matched, parts, strict=True)]
-    names = dict.fromkeys(one.prediction.group for one in matched)
+    rows = [_row(paper, match, part) for match, part in zip(matched, parts, strict=True)]
+    names = dict.fromkeys(match.prediction.group for match in matched)
     groups = {name: _summary(paper, [r for r in rows if r["group"] == name]) for name in names}
     first = next(iter(groups.values())) | {"num_without_truth": num_unmatched}
     return Evaluated({"summary": first, "groups": groups, "rows": rows}, matched)
@@ -187,9 +187,10 @@ def _match(
     for truth in truths:
         for name in {_name(truth.path), *truth.names}:
             by_name[name].append(truth)
-    twice = Counter((p.output, _name(p.row["input"])) for p in predictions)
+    inputs = {(p.output, p.row["input"]) for p in predictions}
+    twice = Counter((output, _name(path)) for output, path in inputs)
     matched: list[Matched] = []
-    taken: dict[tuple[str, int | None, Path], Path] = {}
+    taken: dict[tuple[str, int | None, Path, int | None], Path] = {}
     for prediction in predictions:
         path = Path(prediction.row["input"]).resolve()
         # A series lies below its patient's folder.
@@ -201,7 +202,8 @@ def _match(
             truth = named[0] if failed or same(prediction, named[0]) else None
         if truth is None:
             continue
-        key = (prediction.group, prediction.fold, truth.path)
+        # Studies of one patient are reported apart, under one path.
+        key = (prediction.group, prediction.fold, truth.path, prediction.row.get("study"))
         if (other := taken.setdefault(key, prediction.folder)) is not prediction.folder:
             raise InputError(f"and {other} are both of {truth.path}", path=prediction.folder)
         matched.append(Matched(prediction, truth))
@@ -224,8 +226,8 @@ def _parts(matched: Sequence[Matched]) -> list[str | None]:
         output = m.prediction.output
         if output in shared and output not in patients:
             runs = [Path(run["path"]) for run in m.prediction.results["runs"]]
-            known = [read_division(run).patients for run in runs if (run / FOLDS).is_file()]
-            patients[output] = {p: part for some in known for p, part in some.items()}
+            divisions = [read_division(run) for run in runs if (run / FOLDS).is_file()]
+            patients[output] = {p: part for d in divisions for p, part in d.patients.items()}
     return [
         m.prediction.row.get("part") or patients.get(m.prediction.output, {}).get(m.truth.patient)
         for m in matched

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -16,11 +16,11 @@ from core.errors import InputError
 from core.infer.load import Run, held_out
 from core.io.paths import Skipped, files_at
 from core.report.manifest import manifest
+from core.train.run_folder import PARTS
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-PARTS = ("test", "val", "train")
 
 
 class Scan(Protocol):
@@ -65,7 +65,7 @@ class Job(NamedTuple):
 
 
 def predict(
-    scans: Sequence[Scan],
+    scans: Collection[Scan],
     work: Callable[[Any, Path], Answer],
     out: Path,
     job: Job,
@@ -81,7 +81,7 @@ def predict(
     done again. Any error of a case, out of memory included, becomes that case's.
 
     Args:
-      scans: with unique ids.
+      scans: with unique ids; may grow while they are worked on.
       work: (scan, case folder) → answer; writes masks and pictures into the folder.
       out: where to.
       job: the call.
@@ -95,7 +95,7 @@ def predict(
     """
     before, rows = results.done_before(out), results.broken(skipped)
     for number, scan in enumerate(scans, start=1):
-        call = _call(scan.path, job)
+        call = _call(scan, job)
         row = _known(before.get(call), scan)
         again = row is not None
         if row is None:
@@ -170,10 +170,12 @@ def _known(row: dict[str, Any] | None, scan: Scan) -> dict[str, Any] | None:
     return row if row is not None and row["id"] == scan.id else None
 
 
-def _call(path: Path, job: Job) -> str:
+def _call(scan: Scan, job: Job) -> str:
     """Identity of a case's input and of all that its answer depends on."""
+    path = scan.path
     place = next(p for p in (path, *path.parents) if p.exists())  # a scan inside an archive
     key = [
+        scan.id,  # two studies of a patient have one path
         str(path.absolute()),
         source_of(files_at(place)),
         [(str(run.path.absolute()), run.step, fingerprint(run.cfg)) for run in job.runs],

@@ -247,7 +247,7 @@ def _log_contents(root: Path, contents: Contents) -> None:
 
 
 def _is_readable(folder: Path) -> bool:
-    """Whether the cache has an index of this version; an older one is written anew."""
+    """Whether the cache has an index of this version; an older one is replaced."""
     try:
         return bool(read_index(folder))
     except InputError:

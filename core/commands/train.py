@@ -15,15 +15,12 @@ from core.data.splits import Parts, Split
 from core.errors import InputError
 from core.train.config import RunConfig
 from core.train.fit import fit
-from core.train.run_folder import Division, finish_run, open_run, record_division
+from core.train.run_folder import PARTS, Division, finish_run, open_run, record_division
 from core.train.task import Task
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-PARTS = ("test", "val", "train")
-"""From harmless to seen: an image in several parts counts as the last of them."""
 
 
 class Training(NamedTuple):
@@ -100,9 +97,9 @@ def division(
     images: dict[str, str] = {}
     patients: dict[str, str] = defaultdict(lambda: PARTS[0])
     for case in cases:
-        seen = [of_name[name] for name in part_names(case) if name in of_name]
-        if seen:
-            part = max(seen, key=PARTS.index)
+        parts_of_case = [of_name[name] for name in part_names(case) if name in of_name]
+        if parts_of_case:
+            part = max(parts_of_case, key=PARTS.index)
             images[case.digest] = part
             patients[case.patient] = max(part, patients[case.patient], key=PARTS.index)
     return Division(fold, *parts, images=images, patients=dict(patients))

@@ -86,7 +86,7 @@ def read_index(folder: Path) -> Index:
         raise InputError("is not there", path=path, hint="run prepare to the end")
     stored = json_io.read_json(path)
     if stored.get("version") != VERSION:
-        hint = "run prepare again; the cases in it are used as they are"
+        hint = "run prepare again"
         raise InputError(f"is of version {stored.get('version')}", path=path, hint=hint)
     return {Path(root): _contents(part) for root, part in stored["data"].items()}
 

@@ -80,11 +80,11 @@ def extract(array: Stored, start: Sequence[int], patch: Sequence[int], fill: flo
         low, high = min(max(a, 0), n), max(min(a + p, n), 0)
         source.append(slice(low, max(low, high)))
         target.append(slice(low - a, max(low, high) - a))
-    found = array[tuple(source)]
-    if found.shape[: len(patch)] == tuple(patch):
-        return np.array(found)
+    inside = array[tuple(source)]
+    if inside.shape[: len(patch)] == tuple(patch):
+        return np.array(inside)
     out = np.full((*patch, *array.shape[len(patch) :]), fill, array.dtype)
-    out[tuple(target)] = found
+    out[tuple(target)] = inside
     return out
 
 

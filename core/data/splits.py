@@ -6,11 +6,9 @@ seed and the names: not on the order of the input, nor on the version of a rando
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
-
-from core.errors import InputError
 
 LOG = logging.getLogger(__name__)
 
@@ -167,27 +165,6 @@ def image_parts(patient_of: Mapping[str, str], ratio: Sequence[int], seed: int) 
         len(set(patient_of.values())),
     )
     return parts
-
-
-def choose_fold(
-    cases: Iterable[str], fold: int | None, splits: Callable[[], Sequence[Split]]
-) -> Split:
-    """One split of the cases, or, without a fold, all of them to learn from.
-
-    Args:
-      cases: names.
-      fold: which split, from 0; None for none.
-      splits: makes all splits of the cases; not called without a fold.
-
-    Raises:
-      InputError: no such fold.
-    """
-    if fold is None:
-        return _split(cases, ())
-    found = splits()
-    if not 0 <= fold < len(found):
-        raise InputError(f"fold {fold} does not exist; there are {len(found)}, from 0")
-    return found[fold]
 
 
 def cases_of(split: Split, patient_of: Mapping[str, str]) -> Split:

@@ -50,8 +50,8 @@ def in_batches(
             parts = [_filled(a[first : first + batch], batch) for a in images]
             yield first, apply(variables, *jax.device_put(parts, places))
 
-    for first, found in one_behind(started()):
-        answers[first : first + batch] = np.asarray(found)[: num - first]
+    for first, answer in one_behind(started()):
+        answers[first : first + batch] = np.asarray(answer)[: num - first]
     return answers
 
 

@@ -83,8 +83,8 @@ class Checkpoints:
             saved = {name: _metadata(checkpoint / name) for name in items}
             _refuse_misfit(checkpoint, saved, items)
             wanted = {name: ocp.args.StandardRestore(item) for name, item in items.items()}
-            found = self._manager.restore(self.latest(), args=ocp.args.Composite(**wanted))
-        return State(**found["model"], **found["rest"])
+            restored = self._manager.restore(self.latest(), args=ocp.args.Composite(**wanted))
+        return State(**restored["model"], **restored["rest"])
 
 
 def restore_model(folder: Path) -> tuple[Params, ModelState]:

@@ -104,8 +104,8 @@ class Log:
     def _fetch(self) -> None:
         step, metrics = self._in_flight.popleft()
         # A jitted function returns its dicts sorted; readers look for the loss first.
-        found = {"loss": 0, "grad_norm": 0, **jax.device_get(dict(metrics))}
-        values = {name: float(value) for name, value in found.items()}
+        fetched = {"loss": 0, "grad_norm": 0, **jax.device_get(dict(metrics))}
+        values = {name: float(value) for name, value in fetched.items()}
         for name in ("loss", "grad_norm"):
             if not math.isfinite(values[name]):
                 raise RunError(

@@ -17,6 +17,8 @@ from core.train.checkpoint import BEST, CHECKPOINTS, checkpoint_steps
 
 T = TypeVar("T")
 
+PARTS = ("test", "val", "train")
+"""Of a data set, from untouched to learned from: an image in several counts as the last of them."""
 FOLDS, METRICS, MANIFEST = "folds.json", "metrics.jsonl", "manifest.json"
 
 

@@ -9,14 +9,12 @@ from hypothesis import strategies as st
 from core.data.splits import (
     Split,
     cases_of,
-    choose_fold,
     hard_split,
     image_parts,
     k_fold,
     k_fold_and_hard_split,
     three_parts,
 )
-from core.errors import InputError
 
 NORMAL = [f"normal-{i:03}" for i in range(303)]
 ABNORMAL = [f"pdac-{i:03}" for i in range(136)]
@@ -103,22 +101,6 @@ def test_a_patient_of_both_classes_is_refused():
 def test_a_patient_without_a_case_is_refused():
     with pytest.raises(ValueError, match="no case of patient z"):
         cases_of(Split(("a",), ("z",)), {"a-1": "a"})
-
-
-def test_a_fold_is_chosen_by_its_number_and_without_one_all_are_trained_on():
-    splits = k_fold("abcd", 4, 0)
-    assert [choose_fold("abcd", fold, lambda: splits) for fold in range(4)] == list(splits)
-
-    def not_called():
-        raise AssertionError("folds are made without need")
-
-    assert choose_fold("dbca", None, not_called) == Split(("a", "b", "c", "d"), ())
-
-
-@pytest.mark.parametrize("fold", [-1, 4])
-def test_a_fold_that_does_not_exist_is_refused(fold):
-    with pytest.raises(InputError, match=f"fold {fold} does not exist; there are 4, from 0"):
-        choose_fold("abcd", fold, lambda: k_fold("abcd", 4, 0))
 
 
 @given(st.dictionaries(st.text(min_size=1, max_size=4), st.integers(0, 2), min_size=5), seeds)

@@ -86,7 +86,9 @@ def test_bootstrap_of_groups_is_that_of_their_means_where_they_are_equally_large
 
 def test_bootstrap_of_groups_of_one_case_is_that_of_cases():
     values = np.array([0.1, np.nan, 0.4, 0.9])
-    assert bootstrap_interval(values, seed=0, groups=list("abcd")) == bootstrap_interval(values, seed=0)
+    assert bootstrap_interval(values, seed=0, groups=list("abcd")) == bootstrap_interval(
+        values, seed=0
+    )
 
 
 def test_bootstrap_needs_two_groups_with_a_value_and_a_group_for_each_case():

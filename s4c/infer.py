@@ -98,7 +98,7 @@ def _screened(cascade: Cascade, anonymous: bool, scan: Scan, folder: Path) -> An
     volume = canonical(read_scan(scan))
     segmentation, decision = screen_volume(volume, cascade)
     label = volume.with_array(segmentation.label)
-    written = write_segmentation(folder, scan, label, NAMES)
+    written = write_segmentation(folder, scan, label, NAMES, anonymous=anonymous)
     atomic.write_bytes(folder / "overlay.png", overlay(volume, segmentation.label))
     roi = segmentation.roi
     row = {

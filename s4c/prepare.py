@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from core.commands import prepare as prepared_data
 from core.commands.prepare import Made, Source, Sources, digest
 from core.config import fingerprint, flags
@@ -19,7 +17,7 @@ from core.datasets.pancreas_cases import (
 )
 from core.errors import InputError
 from core.preprocess.crop import Box, bounding_box
-from core.preprocess.intensity import statistics, window
+from core.preprocess.intensity import statistics, window_int16
 from core.random import rng
 from core.volume import canonical
 from s4c.config import PrepareConfig, SplitConfig
@@ -83,7 +81,7 @@ def make(case: PancreasCase, cfg: PrepareConfig) -> Made:
     """Arrays and meta of one case, in canonical orientation."""
     image, label = map(canonical, case.read())
     ids = label.array
-    hu = np.rint(window(image.array, *cfg.window_hu)).astype(np.int16)
+    hu = window_int16(image.array, *cfg.window_hu)
     mean, std = statistics(hu)
     # The same voxels whenever a case is prepared: the draw depends on its id alone.
     random = rng(0, *case.id.encode())

@@ -13,8 +13,9 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from core import atomic, json_io
 from core.commands import results
+from core.csv_io import write_csv
 from core.errors import InputError
-from core.metrics.rows import Row, write_csv
+from core.metrics.rows import Row
 from core.train.run_folder import FOLDS, read_division
 
 logger = logging.getLogger(__name__)

@@ -3,9 +3,10 @@
 Volumes come as `Case` from `read_dataset`, images as `ImageCase` from `read_images`.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
-from core.datasets.case import Case, Dataset, Fold
+from core.datasets.case import Case, Dataset, Fold, patients_of
 from core.datasets.image_case import ImageCase, ImageDataset
 from core.datasets.images import read_case, read_images
 from core.datasets.msd import read_msd
@@ -25,13 +26,17 @@ __all__ = [
 ]
 
 
-def read_dataset(root: str | Path, *, patient_pattern: str | None = None) -> Dataset:
+def read_dataset(
+    root: str | Path, *, patient_pattern: str | None = None, patients: Path | None = None
+) -> Dataset:
     r"""Read a data set of any known layout, told apart by looking at it.
 
     Args:
       root: the folder that holds `dataset.json`.
       patient_pattern: regular expression whose first group is the patient in a case id, such as
-        `(\d+)_\d+` for PANORAMA; without it every case is its own patient.
+        `(\w+)_\d+`. Without it and a table, studies of PANORAMA belong to its patients, and any
+        other case is its own patient.
+      patients: CSV or .xlsx table with the columns case and patient.
 
     Returns:
       At least one labelled case, and everything that was left out with its reason.
@@ -52,12 +57,15 @@ def read_dataset(root: str | Path, *, patient_pattern: str | None = None) -> Dat
         raise InputError("expected an object with labels and channels", path=path)
     # An nnU-Net v2 data set always has one of these keys; v1 and MSD list their training files.
     if "file_ending" in description or "dataset" in description:
-        dataset = read_nnunet(root, patient_pattern=patient_pattern)
+        dataset = read_nnunet(root)
     elif isinstance(description.get("training"), list):
-        dataset = read_msd(root, patient_pattern=patient_pattern)
+        dataset = read_msd(root)
     else:
         raise InputError('has neither "file_ending" (nnU-Net) nor "training" (MSD)', path=path)
     if not dataset.cases:
         reasons = [f"{s.path.name}: {s.reason}" for s in dataset.skipped[:1]]
         raise InputError("no usable case", path=root, hint=" ".join(reasons) or "imagesTr is empty")
-    return dataset
+    ids = [case.id for case in dataset.cases]
+    patient = patients_of(ids, pattern=patient_pattern, table=patients)
+    cases = (replace(case, patient=patient[case.id]) for case in dataset.cases)
+    return replace(dataset, cases=tuple(cases))

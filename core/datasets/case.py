@@ -1,15 +1,18 @@
 """What every layout of a data set is read into."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from core.csv_io import column_names, read_rows
 from core.errors import InputError
 from core.io.paths import Skipped
 
 ENDINGS = (".nii.gz", ".nii")
+PANORAMA_CASE = r"(\d{6})_\d{5}"
+"""Case ids of PANORAMA: patient and study."""
 
 
 @dataclass(frozen=True)
@@ -59,17 +62,54 @@ class Dataset:
     skipped: tuple[Skipped, ...]
 
 
+def patients_of(
+    case_ids: Collection[str], *, pattern: str | None, table: Path | None
+) -> dict[str, str]:
+    """Patient of each case: of the table, or the first group of a pattern in its id.
+
+    Without either, cases named as in PANORAMA are `<patient>_<study>`; any other case is its own
+    patient.
+
+    Args:
+      case_ids: of a data set.
+      pattern: regular expression with a group.
+      table: CSV or .xlsx with the columns case and patient, of every case.
+
+    Raises:
+      InputError: a pattern that finds nothing, or a table that lacks a case.
+    """
+    if table is not None:
+        return _patients_of_table(case_ids, table)
+    if pattern is None and all(re.fullmatch(PANORAMA_CASE, case_id) for case_id in case_ids):
+        pattern = PANORAMA_CASE
+    return {case_id: patient_of(case_id, pattern) for case_id in case_ids}
+
+
+def _patients_of_table(case_ids: Collection[str], table: Path) -> dict[str, str]:
+    if absent := {"case", "patient"} - set(column_names(table)):
+        raise InputError(f"has no column {' and '.join(sorted(absent))}", path=table)
+    patients: dict[str, str] = {}
+    for row in read_rows(table):
+        case, patient = row.get("case", ""), row.get("patient", "")
+        if case and patients.setdefault(case, patient) != patient:
+            raise InputError(f"two rows about {case!r} differ", path=table, hint="keep one")
+    if missing := sorted(case for case in case_ids if not patients.get(case)):
+        more = f" and of {len(missing) - 1} more" if missing[1:] else ""
+        raise InputError(f"has no patient of {missing[0]!r}{more}", path=table)
+    return {case: patients[case] for case in case_ids}
+
+
 def patient_of(case_id: str, pattern: str | None) -> str:
     """Patient of a case: the first group of `pattern` in its id, or the id itself."""
     if pattern is None:
         return case_id
-    found = re.fullmatch(pattern, case_id)
-    if found is None or not found.groups():
+    match = re.fullmatch(pattern, case_id)
+    if match is None or not match.groups():
         raise InputError(
             f"patient pattern {pattern!r} finds no group in the case id {case_id!r}",
             hint=r"for <patient>_<study> write (\w+)_\d+",
         )
-    return found.group(1)
+    return match.group(1)
 
 
 def label_ids(labels: object, path: Path) -> dict[str, int]:

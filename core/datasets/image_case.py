@@ -19,7 +19,6 @@ class ImageCase:
       category: the folder or class that the data set puts it in ("malignant"); None without one.
       stage: T stage, as the table of the data set writes it; None where it does not tell.
       location: of the tumor, likewise.
-      part: "train", "val" or "test" where the data set prescribes one.
     """
 
     id: str
@@ -29,7 +28,6 @@ class ImageCase:
     category: str | None = None
     stage: str | None = None
     location: str | None = None
-    part: str | None = None
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,8 @@ from core.io.image.still import ENDINGS as IMAGE_ENDINGS
 from core.io.paths import Skipped, below, is_shadow, natural, unique_ids
 
 ENDINGS = (*IMAGE_ENDINGS, ".dcm")
-PARTS = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "test": "test",
-    "testing": "test",
-}
+PARTS = ("train", "training", "val", "valid", "validation", "test", "testing")
+"""Folders that only say which part of a split an image is in."""
 
 
 class Found(NamedTuple):
@@ -60,12 +53,6 @@ def sort_out(files: Iterable[Path]) -> tuple[list[Path], list[Skipped]]:
         else:
             pictures.append(file)
     return pictures, skipped
-
-
-def part_of(image: Path, root: Path) -> str | None:
-    """Part of the split that a folder on the way to the image names."""
-    names = (name.lower() for name in image.relative_to(root).parts[:-1])
-    return next((PARTS[name] for name in names if name in PARTS), None)
 
 
 def ids_of(images: Iterable[Path], root: Path) -> list[str]:

@@ -3,7 +3,7 @@
     image,patient,stage,location
     a.png,p01,T2,head
 
-Only the column `image` is needed. It names a file by its path below the folder of the table, by its
+Only the column `image` is needed. It names a file by its path below the data set's folder, by its
 name, or by its name without the ending; other columns are ignored; an empty cell is not known.
 """
 
@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from core.datasets.table import column_names, read_rows
+from core.csv_io import column_names, read_rows
 from core.errors import InputError
 
 COLUMNS = ("patient", "stage", "location")
@@ -31,12 +31,13 @@ def find_table(root: Path) -> Path | None:
     return tables[0] if tables else None
 
 
-def read_table(path: Path, images: Iterable[Path]) -> tuple[Rows, list[str]]:
+def read_table(path: Path, images: Iterable[Path], root: Path) -> tuple[Rows, list[str]]:
     """Rows of a table by the image they speak of.
 
     Args:
       path: the CSV file; comma, semicolon or tab, UTF-8.
       images: files it may speak of.
+      root: folder that paths in it start from.
 
     Returns:
       Rows with the columns that are filled, and the names for which there is no image.
@@ -44,7 +45,7 @@ def read_table(path: Path, images: Iterable[Path]) -> tuple[Rows, list[str]]:
     Raises:
       InputError: a name fits several images, or an image has two different rows.
     """
-    places, unknown = _places(images, path.parent), []
+    places, unknown = _places(images, root), []
     rows: Rows = {}
     for row in read_rows(path):
         name = row.get("image", "")

@@ -7,7 +7,7 @@ from pathlib import Path
 from core.datasets.case import patient_of
 from core.datasets.iaeus import pair_exams
 from core.datasets.image_case import ImageCase, ImageDataset
-from core.datasets.image_files import Found, Layout, ids_of, part_of, sort_out
+from core.datasets.image_files import Found, Layout, ids_of, sort_out
 from core.datasets.image_folders import pair_folders, pair_suffixes
 from core.datasets.image_table import Rows, find_table, read_table
 from core.errors import InputError
@@ -21,7 +21,9 @@ LAYOUTS = (pair_exams, pair_folders, pair_suffixes)
 _NAMED_CLASS = re.compile(r"(benign|malignant|normal)(?![a-z])", re.IGNORECASE)
 
 
-def read_images(data: str | Path, *, patient_pattern: str | None = None) -> ImageDataset:
+def read_images(
+    data: str | Path, *, patient_pattern: str | None = None, patients: Path | None = None
+) -> ImageDataset:
     r"""Read a data set of images and masks.
 
     Args:
@@ -29,6 +31,7 @@ def read_images(data: str | Path, *, patient_pattern: str | None = None) -> Imag
         `image,patient,stage,location` in it.
       patient_pattern: regular expression whose first group is the patient in an image's id, such
         as `(\w+)_\d+`; it stands in for a table without patients.
+      patients: table `image,patient,…` that lies elsewhere than in the folder.
 
     Returns:
       At least one image, and everything that was left out with its reason.
@@ -49,7 +52,7 @@ def read_images(data: str | Path, *, patient_pattern: str | None = None) -> Imag
         )
     if not layout.found:
         raise InputError(f"no usable image: {summary(layout.skipped)}", path=root)
-    return _dataset(root, layout, skipped, patient_pattern)
+    return _dataset(root, layout, skipped, patient_pattern, patients or find_table(root))
 
 
 def read_case(case: ImageCase) -> tuple[Frame, Mask]:
@@ -66,11 +69,15 @@ def read_case(case: ImageCase) -> tuple[Frame, Mask]:
 
 
 def _dataset(
-    root: Path, layout: Layout, skipped: list[Skipped], pattern: str | None
+    root: Path,
+    layout: Layout,
+    skipped: list[Skipped],
+    pattern: str | None,
+    table: Path | None,
 ) -> ImageDataset:
     found = sorted(layout.found, key=lambda f: natural(f.image))
-    images, table = [f.image for f in found], find_table(root)
-    rows, unknown = read_table(table, images) if table else ({}, [])
+    images = [f.image for f in found]
+    rows, unknown = read_table(table, images, root) if table else ({}, [])
     absent = [Skipped(root / name, "in the table, but no usable image") for name in unknown]
     left = [s for s in skipped if s.path != table]
     ids = ids_of(images, root)
@@ -99,7 +106,6 @@ def _case(
         category=one.category or _named_class(one.image),
         stage=row.get("stage"),
         location=row.get("location"),
-        part=part_of(one.image, root),
     )
 
 

@@ -17,19 +17,17 @@ from core.datasets.case import (
     Dataset,
     channel_names,
     label_ids,
-    patient_of,
 )
 from core.errors import InputError
 from core.io.paths import Skipped, is_shadow
 from core.json_io import read_json
 
 
-def read_msd(root: Path, *, patient_pattern: str | None = None) -> Dataset:
+def read_msd(root: Path) -> Dataset:
     """Training cases of a `TaskXX_Name` folder.
 
     Args:
       root: the folder that holds `dataset.json`.
-      patient_pattern: regular expression whose first group is the patient in a case id.
 
     Returns:
       Cases whose image and label are there; the others are in `skipped`.
@@ -49,10 +47,9 @@ def read_msd(root: Path, *, patient_pattern: str | None = None) -> Dataset:
         if case_id in cases:
             skipped.append(Skipped(image, "listed twice in dataset.json"))
         elif missing := [file for file in (*images, label) if not file.is_file()]:
-            skipped.append(Skipped(missing[0], "listed in dataset.json, but missing"))
+            skipped.append(Skipped(missing[0], "listed in dataset.json, but missing", True))
         else:
-            patient = patient_of(case_id, patient_pattern)
-            cases[case_id] = Case(case_id, patient, images, label)
+            cases[case_id] = Case(case_id, case_id, images, label)
     used = {file for case in cases.values() for file in case.images}
     for image in sorted((root / "imagesTr").glob("*")):
         if image not in used:

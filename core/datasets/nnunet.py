@@ -21,7 +21,6 @@ from core.datasets.case import (
     Fold,
     channel_names,
     label_ids,
-    patient_of,
 )
 from core.errors import InputError
 from core.io.paths import Skipped, is_shadow
@@ -30,12 +29,11 @@ from core.json_io import read_json
 Files = tuple[dict[str, Path], Path]  # channel ("0000") to image, and the label
 
 
-def read_nnunet(root: Path, *, patient_pattern: str | None = None) -> Dataset:
+def read_nnunet(root: Path) -> Dataset:
     """Training cases of a `DatasetXXX_Name` folder.
 
     Args:
       root: the folder that holds `dataset.json`.
-      patient_pattern: regular expression whose first group is the patient in a case id.
 
     Returns:
       Cases with all channels and a label; the others are in `skipped`.
@@ -54,10 +52,9 @@ def read_nnunet(root: Path, *, patient_pattern: str | None = None) -> Dataset:
     for case_id, (images, label) in sorted(files.items()):
         wanted = [f"{c:04d}" for c in range(len(channels))]
         if problem := _problem(images, label, wanted):
-            skipped.append(Skipped(images.get("0000", label), problem))
+            skipped.append(Skipped(images.get("0000", label), problem, label.is_file()))
             continue
-        patient = patient_of(case_id, patient_pattern)
-        cases.append(Case(case_id, patient, tuple(images[c] for c in wanted), label))
+        cases.append(Case(case_id, case_id, tuple(images[c] for c in wanted), label))
     return Dataset(
         name=str(description.get("name", root.name)),
         root=root,
@@ -104,7 +101,7 @@ def _found(root: Path, ending: str) -> tuple[dict[str, Files], list[Skipped]]:
     labels = {label for _, label in files.values()}
     for label in sorted((root / "labelsTr").glob(f"*{ending}")):
         if label not in labels and not is_shadow(label):
-            skipped.append(Skipped(label, "label without an image"))
+            skipped.append(Skipped(label, "label without an image", True))
     return files, skipped
 
 

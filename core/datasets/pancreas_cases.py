@@ -83,7 +83,7 @@ def read_pancreas(
       InputError: nothing that is known.
     """
     if (root / "dataset.json").is_file():
-        dataset = read_dataset(root, patient_pattern=patient_pattern)
+        dataset = read_dataset(root, patient_pattern=patient_pattern, patients=patients)
         return _from_dataset(dataset)
     if root.is_dir() and (found := nih.find_nih(root)):
         cases = [_from_nih(case, flip) for case in found.cases]

@@ -7,27 +7,19 @@ Source: https://panorama.grand-challenge.org
 """
 
 import re
-from dataclasses import replace
 from pathlib import Path
 
-from core.datasets.case import Dataset, patient_of
-from core.datasets.table import read_rows
+from core.csv_io import read_rows
+from core.datasets.case import PANORAMA_CASE, Dataset
 from core.errors import InputError
 
-CASE = r"(\d{6})_\d{5}"
 TABLES = ("clinical_information.csv", "clinical_information.xlsx")
 DIAGNOSES = {"PDAC": True, "non-PDAC": False}
 
 
 def is_panorama(dataset: Dataset) -> bool:
     """Whether every case is named like one of PANORAMA."""
-    return all(re.fullmatch(CASE, case.id) for case in dataset.cases)
-
-
-def with_patients(dataset: Dataset) -> Dataset:
-    """The same cases, all studies of a patient under one name."""
-    cases = (replace(case, patient=patient_of(case.id, CASE)) for case in dataset.cases)
-    return replace(dataset, cases=tuple(cases))
+    return all(re.fullmatch(PANORAMA_CASE, case.id) for case in dataset.cases)
 
 
 def read_diagnoses(root: Path) -> dict[str, bool]:

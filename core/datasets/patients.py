@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from core.csv_io import column_names, read_rows
 from core.datasets.case import ENDINGS
-from core.datasets.table import column_names, read_rows
 from core.errors import InputError
 from core.io.paths import Skipped
 

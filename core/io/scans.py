@@ -55,7 +55,12 @@ def read_scan(scan: Scan) -> Volume:
 
 
 def write_segmentation(
-    out_dir: str | Path, scan: Scan, labels: Volume, names: Mapping[int, str]
+    out_dir: str | Path,
+    scan: Scan,
+    labels: Volume,
+    names: Mapping[int, str],
+    *,
+    anonymous: bool = False,
 ) -> Written:
     """Write labels on a scan's own grid: `segmentation.nii.gz`, and `segmentation.dcm` for DICOM.
 
@@ -64,6 +69,7 @@ def write_segmentation(
       scan: the scan that was segmented.
       labels: integer ids on the scan's grid, with its axes in any order and direction.
       names: id to label name, without background.
+      anonymous: write the DICOM-SEG without the patient's tags.
 
     Returns:
       The files, and a note where a DICOM series cannot be referenced by a DICOM-SEG.
@@ -77,9 +83,9 @@ def write_segmentation(
         return Written([nifti.write_like(path, placed.array, scan.path)], "")
     written = Written([nifti.write(path, placed)], "")
     try:
-        written.files.append(
-            write_seg(path.with_name("segmentation.dcm"), scan.frames, placed.array, names)
-        )
+        seg = path.with_name("segmentation.dcm")
+        write_seg(seg, scan.frames, placed.array, names, anonymous=anonymous)
+        written.files.append(seg)
     except InputError as reason:
         return Written(written.files, f"no DICOM-SEG: {reason.message}")
     return written

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm, rankdata
+from scipy.stats import binomtest, norm, rankdata
 
 from core import check
 from core.metrics.classification import auc
@@ -25,8 +25,6 @@ UNDEFINED = Interval(float("nan"), float("nan"))
 def wilson_interval(num_successes: int, num: int, *, confidence: float = 0.95) -> Interval:
     """Score interval of a proportion; keeps its coverage for few cases and near 0 and 1.
 
-    (p + z²/2n ± z √(p (1−p) / n + z²/4n²)) / (1 + z²/n)
-
     Args:
       num_successes: cases that count, k in p = k / n.
       num: all cases, n; without any the interval is nan.
@@ -42,13 +40,10 @@ def wilson_interval(num_successes: int, num: int, *, confidence: float = 0.95) -
         raise ValueError(f"num_successes must lie in [0, num]; got {num_successes} of {num}")
     if num == 0:
         return UNDEFINED
-    p, z = num_successes / num, float(norm.ppf((1 + confidence) / 2))
-    center = p + z**2 / (2 * num)
-    reach = z * float(np.sqrt(p * (1 - p) / num + z**2 / (4 * num**2)))
-    scale = 1 + z**2 / num
-    # Rounding may put a bound a hair outside [0, 1], or on the wrong side of p = 0 or 1.
-    low, high = (center - reach) / scale, (center + reach) / scale
-    return Interval(max(0.0, min(p, low)), min(1.0, max(p, high)))
+    bounds = binomtest(num_successes, num).proportion_ci(confidence, method="wilson")
+    # Rounding may put a bound a hair on the wrong side of p = 0 or 1.
+    p = num_successes / num
+    return Interval(min(p, float(bounds.low)), max(p, float(bounds.high)))
 
 
 def f1_interval(counts: Counts, *, confidence: float = 0.95) -> Interval:

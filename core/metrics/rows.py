@@ -1,16 +1,9 @@
 """First a row per case, then one summary over all rows: never an average of averages."""
 
-import csv
-import io
-import json
-import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-from core import atomic
 
 Row = Mapping[str, Any]
 """What is known of one case: plain values by column name; nan, None or absent is undefined."""
@@ -53,41 +46,9 @@ def summarize(rows: Sequence[Row], names: Sequence[str]) -> dict[str, float | in
     return summary
 
 
-def to_json(value: Any) -> str:
-    """Strict, indented JSON: nan and infinities become null, numpy values become plain ones."""
-    return json.dumps(_plain(value), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
-
-
-def write_json(path: str | Path, value: Any) -> None:
-    """Write `to_json(value)`, whole or not at all."""
-    atomic.write_text(path, to_json(value))
-
-
-def write_csv(path: str | Path, rows: Sequence[Row]) -> None:
-    """Write rows as CSV, columns in order of first appearance, undefined cells empty."""
-    names = _names(rows)
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(names)
-    table.writerows([_plain(row.get(name)) for name in names] for row in rows)
-    atomic.write_text(path, text.getvalue())
-
-
 def _names(rows: Sequence[Row]) -> list[str]:
     return list(dict.fromkeys(name for row in rows for name in row))
 
 
 def _number(value: Any) -> float:
     return float("nan") if value is None else float(value)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple, np.ndarray)):
-        return [_plain(item) for item in value]
-    if isinstance(value, np.generic):
-        return _plain(value.item())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return str(value) if isinstance(value, Path) else value

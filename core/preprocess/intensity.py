@@ -24,7 +24,26 @@ def window(hu: NDArray, low: float, high: float) -> NDArray:
     """
     if not low < high:
         raise ValueError(f"window_hu needs low < high; got [{low}, {high}]")
+    if np.issubdtype(hu.dtype, np.integer) and low == int(low) and high == int(high):
+        low, high = int(low), int(high)  # float bounds would make a float64 copy of the scan
     return np.clip(hu, low, high)
+
+
+def window_int16(hu: NDArray, low: float, high: float) -> NDArray[np.int16]:
+    """Clip to [low, high] HU and round to whole HU, without a float copy of the scan.
+
+    Args:
+      hu: voxels (d, ...).
+      low: lower bound, within int16.
+      high: upper bound, within int16.
+
+    Returns:
+      Same shape, int16; half HU go to the even neighbor.
+    """
+    clipped = np.empty(hu.shape, np.int16)
+    for section, target in zip(hu, clipped, strict=True):
+        target[...] = np.rint(window(section, low, high))
+    return clipped
 
 
 def statistics(array: NDArray) -> tuple[float, float]:

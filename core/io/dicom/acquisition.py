@@ -44,7 +44,6 @@ NESTED = (
 DAY_S = 24 * 3600
 MAX_DELAY_S = 3600.0  # what lies further apart is no delay but a wrong clock
 _CLOCK = re.compile(r"(?:\d{8})?(\d{2}):?(\d{2}):?(\d{2}(?:\.\d*)?)(?:[+-]\d{4})?")
-_NO_AGENT = re.compile(r"no|none|nein|non|without.*|no contrast.*|0", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,6 @@ class Acquisition:
       frame_of_reference: UID of the coordinates that its positions are given in.
       acquired_s: second of the day.
       delay_s: from the start of the injection to the acquisition; negative before it.
-      has_contrast_agent: False only where the header says so; many scanners leave it out.
     """
 
     description: str = ""
@@ -75,7 +73,6 @@ class Acquisition:
     frame_of_reference: str = ""
     acquired_s: float | None = None
     delay_s: float | None = None
-    has_contrast_agent: bool | None = None
 
 
 def read_acquisition(path: Path) -> Acquisition:
@@ -107,7 +104,6 @@ def _acquisition(header: Dataset) -> Acquisition:
         return " ".join(_repaired(str(v)).strip() for v in found)
 
     agent = text("ContrastBolusAgent")
-    told = agent or header.get("ContrastBolusAgentSequence")
     times = (text(f"{name}Time") for name in ("FrameAcquisitionDate", "Acquisition"))
     acquired = next(filter(None, times), text("AcquisitionDateTime"))
     return Acquisition(
@@ -121,7 +117,6 @@ def _acquisition(header: Dataset) -> Acquisition:
         frame_of_reference=text("FrameOfReferenceUID"),
         acquired_s=_seconds(acquired),
         delay_s=delay_s(acquired, text("ContrastBolusStartTime")),
-        has_contrast_agent=not _NO_AGENT.fullmatch(agent) if told else None,
     )
 
 

@@ -35,19 +35,48 @@ TERMS: Mapping[str, tuple[Code, Code]] = {
 }
 
 
+PATIENT_TAGS = (
+    "PatientName",
+    "PatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "PatientAge",
+    "PatientSize",
+    "PatientWeight",
+    "OtherPatientIDs",
+    "IssuerOfPatientID",
+    "AccessionNumber",
+    "StudyID",
+    "StudyDescription",
+    "StudyDate",
+    "StudyTime",
+    "ReferringPhysicianName",
+    "InstitutionName",
+)
+"""What `anonymous` empties: whose the study is, when and where it was made."""
+
+
 def write_seg(
-    path: Path, frames: Sequence[SliceHeader], labels: NDArray, names: Mapping[int, str]
+    path: Path,
+    frames: Sequence[SliceHeader],
+    labels: NDArray,
+    names: Mapping[int, str],
+    *,
+    anonymous: bool = False,
 ) -> Path:
     """Write a binary DICOM-SEG that references its source images; equal input, equal UIDs.
 
-    Segments are numbered from 1 in the order of their ids, one per name, also where a label is
-    absent; DICOM leaves no other choice.
+    It belongs to the study of its source and carries the patient's tags, so that an archive files
+    it beside the images. Segments are numbered from 1 in the order of their ids, one per name, also
+    where a label is absent; DICOM leaves no other choice.
 
     Args:
       path: where to; the file appears whole or not at all.
       frames: the source series, sorted as `labels` is.
       labels: ids (D, H, W); ids without a name are background.
       names: id to label name, without background.
+      anonymous: empty `PATIENT_TAGS`. The UIDs of study, series and images stay, since a viewer
+        finds the images by them: they lead to the patient for whoever has the images.
 
     Returns:
       The path written.
@@ -57,6 +86,8 @@ def write_seg(
     """
     with quiet():
         headers = _source_headers(frames)
+        if anonymous:
+            _empty_patient_tags(headers)
         planes = _number(labels, sorted(names))
         if "NumberOfFrames" in headers[0]:
             planes = _spread(planes, frames, int(headers[0].NumberOfFrames))
@@ -84,6 +115,14 @@ def _source_headers(frames: Sequence[SliceHeader]) -> list[Dataset]:
                 path=frames[0].path.parent,
             )
     return headers
+
+
+def _empty_patient_tags(headers: Sequence[Dataset]) -> None:
+    """Empty them in headers as read; DICOM wants some of them present."""
+    for header in headers:
+        for name in PATIENT_TAGS:
+            if name in header:
+                header[name].value = None
 
 
 def _number(labels: NDArray, ids: Sequence[int]) -> NDArray[np.uint8]:

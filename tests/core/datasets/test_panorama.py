@@ -2,8 +2,8 @@
 
 import pytest
 
-from core.datasets.case import Case, Dataset
-from core.datasets.panorama import is_panorama, read_diagnoses, with_patients
+from core.datasets.case import Case, Dataset, patients_of
+from core.datasets.panorama import is_panorama, read_diagnoses
 from core.errors import InputError
 
 HEADER = "PANORAMA_patient_id,PANORAMA_study_id,patient_age,label\n"
@@ -17,7 +17,9 @@ def dataset(root, *ids: str) -> Dataset:
 def test_studies_of_a_patient_are_told_by_their_names(tmp_path):
     found = dataset(tmp_path, "100000_00001", "100000_00002", "100001_00001")
     assert is_panorama(found)
-    assert [c.patient for c in with_patients(found).cases] == ["100000", "100000", "100001"]
+    ids = [case.id for case in found.cases]
+    patients = patients_of(ids, pattern=None, table=None)
+    assert list(patients.values()) == ["100000", "100000", "100001"]
     assert not is_panorama(dataset(tmp_path, "100000_00001", "pancreas_001"))
 
 

@@ -58,13 +58,41 @@ def test_ids_that_end_in_four_digits_keep_them(tmp_path):
     assert [c.id for c in dataset.cases] == ["100000_00002", "100000_0001"]
 
 
+def test_studies_of_panorama_belong_to_its_patients(tmp_path):
+    root = nnunet(tmp_path, "100000_00001", "100000_00002", "100001_00001")
+    assert [c.patient for c in read_dataset(root).cases] == ["100000", "100000", "100001"]
+
+
+def test_a_table_names_the_patients(tmp_path):
+    root, table = nnunet(tmp_path, "a", "b"), tmp_path / "patients.csv"
+    table.write_text("case,patient\na,p\nb,p\nc,q\n")
+    assert [c.patient for c in read_dataset(root, patients=table).cases] == ["p", "p"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("case\na", "has no column patient"),
+        ("case,patient\na,p", "has no patient of 'b'"),
+        ("case,patient\nc,p", "has no patient of 'a' and of 1 more"),
+        ("case,patient\na,p\na,q", "two rows about 'a' differ"),
+    ],
+)
+def test_a_table_that_does_not_name_every_patient_is_refused(tmp_path, text, message):
+    root, table = nnunet(tmp_path, "a", "b"), tmp_path / "patients.csv"
+    table.write_text(text)
+    with pytest.raises(InputError, match=message) as refusal:
+        read_dataset(root, patients=table)
+    assert refusal.value.path == table
+
+
 def test_patients_are_the_cases_unless_a_pattern_says_otherwise(tmp_path):
-    root = nnunet(tmp_path, "100000_00001", "100000_00002")
-    assert [c.patient for c in read_dataset(root).cases] == ["100000_00001", "100000_00002"]
+    root = nnunet(tmp_path, "100000_1", "100000_2")
+    assert [c.patient for c in read_dataset(root).cases] == ["100000_1", "100000_2"]
     named = read_dataset(root, patient_pattern=r"(\d+)_\d+")
     assert [c.patient for c in named.cases] == ["100000", "100000"]
     for pattern in (r"(x+)_\d+", r"\d+_\d+"):
-        with pytest.raises(InputError, match="finds no group in the case id '100000_00001'"):
+        with pytest.raises(InputError, match="finds no group in the case id '100000_1'"):
             read_dataset(root, patient_pattern=pattern)
 
 

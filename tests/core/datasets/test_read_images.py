@@ -34,19 +34,16 @@ def test_images_and_masks_pair_by_name(tmp_path):
     case = dataset.cases[0]
     assert case.image == tmp_path / "Set" / "images" / "b 2.jpg"
     assert case.masks == (tmp_path / "Set" / "masks" / "b 2.png",)
-    assert (case.category, case.stage, case.location, case.part) == (None,) * 4
+    assert (case.category, case.stage, case.location) == (None,) * 3
 
 
-def test_parts_of_a_split_are_told_and_ids_stay_unique(tmp_path):
+def test_folders_of_a_split_are_no_classes_and_ids_stay_unique(tmp_path):
     names = [
         f"{part}/{kind}/a.png" for part in ("train", "val", "test") for kind in ("images", "masks")
     ]
     dataset = read_images(folder(tmp_path, *names))
-    assert {c.id: c.part for c in dataset.cases} == {
-        "test_images_a": "test",
-        "train_images_a": "train",
-        "val_images_a": "val",
-    }
+    assert {c.id for c in dataset.cases} == {"test_images_a", "train_images_a", "val_images_a"}
+    assert {c.category for c in dataset.cases} == {None}
 
 
 def test_several_masks_of_an_image_belong_together(tmp_path):
@@ -106,10 +103,10 @@ def test_exams_with_classes_know_patient_and_truth(tmp_path):
     ]
     dataset = read_images(folder(tmp_path, *names))
     assert (dataset.layout, dataset.knows_patients) == ("exams with classes", True)
-    told = [(c.patient, c.category, c.part, len(c.masks)) for c in dataset.cases]
+    told = [(c.patient, c.category, len(c.masks)) for c in dataset.cases]
     assert told == [
-        ("test/exam2", "Hors pancreas", "test", 0),
-        ("train/exam1", "Adenocarcinome", "train", 1),
+        ("test/exam2", "Hors pancreas", 0),
+        ("train/exam1", "Adenocarcinome", 1),
     ]
     assert not read_case(dataset.cases[0])[1].array.any()
     left = {s.path.relative_to(tmp_path).as_posix(): s.reason for s in dataset.skipped}
@@ -224,3 +221,12 @@ def test_real_breast_ultrasound_is_complete(shared_data):
         assert frame.shape == mask.array.shape
         assert max(frame.shape) == 320
         assert mask.array.any() == (case.category != "normal")
+
+
+def test_a_table_of_patients_may_lie_elsewhere(tmp_path):
+    data = folder(tmp_path / "set", "images/a.png", "masks/a.png", "images/b.png", "masks/b.png")
+    table = tmp_path / "patients.csv"
+    table.write_text("image,patient\nimages/a.png,p\nb,p\n")
+    dataset = read_images(data, patients=table)
+    assert [c.patient for c in dataset.cases] == ["p", "p"]
+    assert dataset.knows_patients

@@ -4,11 +4,13 @@ import os
 import highdicom
 import nibabel as nib
 import numpy as np
+import pydicom
 import pytest
 from pydicom.uid import generate_uid
 
 from core.errors import InputError
 from core.io import nifti
+from core.io.dicom.seg import PATIENT_TAGS
 from core.io.dicom.warnings import quiet
 from core.io.inventory import find_scans
 from core.io.scans import read_scan, write_segmentation
@@ -170,6 +172,24 @@ def test_a_dicom_segmentation_reads_back_equal_and_references_its_source(tmp_pat
     index = np.rint(points @ np.linalg.inv(volume.affine).T)[:, :3].astype(int)
     np.testing.assert_array_equal(volume.array[tuple(index.T)], labels()[labels() > 0])
     assert np.count_nonzero(volume.array) == np.count_nonzero(labels())
+
+
+def test_a_segmentation_carries_the_patients_tags_unless_it_is_anonymous(tmp_path):
+    folder = save(tmp_path / "ct", slices(PatientName="Doe^Jane", InstitutionName="Clinic"))
+    (scan,), _ = find_scans(folder)
+    volume = read_scan(scan).with_array(labels())
+    for anonymous in (False, True):
+        files, _ = write_segmentation(
+            tmp_path / f"{anonymous}", scan, volume, NAMES, anonymous=anonymous
+        )
+        with quiet():
+            seg = pydicom.dcmread(files[1])
+        assert (str(seg.PatientName) == "Doe^Jane") is not anonymous
+        assert (b"Doe^Jane" in files[1].read_bytes()) is not anonymous
+        filled = [name for name in PATIENT_TAGS if str(seg.get(name) or "")]
+        assert bool(filled) is not anonymous
+        source = seg.ReferencedSeriesSequence[0].ReferencedInstanceSequence
+        assert {i.ReferencedSOPInstanceUID for i in source} == {f.uid for f in scan.frames}
 
 
 def test_an_empty_segmentation_is_legal_and_equal_input_gives_equal_uids(tmp_path):

@@ -1,12 +1,12 @@
-"""Rows to summaries and files."""
+"""Rows to summaries."""
 
-import csv
 import json
 import math
 
 import numpy as np
 import pytest
 
+from core import json_io
 from core.metrics import rows as r
 
 ROWS = [
@@ -44,48 +44,10 @@ def test_deviation_of_one_case_is_undefined():
 
 
 def test_null_read_back_from_json_is_undefined_again():
-    back = json.loads(r.to_json(ROWS))
+    back = [json.loads(json_io.line(row)) for row in ROWS]
     np.testing.assert_array_equal(r.column(back, "tumor_dsc"), r.column(ROWS, "tumor_dsc"))
 
 
 def test_refuses_a_column_that_no_row_has():
     with pytest.raises(ValueError, match=r"no row has a column 'tumour_dsc'; .*'tumor_dsc'"):
         r.summarize(ROWS, ["tumour_dsc"])
-
-
-def test_json_is_strict_and_plain():
-    value = {
-        "nan": float("nan"),
-        "inf": np.float32(np.inf),
-        "int": np.int64(3),
-        "bool": np.bool_(True),
-        "array": np.array([1.5, np.nan]),
-        "tuple": (1, "ü"),
-    }
-    text = r.to_json(value)
-    assert json.loads(text, parse_constant=pytest.fail) == {
-        "nan": None,
-        "inf": None,
-        "int": 3,
-        "bool": True,
-        "array": [1.5, None],
-        "tuple": [1, "ü"],
-    }
-
-
-def test_written_json_reads_back(tmp_path):
-    r.write_json(tmp_path / "metrics.json", {"summary": {"auc": 0.5}, "rows": []})
-    assert json.loads((tmp_path / "metrics.json").read_text()) == {
-        "summary": {"auc": 0.5},
-        "rows": [],
-    }
-
-
-def test_csv_has_all_columns_in_order_and_leaves_undefined_cells_empty(tmp_path):
-    r.write_csv(tmp_path / "rows.csv", [*ROWS, {"case": 'comma, "quote"\n'}])
-    with (tmp_path / "rows.csv").open(newline="") as file:
-        lines = list(csv.reader(file))
-    assert lines[0] == ["case", "tumor_dsc", "fold", "error"]
-    assert lines[2] == ["b", "", "0", ""]
-    assert lines[4] == ["d", "", "", "no such file"]
-    assert lines[5] == ['comma, "quote"\n', "", "", ""]

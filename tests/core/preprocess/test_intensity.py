@@ -1,7 +1,15 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 
-from core.preprocess.intensity import normalize, statistics, window, z_score
+from core.preprocess.intensity import (
+    normalize,
+    statistics,
+    window,
+    window_int16,
+    z_score,
+)
 
 RNG = np.random.default_rng(0)
 HU = RNG.integers(-1024, 1500, (5, 6, 7)).astype(np.int16)
@@ -11,6 +19,28 @@ def test_window_clips_and_keeps_whole_hounsfield_units():
     seen = window(HU, -100, 240)
     assert seen.dtype == np.int16
     np.testing.assert_array_equal(seen, np.minimum(np.maximum(HU, -100), 240))
+
+
+@pytest.mark.parametrize("bounds", [(-100, 240), (-100.0, 240.0)])
+def test_whole_bounds_keep_whole_hounsfield_units_whatever_their_type(bounds):
+    assert window(HU, *bounds).dtype == np.int16
+
+
+@pytest.mark.parametrize("bounds", [(-100.0, 240.0), (-99.5, 12.25)])
+def test_window_to_int16_is_rounding_after_clipping(bounds):
+    for hu in (HU, HU.astype(np.float32) + np.float32(0.5)):
+        expected = np.rint(np.clip(hu.astype(np.float64), *bounds)).astype(np.int16)
+        np.testing.assert_array_equal(window_int16(hu, *bounds), expected)
+
+
+def test_window_to_int16_makes_no_float_copy_of_a_scan():
+    hu = np.zeros((64, 128, 128), np.int16)
+    tracemalloc.start()
+    window_int16(hu, -100.0, 240.0)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    # The result, and copies of one slice: a float64 copy would be four times the scan.
+    assert peak < 1.3 * hu.nbytes
 
 
 def test_window_is_idempotent():

@@ -37,7 +37,6 @@ def test_an_old_header_gives_what_was_set_and_nothing_that_identifies(tmp_path):
         frame_of_reference=str(slices()[0].FrameOfReferenceUID),
         acquired_s=12 * 3600.0,
         delay_s=30.0,
-        has_contrast_agent=True,
     )
     assert SECRET not in repr(told)
 
@@ -57,7 +56,7 @@ def test_an_enhanced_header_gives_the_same(tmp_path):
         one.save_as(tmp_path / "image")
     told = read_acquisition(tmp_path / "image")
     assert (told.description, told.kernel, told.thickness_mm) == ("venous", "B30f", 9.0)
-    assert (told.delay_s, told.has_contrast_agent) == (30.0, True)
+    assert told.delay_s == 30.0
 
 
 def test_a_phantoms_series_tell_the_delay_they_were_written_with(tmp_path):
@@ -84,13 +83,6 @@ def test_a_phantoms_series_tell_the_delay_they_were_written_with(tmp_path):
 )
 def test_a_delay_survives_midnight_and_odd_clocks(acquired, injected, seconds):
     assert delay_s(acquired, injected) == seconds
-
-
-@pytest.mark.parametrize(
-    ("agent", "has"), [("NONE", False), ("without", False), ("Iohexol", True), ("", None)]
-)
-def test_an_agent_is_denied_only_by_words(tmp_path, agent, has):
-    assert acquisition(tmp_path, ContrastBolusAgent=agent).has_contrast_agent is has
 
 
 @pytest.mark.parametrize(

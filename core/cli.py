@@ -80,7 +80,7 @@ def user_values() -> Iterator[None]:
         raise InputError(str(error)) from None
 
 
-def optional(section: type) -> Any:
+def _optional(section: type) -> Any:
     """Flags that override fields of a config where they are given: every default is None.
 
     Args:
@@ -205,7 +205,7 @@ def _binder(command: Command, recipe: Any) -> Callable[..., dict[str, Any]]:
     parameters = {name: p.replace(kind=p.KEYWORD_ONLY) for name, p in signature.parameters.items()}
     for name, hint in hints.items():
         if get_origin(hint) is Annotated and _OVERRIDE in hint.__metadata__:
-            hints[name] = optional(get_args(get_args(hint)[0])[0])
+            hints[name] = _optional(get_args(get_args(hint)[0])[0])
             parameters[name] = parameters[name].replace(default=hints[name]())
     if recipe is not None:
         hints["cfg"] = Annotated[type(recipe), tyro.conf.arg(name="")]

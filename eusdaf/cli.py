@@ -70,7 +70,7 @@ def prepare(
       data: folders of pictures and masks.
       out: cache folder, the --data of `train`; its index.json lists every file used or skipped.
       patient_pattern: regular expression whose first group is the patient in a picture's id.
-      patients: table with the columns case,patient, as CSV or .xlsx.
+      patients: table with the columns image,patient, as CSV or .xlsx.
       prepare: size.
     """
     from eusdaf.prepare import prepare as prepare_data

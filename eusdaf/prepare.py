@@ -46,7 +46,7 @@ def prepare(
       out: cache folder; pictures of another size beside these are left alone.
       cfg: size.
       patient_pattern: regular expression whose first group is the patient in a picture's id.
-      patients: table with the columns case,patient.
+      patients: table with the columns image,patient.
 
     Returns:
       Annotated pictures that were left out.
@@ -79,7 +79,7 @@ def read_data_sets(
     Args:
       data: folders of pictures and masks.
       patient_pattern: regular expression whose first group is the patient in a picture's id.
-      patients: table with the columns case,patient.
+      patients: table with the columns image,patient.
       cache: of a preparation, whose pictures are compared as well.
     """
     table: dict[str, Any] = {} if patients is None else {"patients": patients}

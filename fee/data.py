@@ -17,11 +17,13 @@ from fee.config import Config
 logger = logging.getLogger(__name__)
 
 
-class Case(NamedTuple):
+class PreparedSeries(NamedTuple):
     """One series of a patient as a stack of slices; its pixels stay on disk until they are read."""
 
     id: str
     patient: str
+    digest: str
+    """Of its HU, or gray values, before they became slices."""
     phase: str
     """arterial, venous, delayed, native or unknown."""
     tumor: bool | None
@@ -41,7 +43,7 @@ class Case(NamedTuple):
 class Example(NamedTuple):
     """One slice, and what is true of it."""
 
-    case: Case
+    series: PreparedSeries
     slice: int
     label: bool
     """Whether it shows the pancreas; for `diagnose`, whether it counts as one of a tumor."""
@@ -49,39 +51,39 @@ class Example(NamedTuple):
     @property
     def name(self) -> str:
         """Unique in a data set."""
-        return f"{self.case.id}:{self.slice}"
+        return f"{self.series.id}:{self.slice}"
 
 
-def examples(cases: Sequence[Case], cfg: Config) -> list[Example]:
-    """Slices that a task learns from, in the order of the cases.
+def examples(series: Sequence[PreparedSeries], cfg: Config) -> list[Example]:
+    """Slices that a task learns from, in the order of the series.
 
     Only series with a mask serve; for `diagnose` only those of patients about whom is known
     whether they have a tumor, and only slices that show the pancreas.
 
     Args:
-      cases: prepared series.
+      series: prepared ones.
       cfg: the recipe.
     """
-    wanted = [case for case in cases if case.mask is not None]
+    usable = [one for one in series if one.mask is not None]
     if cfg.task == "diagnose":
-        wanted = [case for case in wanted if case.tumor is not None]
-    only = cfg.task == "diagnose" or cfg.data.slices == "pancreas"
-    found = [
-        Example(case, d, _label(case, d, cfg))
-        for case in wanted
-        for d in (case.pancreas_slices if only else range(len(case.image)))
+        usable = [one for one in usable if one.tumor is not None]
+    only_pancreas = cfg.task == "diagnose" or cfg.data.slices == "pancreas"
+    slices = [
+        Example(one, d, _label(one, d, cfg))
+        for one in usable
+        for d in (one.pancreas_slices if only_pancreas else range(len(one.image)))
     ]
-    if cfg.task != "segment" and len({example.label for example in found}) == 1:
-        logger.warning("all %d slices are of one class: nothing can be learned", len(found))
-    return found
+    if cfg.task != "segment" and len({example.label for example in slices}) == 1:
+        logger.warning("all %d slices are of one class: nothing can be learned", len(slices))
+    return slices
 
 
-def _label(case: Case, d: int, cfg: Config) -> bool:
+def _label(series: PreparedSeries, d: int, cfg: Config) -> bool:
     if cfg.task != "diagnose":
-        return d in case.pancreas_slices
-    if cfg.data.tumor_slices == "visible" and case.tumor_slices:
-        return d in case.tumor_slices
-    return bool(case.tumor)
+        return d in series.pancreas_slices
+    if cfg.data.tumor_slices == "visible" and series.tumor_slices:
+        return d in series.tumor_slices
+    return bool(series.tumor)
 
 
 def batch_of(chosen: Sequence[Example], cfg: Config) -> Batch:
@@ -91,9 +93,9 @@ def batch_of(chosen: Sequence[Example], cfg: Config) -> Batch:
       {"image": (n, s, s) uint8}, "mask" (n, s, s) uint8 of 0 and 1 for `segment` and `diagnose`,
       and "label" (n,) uint8 for `locate` and `diagnose`.
     """
-    batch = {"image": np.stack([e.case.image[e.slice] for e in chosen])}
+    batch = {"image": np.stack([e.series.image[e.slice] for e in chosen])}
     if cfg.task != "locate":
-        masks = np.stack([e.case.mask[e.slice] for e in chosen])  # type: ignore[index]
+        masks = np.stack([e.series.mask[e.slice] for e in chosen])  # type: ignore[index]
         batch["mask"] = (masks > 0).astype(np.uint8)
     if cfg.task != "segment":
         batch["label"] = np.array([e.label for e in chosen], np.uint8)

@@ -1,17 +1,26 @@
 """The page of `fee evaluate`: Tables 1 to 3 and Figure 6 beside ours, and every patient."""
 
-from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from core.commands.evaluate import Prediction, failures_note, headline
 from core.metrics.classification import f1, roc_curve, sensitivity, specificity
 from core.metrics.compare import Interval, f1_interval
 from core.metrics.overlap import Counts
 from core.report import figures, html
 from core.report.agreement import confusion_matrix, shares_by_group
-from core.report.table import UNDEFINED, Badge, Link, Table, mean_sd, percent, proportion
+from core.report.table import (
+    UNDEFINED,
+    Badge,
+    Link,
+    Table,
+    mean_sd,
+    percent,
+    proportion,
+    without_empty,
+)
 from fee.report import MAX_PICTURES, badge, patient_section, used_files
 
 PAPER_TYPES = {
@@ -31,52 +40,60 @@ PAPER_USED = (62_649, 107_036)
 PAPER_TUMOR_IMAGES, PAPER_NORMAL_IMAGES = 90_194, 16_842
 """Of the testing dataset, before screening (Table 2)."""
 PAPER_NETWORKS = {
-    "locate": ("slices with pancreas", 0.971),
-    "miou": ("segmentation, MIoU", 0.880),
-    "dsc": ("segmentation, DSC", 0.837),
-    "diagnose": ("slices with tumor", 0.822),
+    "locate": ("slices with pancreas", (0.998, 0.965, 0.971)),
+    "miou": ("segmentation, MIoU", (0.969, 0.882, 0.880)),
+    "dsc": ("segmentation, DSC", (0.968, 0.837, 0.837)),
+    "diagnose": ("slices with tumor", (0.895, 0.817, 0.822)),
 }
-"""Accuracy and overlap in testing (Table 3)."""
+"""Accuracy and overlap in training, validation and testing (Table 3)."""
 NETWORKS_NOTE = (
-    "Ours are of new patients; the paper's of a random part of all slices, of patients it trained "
-    "on. Slices: share called rightly, for the tumor among those kept, by their patient's label. "
-    "Segmentation: mean ± standard deviation over patients, of all voxels of all annotated series."
+    "Ours in testing are of new patients; the paper's of a random part of all slices, of patients "
+    "it trained on. Slices: share called rightly, for the tumor among those with segmented "
+    "pancreas, by their patient's label. Segmentation: mean ± standard deviation over patients, of "
+    "all voxels of all annotated series. Training and validation: of the diagnosed patients that "
+    "the runs learned from, or chose their weights by."
 )
-CASES = Sequence[tuple[Mapping[str, Any], Path]]
 
 
-def evaluation_page(
-    metrics: Mapping[str, Any], cases: CASES, diagnosed: Mapping[Path, Mapping[str, Any]]
-) -> str:
+def evaluation_page(metrics: Mapping[str, Any], predictions: Sequence[Prediction]) -> str:
     """The whole page.
 
     Args:
-      metrics: content of metrics.json.
-      cases: patients behind the rows, in their order, and the outputs they are of.
-      diagnosed: results.json by output folder.
+      metrics: summary, groups and rows of `fee.evaluate`.
+      predictions: cases behind the rows, in their order.
     """
     summary, rows = metrics["summary"], metrics["rows"]
     # What went wrong first: misses and false alarms are what a reader looks for.
     order = sorted(range(len(rows)), key=lambda i: rows[i].get("right", False))
     shown = [i for i in order if rows[i]["status"] == "done"][:MAX_PICTURES]
+    titles = {i: _title(rows[i], metrics) for i in order}
     sections = [
-        html.tiles("Diagnosis", _tiles(summary, [case for case, _ in cases])),
+        html.tiles("Diagnosis", _tiles(summary, [prediction.row for prediction in predictions])),
         html.table("Beside the paper", system_table(metrics), note=_note(summary)),
         html.group("Figure 6", _charts(metrics)),
         html.table("Table 1: types of tumor", types_table(metrics)),
         html.table("Table 2: images", images_table(metrics)),
         html.table("Table 3: networks", networks_table(metrics), note=NETWORKS_NOTE),
-        html.table(
-            "Patients", _rows_table([rows[i] for i in order], {rows[i]["id"] for i in shown})
-        ),
-        *(patient_section(*cases[i], note=_truth(rows[i])) for i in shown),
-        html.provenance(next(iter(diagnosed.values()))["manifest"]),
+        html.table("Patients", _rows_table([(rows[i], titles[i], i in shown) for i in order])),
+        *(_section(predictions[i], rows[i], titles[i]) for i in shown),
+        html.provenance(predictions[0].results["manifest"]),
     ]
+    num_tumors = sum(row["tumor"] for row in rows if "tumor" in row)
     return html.page(
         "FEE-DL evaluation",
         sections,
-        subtitle=f"{len(rows)} patients, {sum(row['tumor'] for row in rows)} of them with a tumor.",
+        subtitle=f"{len(rows)} studies, {num_tumors} of them of patients with a tumor.",
     )
+
+
+def _section(prediction: Prediction, row: Mapping[str, Any], title: str) -> html.Section:
+    case = {**prediction.row, "title": title}
+    return patient_section(case, prediction.output, note=_truth(row))
+
+
+def _title(row: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
+    """Id, with the rule where there are two."""
+    return f"{row['id']} {row['group']}" if len(metrics["groups"]) > 1 else row["id"]
 
 
 def system_table(metrics: Mapping[str, Any]) -> Table:
@@ -90,7 +107,10 @@ def system_table(metrics: Mapping[str, Any]) -> Table:
         [
             *((name, paper[name], ours[name]) for name in paper),
             ("AUC", f"{PAPER_AUC:.3f}", area),
-            *networks_table(metrics).rows,
+            *(
+                (title, percent(shares[2]), _networks(summary)[name])
+                for name, (title, shares) in PAPER_NETWORKS.items()
+            ),
             ("images used", _share(*PAPER_USED), _share(*_used(summary))),
             ("seconds per patient", f"{PAPER_SECONDS:.1f}", f"{seconds:.1f}"),
         ],
@@ -112,15 +132,15 @@ def _rates(counts: Counts) -> dict[str, str]:
 
 def types_table(metrics: Mapping[str, Any]) -> Table:
     """Patients of each type and how many of them were called rightly (Table 1; Fig. 6C)."""
-    ours = {line["type"]: line for line in metrics["types"]}
+    ours = {line["type"]: line for line in metrics["summary"]["types"]}
     names = [*PAPER_TYPES, *(name for name in ours if name not in PAPER_TYPES)]
     lines = []
     for name in names:
         train, test, share = PAPER_TYPES.get(name, (None, None, None))
-        told = UNDEFINED if share is None else percent(share)
+        papers_right = UNDEFINED if share is None else percent(share)
         line = ours.get(name, {"num": 0, "num_right": 0})
         right = proportion(line["num_right"], line["num"])
-        lines.append((name, train, test, told, line["num"], right))
+        lines.append((name, train, test, papers_right, line["num"], right))
     columns = ("", "paper, training", "paper, testing", "paper, right", "ours", "ours, right")
     return Table(columns, lines)
 
@@ -128,7 +148,7 @@ def types_table(metrics: Mapping[str, Any]) -> Table:
 def images_table(metrics: Mapping[str, Any]) -> Table:
     """Patients and images (Table 2); age and sex are in headers, which nothing here reads."""
     summary = metrics["summary"]
-    done = [row for row in metrics["rows"] if row["status"] == "done"]
+    done = _headline(metrics)
     used = {is_: sum(r["num_used"] for r in done if r["tumor"] is is_) for is_ in (True, False)}
     return Table(
         ("", "paper, testing", "ours"),
@@ -143,26 +163,46 @@ def images_table(metrics: Mapping[str, Any]) -> Table:
 
 
 def networks_table(metrics: Mapping[str, Any]) -> Table:
-    """Each network by itself (Table 3)."""
-    summary, nan = metrics["summary"], float("nan")
-    ours = {
-        "locate": _share(summary["num_right_slices"], summary["num_annotated_slices"]),
-        "diagnose": _share(summary["num_right_kept"], summary["num_kept"]),
-    }
-    for name in ("miou", "dsc"):
-        ours[name] = mean_sd(summary.get(name, nan), summary.get(f"{name}_sd", nan))
+    """Each network by itself, in training, validation and testing (Table 3)."""
+    summary = metrics["summary"]
+    parts = [summary["seen"].get("train"), summary["seen"].get("val"), summary]
+    ours = [_networks(part) if part else dict.fromkeys(PAPER_NETWORKS) for part in parts]
+    names = ("training", "validation", "testing")
+    columns = [f"{side}, {name}" for side in ("paper", "ours") for name in names]
     return Table(
-        ("", "paper, testing", "ours"),
-        [(title, percent(paper), ours[name]) for name, (title, paper) in PAPER_NETWORKS.items()],
+        ("", *columns),
+        [
+            (title, *map(percent, shares), *(part[name] for part in ours))
+            for name, (title, shares) in PAPER_NETWORKS.items()
+        ],
     )
+
+
+def _networks(summary: Mapping[str, Any]) -> dict[str, str]:
+    """Our figures of each network."""
+    nan = float("nan")
+    return {
+        "locate": _share(summary["num_right_slices"], summary["num_annotated_slices"]),
+        "diagnose": _share(summary["num_right_diagnosed"], summary["num_diagnosed"]),
+        **{
+            name: mean_sd(summary.get(name, nan), summary.get(f"{name}_sd", nan))
+            for name in ("miou", "dsc")
+        },
+    }
+
+
+def _headline(metrics: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Rows that count, of the first rule."""
+    first = next(iter(metrics["groups"]))
+    return [row for row in headline(metrics["rows"]) if row["group"] == first]
 
 
 def _note(summary: Mapping[str, Any]) -> str:
     return (
         "The paper's figures are of its own 347 patients; other data cannot be compared number by "
         "number. Patients first, intervals of 95 %. "
-        f"{summary['num_failed']} patients failed; {summary['num_without_truth']} diagnosed "
-        "patients are not in the cohort."
+        f"{failures_note(summary)} {summary['num_without_truth']} diagnosed patients are not in "
+        "the data."
     )
 
 
@@ -187,7 +227,7 @@ def _charts(metrics: Mapping[str, Any]) -> list[html.Section]:
     png = confusion_matrix(counts, positive="tumor", negative="normal")
     alt = "Confusion matrix: {} hits, {} false alarms, {} misses, {} rightly normal".format(*counts)
     charts = [html.figure("A: confusion matrix", png, alt=alt)]
-    done = [row for row in metrics["rows"] if row["status"] == "done"]
+    done = _headline(metrics)
     tumor = np.array([row["tumor"] for row in done], bool)
     if tumor.any() and not tumor.all():
         points = roc_curve(np.array([row["score"] for row in done]), tumor)
@@ -199,7 +239,7 @@ def _charts(metrics: Mapping[str, Any]) -> list[html.Section]:
         alt = f"ROC curve with an area of {summary['auc']:.3f}"
         charts.append(html.figure("B: ROC of the patients' score", png, alt=alt))
     png = shares_by_group(
-        {line["type"]: (line["num_right"], line["num"]) for line in metrics["types"]},
+        {line["type"]: (line["num_right"], line["num"]) for line in summary["types"]},
         label="Accuracy",
         average=summary["accuracy"],
         average_name="all patients",
@@ -208,23 +248,25 @@ def _charts(metrics: Mapping[str, Any]) -> list[html.Section]:
     return [*charts, html.figure("C: accuracy by type", png, alt=alt)]
 
 
-def _rows_table(rows: Sequence[Mapping[str, Any]], linked: Collection[str]) -> Table:
+def _rows_table(rows: Sequence[tuple[Mapping[str, Any], str, bool]]) -> Table:
+    """A line for each row, its title, and whether a section below is of it."""
     columns = ("patient", "truth", "called", "right", "score", "with pancreas", "DSC", "MIoU", "s")
-    names = ("score", "num_kept", "dsc", "miou", "seconds")
+    names = ("score", "num_kept", "dsc", "miou", "seconds", "part")
     lines = []
-    for row in rows:
+    for row, title, has_section in rows:
         right = Badge("yes", "good") if row.get("right") else Badge("no", "bad")
         done = row["status"] == "done"
+        tumor_type = (row["tumor_type"] or "tumor") if row.get("tumor") else "normal"
         lines.append(
             (
-                Link(row["id"], row["id"]) if row["id"] in linked else row["id"],
-                (row["tumor_type"] or "tumor") if row["tumor"] else "normal",
+                Link(title, title) if has_section else title,
+                tumor_type if "tumor" in row else None,
                 badge(("tumor" if row["called"] else "normal") if done else "failed"),
                 right if done else None,
                 *(row.get(name) for name in names),
             )
         )
-    return Table(columns, lines)
+    return without_empty((*columns, "learned from"), lines)
 
 
 def _counts(summary: Mapping[str, Any]) -> Counts:

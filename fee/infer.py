@@ -2,25 +2,38 @@
 
 import logging
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from core import atomic, json_io, sharding
-from core.config import fingerprint
+from core import sharding
+from core.commands import results
+from core.commands.predict import Answer, Job, held_out_of, predict
+from core.datasets.patients import PHASES
 from core.errors import InputError
+from core.infer.load import Run
 from core.io.dicom.identity import patient_id
 from core.io.inventory import NIFTI_ENDINGS
 from core.io.paths import below, unique_ids
-from core.report import results
-from core.report.manifest import manifest
-from fee.examine import Stopwatch
-from fee.networks import TASKS, Bundle, load_bundle
-from fee.patient import diagnose_patient
+from fee.config import Config
+from fee.dataset_readers import paths_by_patient
+from fee.networks import Bundle, load_bundle, open_runs
+from fee.patient import diagnose_study
+from fee.phases import PhaseTable, phases_of_patient, read_phases
+from fee.predict_series import Stopwatch
 from fee.report import diagnosis_page
-from fee.screening import screen, summary, write_screening
+from fee.screening import (
+    Screening,
+    Series,
+    require_one_patient,
+    screen,
+    summary,
+    write_screening,
+)
+from fee.volume_cache import VolumeCache
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +45,78 @@ class Options(NamedTuple):
     """What a user may ask for."""
 
     identify: bool
-    phases_csv: Path | None
+    anonymous: bool
+    phases: PhaseTable
+
+
+@dataclass
+class Patient:
+    """A patient's files on their way from screening to the decisions about their studies.
+
+    Args:
+      id: made of the name of the folder or file.
+      path: of the folder, archive or image.
+      work: folder for the index of headers and for what is unpacked.
+      screening: of all files; None until the first study is worked on.
+      volumes: what screening had to read.
+    """
+
+    id: str
+    path: Path
+    work: Path
+    screening: Screening | None = None
+    volumes: VolumeCache = field(default_factory=VolumeCache)
+
+
+class Study(NamedTuple):
+    """One study of a patient: what a decision is about."""
+
+    id: str
+    path: Path
+    """Of the patient."""
+    number: int
+    """The newest is 0."""
+    patient: Patient
+
+
+class Studies(Collection[Study]):
+    """Studies of patients, in turn: screening of a patient, as its first study, tells their number.
+
+    Args:
+      patients: with unique ids.
+      before: number of studies by patient's id, where an earlier call knows it.
+    """
+
+    def __init__(self, patients: Sequence[Patient], before: Mapping[str, int]) -> None:
+        self._patients, self._before = patients, before
+        self._ids = {patient.id for patient in patients}
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def __contains__(self, study: object) -> bool:
+        return isinstance(study, Study) and study.id in self._ids
+
+    def __iter__(self) -> Iterator[Study]:
+        for patient in self._patients:
+            with _kept_when_interrupted(patient.work):
+                yield Study(patient.id, patient.path, 0, patient)
+                for number in range(1, self._num_studies(patient)):
+                    yield Study(
+                        self._free_id(patient.id, number + 1), patient.path, number, patient
+                    )
+            patient.volumes = VolumeCache()
+
+    def _num_studies(self, patient: Patient) -> int:
+        if patient.screening is None:  # failed, or diagnosed by an earlier call
+            return self._before.get(patient.id, 1)
+        return 1 if patient.screening.num_patients > 1 else len(patient.screening.studies)
+
+    def _free_id(self, id_: str, number: int) -> str:
+        names = (f"{id_}-{n}" for n in range(number, number + len(self._ids) + 1))
+        free = next(name for name in names if name not in self._ids)
+        self._ids.add(free)
+        return free
 
 
 def diagnose(
@@ -40,17 +124,25 @@ def diagnose(
     runs: Sequence[Path],
     out: Path,
     *,
+    held_out: bool = False,
     identify: bool = False,
     phases_csv: Path | None = None,
+    anonymous: bool = False,
+    allow_unfinished: bool = False,
+    choices: Mapping[str, Any] | None = None,
 ) -> int:
-    """Diagnose every patient; write results, masks, pictures and a report.
+    """Diagnose every patient, each study by itself; write results, masks, pictures and a report.
 
     Args:
       patients: a folder, a zip or a NIfTI file for each patient.
       runs: run folders of the three networks, or one folder that holds them.
       out: gets results.json, report.html and cases/<id>/; ids come from names of files and folders.
+      held_out: of one data set, take the patients of the runs' test part.
       identify: also tell the PatientID of the headers, in results.json and the report.
       phases_csv: phases of series that the user knows.
+      anonymous: write DICOM-SEG without the patient's tags.
+      allow_unfinished: also use runs that have not reached their end.
+      choices: operating choices that override the runs', "infer.threshold" → probability.
 
     Returns:
       0 if all went well; 1 if a patient has no result, or has damaged files. Each failure has its
@@ -59,71 +151,113 @@ def diagnose(
     Raises:
       InputError: a path with nothing there, or runs that make no system.
     """
+    opened, choices = open_runs(runs, allow_unfinished=allow_unfinished), choices or {}
+    if held_out:
+        data = patients
+        patients = _held_out(data, opened)
+        if phases_csv is None and (data[0] / PHASES).is_file():
+            phases_csv = data[0] / PHASES
     for path in patients:
         if not path.exists():
             raise InputError("no such file or folder", path=path)
-    mesh = sharding.mesh()
-    bundle, options = load_bundle(runs, mesh), Options(identify, phases_csv)
+    table = {} if phases_csv is None else read_phases(phases_csv)
+    mesh, options = sharding.mesh(), Options(identify, anonymous, table)
+    bundle = load_bundle(opened, mesh, choices)
     ids = unique_ids([below(path, path, ENDINGS) for path in patients], instead="patient")
-    cases = []
-    for number, (id_, path) in enumerate(zip(ids, patients, strict=True), start=1):
-        work = partial(_diagnosed, path, bundle, out / "cases" / id_, options)
-        case = results.attempt(id_, path, work)
-        logger.info("%d/%d  %s  %s", number, len(patients), id_, _summary(case))
-        cases.append(case)
-    cfgs = [bundle.cfgs[task] for task in TASKS]
-    written = results.write(
-        out,
-        cases,
-        skipped=[],
-        provenance=manifest(
-            fingerprint=" ".join(map(fingerprint, cfgs)),
-            devices=[str(d) for d in mesh.devices.flat],
+    decision = bundle.cfgs["diagnose"].infer
+    return predict(
+        Studies(
+            [
+                Patient(id_, path, out / "cases" / id_ / ".work")
+                for id_, path in zip(ids, patients, strict=True)
+            ],
+            {row["id"]: row["num_studies"] for row in results.done_before(out).values()},
         ),
-        runs=[str(run) for run in runs],
-        rule=bundle.cfgs["diagnose"].infer.rule,
-        threshold=bundle.cfgs["diagnose"].infer.threshold,
+        partial(_diagnosed, bundle, options),
+        out,
+        Job(
+            command="fee diagnose",
+            runs=opened,
+            choices=choices,
+            options=options._asdict(),
+            facts={"rule": decision.rule, "threshold": decision.threshold},
+        ),
+        skipped=[],
+        devices=list(mesh.devices.flat),
+        page=diagnosis_page,
+        summary=_summary,
     )
-    atomic.write_text(out / "report.html", diagnosis_page(written, out))
-    damaged = any(case.get("num_error") or case.get("num_failed_series") for case in cases)
-    return int(damaged or results.any_failed(cases))
 
 
-def _diagnosed(path: Path, bundle: Bundle, folder: Path, options: Options) -> dict[str, Any]:
-    """Screen one patient, diagnose from what is left, and write it down."""
-    watch = Stopwatch(dict.fromkeys(STAGES, 0.0))
-    cfg = bundle.cfgs["diagnose"].screen
-    with _kept_when_interrupted(folder / ".work") as work:
-        with watch.stage("screen"):
-            found = screen(path, cfg, work=work, phases_csv=options.phases_csv)
-            write_screening(folder, found)
-        logger.info("%s: %s", folder.name, summary(found))
-        if not found.series:
-            raise InputError(
-                f"no series to diagnose: {summary(found)}",
-                path=path,
-                hint=f"{folder.name}/screening.csv has the reason for every file",
-            )
-        row = diagnose_patient(found.series, bundle, folder, watch)
-        if options.identify:
-            row["patient_id"] = patient_id(found.series[0].scan.files[0])
-    row |= {
-        "num_used": found.num_used,
-        "num_skipped": found.num_skipped,
-        "num_error": found.num_error,
-        "screening": summary(found),
-        "stage_seconds": dict(watch),
+def _held_out(data: Sequence[Path], runs: Sequence[Run[Config]]) -> list[Path]:
+    """Paths of the patients of a data set that the runs hold out."""
+    if runs[0].cfg.split.by == "image":
+        raise InputError(
+            "held slices out, not patients", path=runs[0].path, hint="train with --split.by patient"
+        )
+    return [path for paths in held_out_of(data, runs, paths_by_patient) for path in paths]
+
+
+def _diagnosed(bundle: Bundle, options: Options, study: Study, folder: Path) -> Answer:
+    """Screen the patient unless that is done, diagnose one study, and write it down."""
+    watch, patient = Stopwatch(dict.fromkeys(STAGES, 0.0)), study.patient
+    with watch.stage("screen"):
+        screening = _screened(patient, bundle.cfgs["diagnose"], options)
+        write_screening(folder, screening)
+    require_one_patient(screening)
+    if not screening.series:
+        raise InputError(
+            f"no series to diagnose: {summary(screening)}",
+            path=study.path,
+            hint=f"{folder.name}/screening.csv has the reason for every file",
+        )
+    series = screening.studies[study.number]
+    answer = diagnose_study(
+        series, bundle, folder, watch, volumes=patient.volumes, anonymous=options.anonymous
+    )
+    row = {**answer.row, **_files(study, series, screening), "stage_seconds": dict(watch)}
+    row["num_problems"] = row["num_error"] + row["num_failed_series"]
+    if row["num_studies"] > 1:
+        which = f"study {study.number + 1} of {row['num_studies']}, the newest first"
+        row["note"] = "; ".join(text for text in (row["note"], which) if text)
+    if options.identify:
+        row["patient_id"] = patient_id(series[0].scan.files[0])
+    return answer._replace(row=row)
+
+
+def _screened(patient: Patient, cfg: Config, options: Options) -> Screening:
+    """Screening of a patient, done once for all its studies."""
+    if patient.screening is None:
+        patient.screening = screen(
+            patient.path,
+            cfg.screen,
+            work=patient.work,
+            phases=phases_of_patient(options.phases, patient.id),
+            volumes=patient.volumes,
+        )
+        logger.info("%s: %s", patient.id, summary(patient.screening))
+    return patient.screening
+
+
+def _files(study: Study, series: Sequence[Series], screening: Screening) -> dict[str, Any]:
+    """Counts of files; those that are not used count with the newest study."""
+    is_newest = study.number == 0
+    return {
+        "study": study.number,
+        "num_studies": len(screening.studies),
+        "num_used": sum(len(one.scan.files) for one in series),
+        "num_skipped": screening.num_skipped if is_newest else 0,
+        "num_error": screening.num_error if is_newest else 0,
+        "screening": summary(screening),
     }
-    json_io.write_json(folder / "prediction.json", row)
-    return {**row, "phases": [_without_slices(phase) for phase in row["phases"]]}
 
 
 @contextmanager
-def _kept_when_interrupted(work: Path) -> Iterator[Path]:
-    """A folder for indices and unpacked archives, from which an interrupted call goes on."""
+def _kept_when_interrupted(work: Path) -> Iterator[None]:
+    """Around what fills a folder of indices and unpacked archives: an interrupted call goes on."""
     try:
-        yield work
-    except KeyboardInterrupt:
+        yield
+    except (KeyboardInterrupt, GeneratorExit):
         raise
     except BaseException:
         shutil.rmtree(work, ignore_errors=True)
@@ -131,15 +265,8 @@ def _kept_when_interrupted(work: Path) -> Iterator[Path]:
     shutil.rmtree(work, ignore_errors=True)
 
 
-def _without_slices(phase: Mapping[str, Any]) -> dict[str, Any]:
-    """A line of results.json; prediction.json beside the pictures has every slice."""
-    return {name: value for name, value in phase.items() if name != "slices"}
-
-
-def _summary(case: Mapping[str, Any]) -> str:
-    if case["status"] == "failed":
-        return "failed"
+def _summary(row: Mapping[str, Any]) -> str:
     return (
-        f"{case['decision']}  score {case['score']:.2f}  pancreas in {case['num_kept']} of "
-        f"{case['num_slices']} slices  {case['seconds']:.1f} s"
+        f"{row['decision']}  score {row['score']:.2f}  pancreas in {row['num_kept']} of "
+        f"{row['num_slices']} slices"
     )

@@ -2,11 +2,12 @@
 
 No segmentation is needed: the spine is bone in the middle of the back, the liver the large even
 region on the patient's right, and vessels are even disks that are brighter than their surroundings.
-A candidate for the aorta means little in one slice; `fee.contrast` asks for it in the next ones.
+A candidate for the aorta means little in one slice; `fee.phase_from_image` asks for it in the next
+ones.
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,7 +105,7 @@ def _averaged(image: NDArray, spacing_mm: tuple[float, float]) -> tuple[Array, t
 
 def _largest(mask: Mask) -> Mask | None:
     """Largest connected region."""
-    regions, _ = ndi.label(mask)
+    regions: NDArray = ndi.label(mask)[0]  # type: ignore[index]
     sizes = np.bincount(regions.ravel())
     sizes[0] = 0
     return regions == sizes.argmax() if sizes.any() else None
@@ -125,7 +126,7 @@ def _spine(image: Array, body: Mask, spacing: tuple[float, float]) -> tuple[floa
 
 def _even(image: Array, spacing: tuple[float, float]) -> Mask:
     """Soft tissue that varies little within 14 mm."""
-    size = [round(14 / step) for step in spacing]
+    size: Any = [round(14 / step) for step in spacing]  # an axis each
     mean = ndi.uniform_filter(image, size)
     variance = ndi.uniform_filter(image**2, size) - mean**2
     return (variance < 25**2) & (mean > 0) & (mean < 200)
@@ -156,14 +157,13 @@ def _disks(image: Array, window: Mask, spacing: tuple[float, float]) -> list[Dis
 
 def _pelvis(image: Array, flank: Mask, spacing: tuple[float, float]) -> bool:
     """Whether something very bright lies within enhanced kidney; bowel and ribs lie in fat."""
-    regions, count = ndi.label((image > EXCRETED_HU) & flank)
-    for number in range(1, count + 1):
+    regions: NDArray = ndi.label((image > EXCRETED_HU) & flank)[0]  # type: ignore[index]
+    for number in range(1, regions.max() + 1):
         region = regions == number
         if not PELVIS_MM2[0] <= np.count_nonzero(region) * spacing[0] * spacing[1] <= PELVIS_MM2[1]:
             continue
-        around = ndi.binary_dilation(region, _disk(9, spacing)) & ~ndi.binary_dilation(
-            region, _disk(4, spacing)
-        )
+        far, near = (np.asarray(ndi.binary_dilation(region, _disk(mm, spacing))) for mm in (9, 4))
+        around = np.logical_and(far, np.logical_not(near))
         if (
             KIDNEY_HU[0] < np.percentile(image[around], 25)
             and np.median(image[around]) < KIDNEY_HU[1]

@@ -11,7 +11,6 @@ from core.random import stream
 from core.types import Batch, Key, Metrics, ModelState, Params, Scalar
 from fee import model
 from fee.config import AugmentConfig, Config
-from fee.fusion import fuse
 
 STD_EPS = 1e-8
 SIZE = 512
@@ -38,9 +37,9 @@ def loss(
     mask = batch.get("mask", jnp.zeros_like(batch["image"]))
     image, mask = augment(cfg.augment, stream(key, "augment"), batch["image"], mask)
     label = (mask > 0).astype(jnp.uint8) if cfg.task == "segment" else batch["label"]
-    seen = normalize(fuse(image, mask) if cfg.task == "diagnose" else image)
+    inputs = normalize(fuse(image, mask) if cfg.task == "diagnose" else image)
     logits, model_state = model.apply(
-        cfg.model, params, model_state, seen, train=True, key=stream(key, "dropout")
+        cfg.model, params, model_state, inputs, train=True, key=stream(key, "dropout")
     )
     entropy = jnp.mean(cross_entropy(logits, label))
     accuracy = jnp.mean((logits[..., 1] > logits[..., 0]) == (label == 1))
@@ -58,7 +57,7 @@ def augment(
     size = image.shape[1]
     scale = size / SIZE
 
-    def one(key: Key, image: Array, mask: Array) -> tuple[Array, Array]:
+    def augment_slice(key: Key, image: Array, mask: Array) -> tuple[Array, Array]:
         image = brightness(
             stream(key, "brightness"), image, largest=cfg.brightness, probability=cfg.probability
         )
@@ -76,7 +75,24 @@ def augment(
             probability=cfg.probability,
         )
 
-    return jax.vmap(one)(jax.random.split(key, len(image)), image.astype(jnp.float32), mask)
+    return jax.vmap(augment_slice)(
+        jax.random.split(key, len(image)), image.astype(jnp.float32), mask
+    )
+
+
+def fuse(image: Num[Array, "n h w"], mask: Num[Array, "n h w"]) -> Num[Array, "n h w"]:
+    """What the third network sees: the texture of the pancreas on black (Methods, Architectures).
+
+    image · [mask > 0]
+
+    Args:
+      image: gray from 0 to 255, not yet z-scored.
+      mask: 0 outside the pancreas; a tumor in it counts as pancreas.
+
+    Returns:
+      Of the type of the image.
+    """
+    return jnp.where(mask > 0, image, jnp.zeros((), image.dtype))
 
 
 def normalize(image: Num[Array, "n h w"]) -> Float[Array, "n h w 1"]:
@@ -98,4 +114,5 @@ def normalize(image: Num[Array, "n h w"]) -> Float[Array, "n h w 1"]:
 def sum_of_squares(params: Params) -> Scalar:
     """Of all kernels of convolutions and of the linear layer; not of biases and norms."""
     leaves = jax.tree_util.tree_leaves_with_path(params)
-    return sum((jnp.sum(jnp.square(x)) for path, x in leaves if path[-1].key == "kernel"), 0.0)
+    kernels = [leaf for path, leaf in leaves if path[-1].key == "kernel"]
+    return jnp.sum(jnp.stack([jnp.sum(jnp.square(kernel)) for kernel in kernels]))

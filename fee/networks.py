@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -11,18 +11,25 @@ from jax.sharding import Mesh
 from jaxtyping import Array, Float, UInt8
 
 from core import compiler, sharding
+from core.config import overridden
 from core.errors import InputError
 from core.infer.batches import in_batches
-from core.train.checkpoint import restore_model
-from core.train.run_folder import load_config, weights_folder
+from core.infer.load import (
+    Run,
+    load_runs,
+    require_folds_of_one_data_set,
+    require_same,
+    require_same_division,
+)
 from core.types import ModelState, Params
 from fee import model
 from fee.config import Config, ModelConfig
-from fee.fusion import fuse
-from fee.loss import normalize
+from fee.loss import fuse, normalize
 from fee.saliency import Explain, explainer
 
 TASKS = ("locate", "segment", "diagnose")
+DECISION_CHOICES = ("infer.rule", "infer.threshold")
+"""Of the decision about a patient; the other networks keep the thresholds of their own runs."""
 
 Slices = UInt8[np.ndarray, "n s s"]
 Predict = Callable[[Slices, Slices | None], Float[np.ndarray, "n ..."]]
@@ -40,30 +47,54 @@ class Bundle(NamedTuple):
     explain: Explain
 
 
-def load_bundle(runs: Sequence[Path], mesh: Mesh) -> Bundle:
-    """Load the trained networks of a system.
+def open_runs(paths: Sequence[Path], *, allow_unfinished: bool = False) -> list[Run[Config]]:
+    """Runs of the three networks of a system, in the order of `TASKS`.
 
     Args:
-      runs: a run folder for each task, in any order; or one folder that holds them as locate/,
+      paths: a run folder for each task, in any order; or one folder that holds them as locate/,
         segment/ and diagnose/.
-      mesh: the devices that share the slices.
+      allow_unfinished: also take runs that have not reached their end.
 
     Raises:
       InputError: a folder that is no finished run, a task without a run or with two, or networks
-        that were trained on slices of another size or window.
+        that were trained on other slices, patients or parts of them.
     """
-    folders = _by_task(runs)
-    cfgs = {task: load_config(Config, folders[task]) for task in TASKS}
-    first = cfgs["locate"].prepare
-    for task, cfg in cfgs.items():
-        if cfg.prepare != first:
+    if len(paths) == 1 and not (paths[0] / "config.json").exists():
+        paths = [paths[0] / task for task in TASKS if (paths[0] / task).is_dir()] or paths
+    by_task: dict[str, Run[Config]] = {}
+    for run in load_runs(Config, paths, allow_unfinished=allow_unfinished):
+        if (other := by_task.setdefault(run.cfg.task, run)) is not run:
             raise InputError(
-                f"was trained on slices of {_described(cfg)}, {folders['locate']} on "
-                f"{_described(cfgs['locate'])}",
-                path=folders[task],
-                hint="give runs that were trained on the same slices",
+                f"is a second network for the task {run.cfg.task}, beside {other.path}",
+                path=run.path,
+                hint="give one run for each of locate, segment and diagnose",
             )
-    weights = {task: restore_model(weights_folder(folders[task])) for task in TASKS}
+    if missing := [task for task in TASKS if task not in by_task]:
+        raise InputError(
+            f"no run for {' and '.join(missing)} among {', '.join(map(str, paths))}",
+            hint="give one run for each of locate, segment and diagnose, or a folder of the three",
+        )
+    runs = [by_task[task] for task in TASKS]
+    require_same(runs, lambda cfg: cfg.prepare, _slices_text)
+    require_same(runs, lambda cfg: cfg.split, lambda cfg: f"a split by {cfg.split.by}")
+    if runs[0].cfg.split.by == "patient":
+        require_same_division(runs)
+    else:  # every task parts the images that it learns from
+        require_folds_of_one_data_set(runs)
+    return runs
+
+
+def load_bundle(runs: Sequence[Run[Config]], mesh: Mesh, choices: Mapping[str, Any]) -> Bundle:
+    """Load the trained networks of a system.
+
+    Args:
+      runs: of `open_runs`.
+      mesh: the devices that share the slices.
+      choices: operating choices that override the configs', "infer.threshold" → probability; rule
+        and threshold are those of the decision about a patient, so of `diagnose` alone.
+    """
+    cfgs = {run.cfg.task: overridden(run.cfg, _choices_of(run.cfg.task, choices)) for run in runs}
+    weights = {run.cfg.task: run.weights() for run in runs}
     return Bundle(
         cfgs,
         *(network(cfgs[task], *weights[task], mesh) for task in TASKS),
@@ -71,31 +102,17 @@ def load_bundle(runs: Sequence[Path], mesh: Mesh) -> Bundle:
     )
 
 
-def _by_task(runs: Sequence[Path]) -> dict[str, Path]:
-    """Folder of each task."""
-    if len(runs) == 1 and not (runs[0] / "config.json").exists():
-        runs = [runs[0] / task for task in TASKS if (runs[0] / task).is_dir()] or runs
-    found: dict[str, Path] = {}
-    for run in runs:
-        task = load_config(Config, run).task
-        if task in found:
-            raise InputError(
-                f"is a second network for the task {task}, beside {found[task]}",
-                path=run,
-                hint="give one run for each of locate, segment and diagnose",
-            )
-        found[task] = run
-    if missing := [task for task in TASKS if task not in found]:
-        raise InputError(
-            f"no run for {' and '.join(missing)} among {', '.join(map(str, runs))}",
-            hint="give one run for each of locate, segment and diagnose, or a folder of the three",
-        )
-    return found
+def _choices_of(task: str, choices: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: value
+        for name, value in choices.items()
+        if task == "diagnose" or name not in DECISION_CHOICES
+    }
 
 
-def _described(cfg: Config) -> str:
+def _slices_text(cfg: Config) -> str:
     low, high = cfg.prepare.window_hu
-    return f"{cfg.prepare.size} pixels and {low:g} to {high:g} HU"
+    return f"slices of {cfg.prepare.size} pixels and {low:g} to {high:g} HU"
 
 
 def network(cfg: Config, params: Params, model_state: ModelState, mesh: Mesh) -> Predict:
@@ -115,8 +132,8 @@ def network(cfg: Config, params: Params, model_state: ModelState, mesh: Mesh) ->
     apply, batch = _program(cfg.model), cfg.infer.batch * mesh.size
 
     def predict(image: Slices, mask: Slices | None) -> Float[np.ndarray, "n ..."]:
-        seen = [image] if mask is None else [image, mask]
-        return in_batches(apply, placed, seen, batch=batch, mesh=mesh)
+        inputs = [image] if mask is None else [image, mask]
+        return in_batches(apply, placed, inputs, batch=batch, mesh=mesh)
 
     return predict
 
@@ -128,8 +145,8 @@ def _program(cfg: ModelConfig) -> Callable[..., Array]:
     def probability(
         variables: tuple[Params, ModelState], image: Array, mask: Array | None = None
     ) -> Array:
-        seen = image if mask is None else fuse(image, mask)
-        logits, _ = model.apply(cfg, *variables, normalize(seen))
+        inputs = image if mask is None else fuse(image, mask)
+        logits, _ = model.apply(cfg, *variables, normalize(inputs))
         # The softmax of two classes without its sums over two numbers, which are slow on CPU.
         return jax.nn.sigmoid(logits[..., 1] - logits[..., 0])
 

@@ -1,4 +1,4 @@
-"""One patient: all series read, examined and written, then one decision and what led to it."""
+"""One study of a patient: its series read, predicted and written, then one decision, and why."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -10,17 +10,27 @@ import numpy as np
 from jaxtyping import UInt8
 
 from core import atomic
+from core.commands.predict import Answer
+from core.commands.prepare import digest
 from core.errors import InputError
 from core.io.paths import unique_ids
-from core.io.scans import Scan, read_scan, write_segmentation
+from core.io.scans import Scan, write_segmentation
 from core.volume import Volume, canonical
 from fee.config import PrepareConfig
-from fee.decision import decide, deciding
-from fee.examine import Examined, Shown, Stopwatch, candidates, examine
 from fee.networks import Bundle
+from fee.predict_series import (
+    ExplainedSlice,
+    SeriesPrediction,
+    Stopwatch,
+    candidates,
+    decide,
+    most_telling,
+    predict_series,
+)
 from fee.report import overlay, saliency_picture
 from fee.screening import Series
 from fee.slices import PANCREAS, to_slices, to_volume
+from fee.volume_cache import VolumeCache
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +39,7 @@ NUM_EXPLAINED = 3
 """Slices of a patient with a saliency map, as many as Figure 7 shows."""
 
 
-class Read(NamedTuple):
+class LoadedSeries(NamedTuple):
     """A series in memory."""
 
     volume: Volume
@@ -38,72 +48,91 @@ class Read(NamedTuple):
     """Its slices as the networks see them."""
 
 
-def diagnose_patient(
-    series: Sequence[Series], bundle: Bundle, folder: Path, watch: Stopwatch
-) -> dict[str, Any]:
-    """Examine all series of a patient, decide, and show why.
+def diagnose_study(
+    series: Sequence[Series],
+    bundle: Bundle,
+    folder: Path,
+    watch: Stopwatch,
+    *,
+    volumes: VolumeCache | None = None,
+    anonymous: bool = False,
+) -> Answer:
+    """Predict all series of one study, decide, and show why.
 
     Args:
       series: at least one, as screening leaves them.
       bundle: the networks.
       folder: gets <series>/segmentation.*, overlay.png and saliency_*.png.
       watch: gets the seconds of each stage.
+      volumes: what screening has read already.
+      anonymous: write DICOM-SEG without the patient's tags.
 
     Returns:
-      Decision, score, note, and "phases": a line for each series, with "slices" for each slice.
+      Decision, score, note, and "phases": a line for each series; in the details with a line for
+      each of its slices.
 
     Raises:
       InputError: no series can be read.
     """
     cfg = bundle.cfgs["diagnose"]
     names = unique_ids([one.phase for one in series], instead="series")
-    phases, shown, most = [], [], -1
-    reads = read_ahead([one.scan for one in series], cfg.prepare, watch)
-    for name, one, read in zip(names, series, reads, strict=True):
-        told = {"name": name, "phase": one.phase, "evidence": one.evidence, "series": one.scan.id}
-        if isinstance(read, InputError):
-            logger.error("%s", read)
-            phases.append({**told, "status": "failed", "error": str(read)})
+    phases: list[dict[str, Any]] = []
+    explainable: list[ExplainedSlice] = []
+    digests: list[str] = []
+    largest = -1
+    scans = [one.scan for one in series]
+    loads = read_ahead(scans, cfg.prepare, watch, volumes or VolumeCache())
+    for name, one, loaded in zip(names, series, loads, strict=True):
+        phase = {"name": name, "phase": one.phase, "evidence": one.evidence, "series": one.scan.id}
+        if isinstance(loaded, InputError):
+            logger.error("%s", loaded)
+            phases.append({**phase, "status": "failed", "error": str(loaded)})
             continue
-        seen = examine(read.image, bundle, watch)
+        predicted = predict_series(loaded.image, bundle, watch)
         with watch.stage("write"):
-            written = _write(folder / name, one.scan, read.volume, seen)
-            if int(seen.mask.sum()) > most:
-                most = int(seen.mask.sum())
-                picture = overlay(read.volume, to_volume(seen.mask, read.volume).array > 0)
-                atomic.write_bytes(folder / "overlay.png", picture)
-        phases.append({**told, "status": "done", **_counted(seen), **written})
-        shown += candidates(name, read.image, seen, pixel_mm=_pixel_mm(read), num=NUM_EXPLAINED)
-    if most < 0:
-        raise InputError(phases[0]["error"])
+            digests.append(digest(loaded.volume.array))
+            written = _write(folder / name, one.scan, loaded.volume, predicted, anonymous)
+            if int(predicted.mask.sum()) > largest:
+                largest = int(predicted.mask.sum())
+                mask = to_volume(predicted.mask, loaded.volume).array > 0
+                atomic.write_bytes(folder / "overlay.png", overlay(loaded.volume, mask))
+        phases.append({**phase, "status": "done", **_counts(predicted), **written})
+        explainable += candidates(
+            name, loaded.image, predicted, pixel_mm=_pixel_mm(loaded), num=NUM_EXPLAINED
+        )
     done = [phase for phase in phases if phase["status"] == "done"]
+    if not done:
+        raise InputError(phases[0]["error"])
+    num_located = sum(phase["num_kept"] for phase in done)
     probs = [s["tumor"] for phase in done for s in phase["slices"] if s["tumor"] is not None]
-    decision = decide(np.array(probs, np.float64), cfg.infer)
-    return {
+    decision = decide(np.array(probs, np.float64), cfg.infer, num_located=num_located)
+    row = {
         **decision._asdict(),
         "num_slices": sum(phase["num_slices"] for phase in done),
-        "num_kept": len(probs),
+        "num_kept": num_located,
+        "num_empty": num_located - len(probs),
         "num_failed_series": len(phases) - len(done),
-        "explained": _explain(shown, decision.decision, bundle, folder, watch),
-        "phases": phases,
+        "explained": _explain(explainable, decision.decision, bundle, folder, watch),
+        "phases": [{k: v for k, v in phase.items() if k != "slices"} for phase in phases],
     }
+    return Answer(row, digests, {"phases": phases})
 
 
 def read_ahead(
-    scans: Sequence[Scan], cfg: PrepareConfig, watch: Stopwatch
-) -> Iterator[Read | InputError]:
-    """Read one series while another is examined; never more than these two are in memory."""
+    scans: Sequence[Scan], cfg: PrepareConfig, watch: Stopwatch, volumes: VolumeCache
+) -> Iterator[LoadedSeries | InputError]:
+    """Read one series while another is predicted; never more than these two are in memory."""
     with ThreadPoolExecutor(1) as pool:
-        ahead = pool.submit(_read, scans[0], cfg)
+        ahead = pool.submit(_load, scans[0], cfg, volumes)
         for following in (*scans[1:], None):
-            read = _waited(ahead, watch)
+            loaded = _waited(ahead, watch)
             if following is not None:
-                ahead = pool.submit(_read, following, cfg)
-            yield read
+                ahead = pool.submit(_load, following, cfg, volumes)
+            yield loaded
 
 
-def _waited(ahead: Future[Read], watch: Stopwatch) -> Read | InputError:
-    """What was read, or why it could not be."""
+def _waited(ahead: Future[LoadedSeries], watch: Stopwatch) -> LoadedSeries | InputError:
+    """The series, or why it could not be read."""
     with watch.stage("read"):
         try:
             return ahead.result()
@@ -111,15 +140,17 @@ def _waited(ahead: Future[Read], watch: Stopwatch) -> Read | InputError:
             return error
 
 
-def _read(scan: Scan, cfg: PrepareConfig) -> Read:
-    volume = canonical(read_scan(scan))
-    return Read(volume, to_slices(volume, cfg))
+def _load(scan: Scan, cfg: PrepareConfig, volumes: VolumeCache) -> LoadedSeries:
+    volume = canonical(volumes.take(scan))
+    return LoadedSeries(volume, to_slices(volume, cfg))
 
 
-def _write(folder: Path, scan: Scan, volume: Volume, seen: Examined) -> dict[str, Any]:
+def _write(
+    folder: Path, scan: Scan, volume: Volume, predicted: SeriesPrediction, anonymous: bool
+) -> dict[str, Any]:
     """Write the pancreas of a series on the grid of its source."""
-    label = to_volume(seen.mask, volume)
-    written = write_segmentation(folder, scan, label, NAMES)
+    label = to_volume(predicted.mask, volume)
+    written = write_segmentation(folder, scan, label, NAMES, anonymous=anonymous)
     return {
         "pancreas_ml": int(np.count_nonzero(label.array)) * label.voxel_mm3 / 1000,
         "files": [path.name for path in written.files],
@@ -127,38 +158,40 @@ def _write(folder: Path, scan: Scan, volume: Volume, seen: Examined) -> dict[str
     }
 
 
-def _counted(seen: Examined) -> dict[str, Any]:
-    """What is told about a series and each of its slices."""
-    tumor: dict[int, float] = dict(zip(seen.kept.tolist(), seen.probs.tolist(), strict=True))
+def _counts(predicted: SeriesPrediction) -> dict[str, Any]:
+    """Figures of a series, and of each of its slices."""
+    probs = predicted.tumor_prob
+    tumor: dict[int, float] = dict(zip(predicted.voting.tolist(), probs.tolist(), strict=True))
+    located = set(predicted.located.tolist())
     slices = [
-        {"slice": d, "pancreas": prob, "tumor": tumor.get(d)}
-        for d, prob in enumerate(seen.located.tolist())
+        {"slice": d, "pancreas": prob, "located": d in located, "tumor": tumor.get(d)}
+        for d, prob in enumerate(predicted.pancreas_prob.tolist())
     ]
-    mean = float(seen.probs.mean()) if seen.probs.size else float("nan")
     return {
         "num_slices": len(slices),
-        "num_kept": len(tumor),
-        "mean_probability": mean,
+        "num_kept": len(located),
+        "num_empty": len(located) - len(tumor),
+        "mean_probability": float(probs.mean()) if probs.size else float("nan"),
         "slices": slices,
     }
 
 
-def _pixel_mm(read: Read) -> tuple[float, float]:
+def _pixel_mm(loaded: LoadedSeries) -> tuple[float, float]:
     """Height and width of a pixel of the slices."""
-    _, rows, columns = read.volume.shape
-    _, height, width = read.volume.spacing_mm
-    _, *size = read.image.shape
+    _, rows, columns = loaded.volume.shape
+    _, height, width = loaded.volume.spacing_mm
+    _, *size = loaded.image.shape
     return height * rows / size[0], width * columns / size[1]
 
 
 def _explain(
-    shown: Sequence[Shown], decision: str, bundle: Bundle, folder: Path, watch: Stopwatch
+    slices: Sequence[ExplainedSlice], decision: str, bundle: Bundle, folder: Path, watch: Stopwatch
 ) -> list[dict[str, Any]]:
     """Draw the saliency of the slices that decided, the strongest first."""
-    probs, explained = np.array([one.prob for one in shown]), []
+    probs, explained = np.array([one.prob for one in slices]), []
     with watch.stage("saliency"):
-        for number, i in enumerate(deciding(probs, decision, NUM_EXPLAINED), start=1):
-            one = shown[i]
+        for number, i in enumerate(most_telling(probs, decision, NUM_EXPLAINED), start=1):
+            one = slices[i]
             influence = bundle.explain(one.image, one.mask, decision)
             name = f"saliency_{number}.png"
             atomic.write_bytes(folder / name, saliency_picture(one, influence))

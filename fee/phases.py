@@ -5,18 +5,24 @@ time between injection and scan, the image. Where nothing tells, the phase is un
 an answer.
 """
 
-import csv
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple, get_args
 
+from core.csv_io import column_names, read_rows
 from core.errors import InputError
 from core.io.dicom.acquisition import Acquisition
 from core.io.scans import Scan
-from fee.contrast import scan_enhancement
+from fee.phase_from_image import scan_enhancement
 from fee.phase_text import Phase, phase_of_delay, phase_of_text
+from fee.volume_cache import VolumeCache
 
 COLUMNS = ("series", "phase")
+PATIENT = "patient"
+"""Column that a table may have: whose series it is."""
+
+PhaseTable = Mapping[str, Mapping[str, Phase]]
+"""Phases by series, by patient; "" is every patient."""
 
 
 class Told(NamedTuple):
@@ -32,7 +38,12 @@ class Told(NamedTuple):
 
 
 def phase_of(
-    scan: Scan, acquisition: Acquisition, *, name: str, table: Mapping[str, Phase]
+    scan: Scan,
+    acquisition: Acquisition,
+    *,
+    name: str,
+    table: Mapping[str, Phase],
+    volumes: VolumeCache,
 ) -> Told:
     """Phase of a scan; the image is read only if nothing else tells.
 
@@ -40,7 +51,8 @@ def phase_of(
       scan: what to judge.
       acquisition: what its header says.
       name: its path below the patient's folder.
-      table: from `read_phases`; empty for none.
+      table: from `phases_of_patient`; empty for none.
+      volumes: keeps what has to be read.
     """
     for key in (scan.id, name, acquisition.description):
         if key and (phase := table.get(_key(key))):
@@ -51,46 +63,56 @@ def phase_of(
     if acquisition.delay_s is not None and (phase := phase_of_delay(acquisition.delay_s)):
         return Told(phase, f"{acquisition.delay_s:.0f} s after injection")
     try:
-        seen = scan_enhancement(scan)
+        enhancement = scan_enhancement(scan, volumes)
     except InputError as error:
         return Told("unknown", f"the image cannot be read: {error.message}")
-    return Told(seen.phase, f"image: {seen}")
+    return Told(enhancement.phase, f"image: {enhancement}")
 
 
-def read_phases(path: str | Path) -> dict[str, Phase]:
+def read_phases(path: str | Path) -> PhaseTable:
     """A user's table of phases.
 
-        series,phase
-        SE002,arterial
-        Abdomen 5.0 B30f,venous
+        series,phase,patient
+        SE002,arterial,MILLER
+        Abdomen 5.0 B30f,venous,
 
     A series is named as in screening.csv, by its path below the patient's folder, or by its
-    description.
+    description. The column patient is optional; where it is empty a row is about every patient,
+    and a row about one patient comes before it.
+
+    Returns:
+      Phases by series, by patient.
 
     Raises:
-      InputError: the table cannot be read, a column is missing, or a phase is none.
+      InputError: the table cannot be read, a column is missing, a phase is none, or two rows about
+        one series differ.
     """
     path = Path(path)
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except FileNotFoundError:
-        raise InputError("no such table", path=path) from None
-    except (OSError, UnicodeDecodeError):
-        raise InputError("the table is not UTF-8 text", path=path, hint="save it as CSV") from None
-    reader = csv.DictReader(lines)
-    names = [name.strip().lower() for name in reader.fieldnames or ()]
-    if missing := [column for column in COLUMNS if column not in names]:
+    if not path.is_file():
+        raise InputError("no such table", path=path)
+    columns = column_names(path)
+    if missing := [column for column in COLUMNS if column not in columns]:
         raise InputError(f"no column {missing[0]}", path=path, hint="write series,phase on top")
-    reader.fieldnames = names
-    table: dict[str, Phase] = {}
+    table: dict[str, dict[str, Phase]] = {}
     known: dict[str, Phase] = {phase: phase for phase in get_args(Phase)}
-    for number, row in enumerate(reader, 2):
-        phase = (row["phase"] or "").strip().lower()
+    for number, row in enumerate(read_rows(path), 2):
+        phase, series = row.get("phase", "").lower(), row.get("series", "")
         if phase not in known:
             listed = ", ".join(known)
             raise InputError(f"line {number}: phase {phase!r} is none of {listed}", path=path)
-        table[_key(row["series"] or "")] = known[phase]
+        rows = table.setdefault(_key(row.get(PATIENT, "")), {})
+        if rows.setdefault(_key(series), known[phase]) != phase:
+            raise InputError(
+                f"line {number}: {series!r} is {phase}, and {rows[_key(series)]} before",
+                path=path,
+                hint="keep one row of a series, or name patients in a column patient",
+            )
     return table
+
+
+def phases_of_patient(table: PhaseTable, patient: str) -> dict[str, Phase]:
+    """Phases by series that a table tells of a patient: its own rows, then those about everyone."""
+    return {**table.get("", {}), **table.get(_key(patient), {})}
 
 
 def _texts(acquisition: Acquisition, name: str) -> Iterator[tuple[str, str]]:

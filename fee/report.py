@@ -13,7 +13,7 @@ from core.report.outline import Outline
 from core.report.picture import PRED_COLOR, picture
 from core.report.table import Badge, Link, Table, percent
 from core.volume import Volume
-from fee.examine import Shown
+from fee.predict_series import ExplainedSlice
 from fee.saliency import brightness
 
 TONES = {"tumor": "bad", "normal": "good", "failed": "warn"}
@@ -38,23 +38,23 @@ def overlay(volume: Volume, pancreas: Bool[np.ndarray, "d h w"]) -> bytes:
     return views.overlay(volume, outlines, pancreas)
 
 
-def saliency_picture(shown: Shown, influence: Float[np.ndarray, "s s"]) -> bytes:
+def saliency_picture(explained: ExplainedSlice, influence: Float[np.ndarray, "s s"]) -> bytes:
     """PNG of a slice around its pancreas: the CT on the left, its saliency on the right (Fig. 7).
 
     On the right the CT is pale, and darker where the decision depends on it more: each pixel is
     multiplied with 1 − M / max(M).
 
     Args:
-      shown: the slice.
+      explained: the slice.
       influence: M of every pixel.
     """
-    near = _surroundings(shown.mask > 0, shown.pixel_mm)
-    gray, mask = shown.image[near], shown.mask[near] > 0
+    near = _surroundings(explained.mask > 0, explained.pixel_mm)
+    gray, mask = explained.image[near], explained.mask[near] > 0
     pale = 255 - PALE * (255 - gray.astype(np.float64))
     salient = np.rint(pale * brightness(influence)[near]).astype(np.uint8)
     outline = Outline("pancreas", np.hstack([mask, np.zeros_like(mask)]), PRED_COLOR, False)
-    title = f"{shown.series}, slice {shown.index + 1}: tumor {shown.prob:.3f}"
-    return picture(np.hstack([gray, salient]), [outline], title=title, pixel_mm=shown.pixel_mm)
+    title = f"{explained.series}, slice {explained.index + 1}: tumor {explained.prob:.3f}"
+    return picture(np.hstack([gray, salient]), [outline], title=title, pixel_mm=explained.pixel_mm)
 
 
 def _surroundings(
@@ -120,15 +120,15 @@ def patient_section(case: Mapping[str, Any], out: Path, note: str = "") -> html.
     """One diagnosed patient, folded: pictures, series and seconds.
 
     Args:
-      case: of results.json.
+      case: of results.json; its "title" stands for its id where there is one.
       out: folder that holds cases/<id>/.
       note: the first line.
     """
     folder = out / "cases" / case["id"]
     pngs = [("overlay.png", f"CT of {case['id']} with the pancreas outlined", "")]
     pngs += [
-        (one["file"], f"A slice of {case['id']} beside its saliency map", _caption(one))
-        for one in case["explained"]
+        (explained["file"], f"A slice of {case['id']} beside its saliency map", _caption(explained))
+        for explained in case["explained"]
     ]
     parts = [
         html.figure("", (folder / name).read_bytes(), alt=alt, caption=caption)
@@ -138,24 +138,26 @@ def patient_section(case: Mapping[str, Any], out: Path, note: str = "") -> html.
     parts += [html.table("Series", _series_table(case)), html.table("Seconds", seconds)]
     parts.append(html.text("Screening", f"{case['screening']}."))
     notes = " ".join(text for text in (note, case["note"]) if text)
-    return html.details(case["id"], parts, badge=badge(case["decision"]), note=notes)
+    return html.details(
+        case.get("title", case["id"]), parts, badge=badge(case["decision"]), note=notes
+    )
 
 
-def _caption(one: Mapping[str, Any]) -> str:
+def _caption(explained: Mapping[str, Any]) -> str:
     return (
-        f"Slice {one['slice'] + 1} of the {one['series']} series from the feet, tumor probability "
-        f"{one['tumor']:.3f}. Right: darker pixels have more influence."
+        f"Slice {explained['slice'] + 1} of the {explained['series']} series from the feet, tumor "
+        f"probability {explained['tumor']:.3f}. Right: darker pixels have more influence."
     )
 
 
 def _note(results: Mapping[str, Any]) -> str:
-    told = {
+    rules = {
         "mean": "The score is the mean tumor probability of the slices with pancreas, all phases "
         f"together; from {results['threshold']:g} on it is a tumor.",
         "vote": "The score is the share of the slices with pancreas that are called tumor, all "
         "phases together; from one half on it is a tumor.",
     }
-    return told[results["rule"]]
+    return rules[results["rule"]]
 
 
 def _table(cases: Sequence[Mapping[str, Any]]) -> Table:
@@ -165,6 +167,7 @@ def _table(cases: Sequence[Mapping[str, Any]]) -> Table:
         "score": "score",
         "slices": "num_slices",
         "with pancreas": "num_kept",
+        "not segmented": "num_empty",
         "files used": "num_used",
         "skipped": "num_skipped",
         "damaged": "num_error",
@@ -172,10 +175,10 @@ def _table(cases: Sequence[Mapping[str, Any]]) -> Table:
         "error": "error",
     }
     filled = {title: name for title, name in names.items() if any(name in case for case in cases)}
-    shown = {case["id"] for case in [c for c in cases if c["status"] == "done"][:MAX_PICTURES]}
+    linked = {case["id"] for case in [c for c in cases if c["status"] == "done"][:MAX_PICTURES]}
     rows = [
         (
-            Link(case["id"], case["id"]) if case["id"] in shown else case["id"],
+            Link(case["id"], case["id"]) if case["id"] in linked else case["id"],
             badge(case.get("decision", "failed")),
             *(case.get(name) for name in filled.values()),
         )

@@ -12,8 +12,7 @@ from core import compiler
 from core.types import ModelState, Params
 from fee import model
 from fee.config import ModelConfig
-from fee.fusion import fuse
-from fee.loss import normalize
+from fee.loss import fuse, normalize
 
 CLASSES = {"normal": 0, "tumor": 1}
 

@@ -1,7 +1,8 @@
 """Which images of a patient's folder are looked at, and why all others are not.
 
 The paper's rule: axial images of 512 × 512 pixels in a contrast phase. Every file ends in one
-bucket. Where one acquisition was reconstructed several times, the best one is used.
+bucket. Where one acquisition was reconstructed several times, the best one is used. Series are kept
+apart by the study of their headers, and two patients under one path are told apart.
 """
 
 import os
@@ -12,15 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from core.csv_io import write_csv
+from core.errors import InputError
 from core.io.dicom.acquisition import Acquisition, read_acquisition
+from core.io.dicom.identity import StudyKey, study_key
 from core.io.inventory import Bucket, File, take_inventory
 from core.io.scans import Scan
-from core.metrics.rows import write_csv
 from fee.config import ScreenConfig
+from fee.eligibility import Verdict, judge
 from fee.phase_text import Phase
-from fee.phases import read_phases
 from fee.reconstructions import Candidate, redundant
-from fee.verdict import Verdict, judge
+from fee.volume_cache import VolumeCache
 
 
 @dataclass(frozen=True)
@@ -31,11 +34,13 @@ class Series:
       scan: its images.
       phase: contrast phase.
       evidence: what tells the phase.
+      study: number of its study among the patient's, the newest is 0.
     """
 
     scan: Scan
     phase: Phase
     evidence: str
+    study: int = 0
 
 
 class ScreenedFile(NamedTuple):
@@ -60,17 +65,27 @@ class ScreenedFile(NamedTuple):
 
 @dataclass(frozen=True)
 class Screening:
-    """What screening a patient's folder found.
+    """What screening a patient's folder gave.
 
     Args:
       folder: the patient's folder.
       series: what is used, in the order of the paths; may be empty.
       files: every file, in the order of the paths.
+      num_patients: whose series these are, by their headers.
     """
 
     folder: Path
     series: tuple[Series, ...]
     files: tuple[ScreenedFile, ...]
+    num_patients: int
+
+    @property
+    def studies(self) -> list[list[Series]]:
+        """Series of each study, the newest study first; empty without any series."""
+        studies: dict[int, list[Series]] = defaultdict(list)
+        for series in self.series:
+            studies[series.study].append(series)
+        return [studies[number] for number in sorted(studies)]
 
     @property
     def num_used(self) -> int:
@@ -96,7 +111,8 @@ def screen(
     cfg: ScreenConfig,
     *,
     work: Path | None = None,
-    phases_csv: str | Path | None = None,
+    phases: Mapping[str, Phase] | None = None,
+    volumes: VolumeCache | None = None,
 ) -> Screening:
     """Screen one patient; headers first, and voxels only where nothing else tells the phase.
 
@@ -105,34 +121,57 @@ def screen(
       cfg: which series are used.
       work: keeps the index of the headers and what was unpacked, so that an interrupted screening
         goes on from there.
-      phases_csv: the user's table of phases, see `fee.phases.read_phases`.
+      phases: the user's table of this patient's phases, see `fee.phases.phases_of_patient`.
+      volumes: keeps the volumes that had to be read.
 
     Returns:
       What is used, which may be nothing, and what became of every file.
 
     Raises:
-      InputError: there is nothing at the path, or the table cannot be used.
+      InputError: there is nothing at the path.
     """
-    folder = Path(folder)
-    table = {} if phases_csv is None else read_phases(phases_csv)
-    with take_inventory(folder, min_slices=cfg.min_slices, work=work) as found:
-        files = list(found.files())
+    folder, volumes = Path(folder), volumes or VolumeCache()
+    with take_inventory(folder, min_slices=cfg.min_slices, work=work) as inventory:
+        files = list(inventory.files())
         names = _names(files, folder)
-        verdicts, candidates = {}, []
-        for scan in found.scans():
+        verdicts: dict[str, Verdict] = {}
+        candidates: list[Candidate] = []
+        for scan in inventory.scans():
             name, acquisition = names[scan.id], _acquisition(scan)
-            verdicts[scan.id] = verdict = judge(scan, acquisition, name, cfg, table)
+            verdict = judge(scan, acquisition, name, cfg, phases or {}, volumes)
+            verdicts[scan.id] = verdict
             if verdict.bucket == "used" and verdict.told:
                 candidates.append(Candidate(scan, name, acquisition, verdict.told))
-    for id_, better in redundant(candidates).items():
-        reason = f"another reconstruction of the same phase: {better} is used"
-        verdicts[id_] = verdicts[id_]._replace(bucket="skipped", reason=reason)
+            else:
+                volumes.forget(scan)
+        keys = {c.scan.id: _study_key(c.scan) for c in candidates}
+    study_of = _numbered(keys)
+    for number in set(study_of.values()):
+        members = [c for c in candidates if study_of[c.scan.id] == number]
+        for id_, better in redundant(members).items():
+            reason = f"another reconstruction of the same phase: {better} is used"
+            verdicts[id_] = verdicts[id_]._replace(bucket="skipped", reason=reason)
     used = [c for c in candidates if verdicts[c.scan.id].bucket == "used"]
     return Screening(
         folder,
-        tuple(Series(c.scan, c.told.phase, c.told.evidence) for c in used),
+        tuple(Series(c.scan, c.told.phase, c.told.evidence, study_of[c.scan.id]) for c in used),
         tuple(_screened(file, verdicts) for file in files),
+        len({key.patient for key in keys.values() if key.patient}),
     )
+
+
+def require_one_patient(screening: Screening) -> None:
+    """Refuse a path with the series of several patients.
+
+    Raises:
+      InputError: there are several, by the PatientID of the headers, which is not shown.
+    """
+    if screening.num_patients > 1:
+        raise InputError(
+            f"holds CT of {screening.num_patients} patients, by the PatientID of their headers",
+            path=screening.folder,
+            hint="give the folder of each patient by itself",
+        )
 
 
 def write_screening(out: str | Path, screening: Screening) -> Path:
@@ -158,6 +197,22 @@ def _acquisition(scan: Scan) -> Acquisition:
     if scan.kind == "nifti":
         return Acquisition()
     return read_acquisition(scan.frames[len(scan.frames) // 2].path)
+
+
+def _study_key(scan: Scan) -> StudyKey:
+    """Patient and study of a scan; a NIfTI file does not tell."""
+    return StudyKey() if scan.kind == "nifti" else study_key(scan.frames[0].path)
+
+
+def _numbered(keys: Mapping[str, StudyKey]) -> dict[str, int]:
+    """Number of each scan's study, the newest first; what tells no study belongs to the newest."""
+    dates: dict[str, str] = {}
+    for key in keys.values():
+        if key.study:
+            dates[key.study] = max(dates.get(key.study, ""), key.date)
+    # Sorting is stable: of one date, the order is that of the paths.
+    order = sorted(dates, key=lambda study: dates[study], reverse=True)
+    return {id_: order.index(key.study) if key.study else 0 for id_, key in keys.items()}
 
 
 def _screened(file: File, verdicts: Mapping[str, Verdict]) -> ScreenedFile:

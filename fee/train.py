@@ -1,7 +1,6 @@
 """Training one of the three networks (Methods, Architectures; Results, Sub-networks)."""
 
-import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -9,25 +8,21 @@ from pathlib import Path
 import jax
 import optax
 
-from core import sharding
+from core.commands import train as training
+from core.commands.train import Division, Training
 from core.data.pipeline import batches
 from core.data.splits import Parts, image_parts, three_parts
 from core.errors import InputError
 from core.train.config import RunConfig
-from core.train.fit import fit
-from core.train.run_folder import finish_run, open_run, record_fold
 from core.train.task import Task
 from core.types import Variables
 from fee import model
 from fee.config import Config, OptimConfig
-from fee.data import Case, Example, batch_maker, examples
+from fee.data import Example, PreparedSeries, batch_maker, examples
 from fee.loss import loss
-from fee.prepare import load
-from fee.validation import evaluator
+from fee.prepare import find_cache, open_series
+from fee.slice_metrics import evaluator
 from fee.weights import load_resnet
-
-BATCHES_AHEAD = 2
-"""Ready on the host while the device works; a batch of 32 takes 17 MB with its masks."""
 
 
 def build(
@@ -36,6 +31,7 @@ def build(
     validate_on: Sequence[Example] = (),
     *,
     weights: Path | None = None,
+    workers: int = 0,
 ) -> Task:
     """Task of one network: everything `core.train.fit` needs.
 
@@ -44,6 +40,7 @@ def build(
       train_on: slices to learn from.
       validate_on: slices to choose the weights by; none, no evaluation.
       weights: file of a ResNet trained on ImageNet to start from.
+      workers: processes that make batches; 0 for threads.
     """
     make = batch_maker(train_on, cfg, host=jax.process_index(), num_hosts=jax.process_count())
     return Task(
@@ -54,8 +51,7 @@ def build(
             make,
             start=start,
             num_steps=length(cfg, len(train_on)).steps,
-            num_threads=min(8, os.cpu_count() or 1),
-            buffer_size=BATCHES_AHEAD,
+            num_workers=workers,
         ),
         evaluate=evaluator(cfg, validate_on) if validate_on else None,
     )
@@ -78,10 +74,11 @@ def length(cfg: Config, num_slices: int) -> RunConfig:
 
 def train(
     cfg: Config,
-    data: Path,
+    data: Sequence[Path],
     out: Path,
     *,
     weights: Path | None = None,
+    workers: int = 0,
     resume: bool = False,
     distributed: bool = False,
 ) -> None:
@@ -89,9 +86,10 @@ def train(
 
     Args:
       cfg: the recipe.
-      data: cache of `fee.prepare`, or a data set.
+      data: cache of `fee.prepare`, or data sets.
       out: run folder; its folds.json names the parts, and the test part is left alone.
       weights: file of a ResNet trained on ImageNet to start from.
+      workers: processes that make batches; 0 for threads.
       resume: continue the run in `out`.
       distributed: join the other hosts first.
 
@@ -99,56 +97,77 @@ def train(
       InputError: data, weights or run folder cannot be used.
       RunError: the loss is no longer finite.
     """
-    if distributed:
-        sharding.distributed()
-    open_run(out, cfg, resume=resume)
-    cases = load(data, out, screen=cfg.screen, cfg=cfg.prepare)
-    parts, learned, validated = divide(cases, cfg)
-    record_fold(out, None, train=parts.train, val=parts.val, test=parts.test)
-    task, mesh = build(cfg, learned, validated, weights=weights), sharding.mesh()
-    run = length(cfg, len(learned))
-    fit(task, run, mesh=mesh, workdir=out, resume=resume, patience=cfg.stop.patience)
-    start = None if weights is None else weights.name
-    finish_run(cfg, mesh, out, curves=("loss", "accuracy"), more={"weights": start})
+
+    def divide_series() -> tuple[Division, Callable[[], Training]]:
+        series = open_series(find_cache(data, out, screen=cfg.screen, cfg=cfg.prepare))
+        parts, train_on, validate_on = divide(series, cfg)
+        return (
+            training.division(parts, series, partial(_part_names, cfg), None),
+            lambda: Training(
+                build(cfg, train_on, validate_on, weights=weights, workers=workers),
+                length(cfg, len(train_on)),
+                cfg.data.batch,
+                cfg.stop.patience,
+            ),
+        )
+
+    training.train(
+        cfg,
+        out,
+        divide=divide_series,
+        curves=("loss", "accuracy"),
+        resume=resume,
+        distributed=distributed,
+        notes={"weights": None if weights is None else weights.name},
+    )
 
 
-def divide(cases: Sequence[Case], cfg: Config) -> tuple[Parts, list[Example], list[Example]]:
+def _part_names(cfg: Config, series: PreparedSeries) -> Iterable[str]:
+    """Names that stand for a series in the parts of the data set."""
+    if cfg.split.by == "patient":
+        return [series.patient]
+    return (Example(series, d, False).name for d in range(len(series.image)))
+
+
+def divide(
+    series: Sequence[PreparedSeries], cfg: Config
+) -> tuple[Parts, list[Example], list[Example]]:
     """Parts of a data set, and the slices of the first two.
 
     Patients are parted before slices are chosen, those with and without a tumor alike. So all three
     tasks hold out the same patients.
 
     Args:
-      cases: all series of the data set.
+      series: all of the data set.
       cfg: task, slices and split.
 
     Raises:
       InputError: fewer patients, or images, than parts.
     """
-    found, split = examples(cases, cfg), cfg.split
+    slices, split = examples(series, cfg), cfg.split
     by_image = split.by == "image"
     try:
         if by_image:
-            whose = {example.name: example.case.patient for example in found}
-            parts = image_parts(whose, split.parts, split.seed)
+            patient_of = {example.name: example.series.patient for example in slices}
+            parts = image_parts(patient_of, split.parts, split.seed)
         else:
-            parts = three_parts(_classes(cases), split.parts, split.seed)
+            parts = three_parts(_classes(series), split.parts, split.seed)
     except ValueError as error:
         raise InputError(str(error), hint="set --split.parts, or give more patients") from None
-    train_on, val = set(parts.train), set(parts.val)
 
-    def of(part: set[str]) -> list[Example]:
-        return [e for e in found if (e.name if by_image else e.case.patient) in part]
+    def of(part: Iterable[str]) -> list[Example]:
+        names = set(part)
+        return [e for e in slices if (e.name if by_image else e.series.patient) in names]
 
-    return parts, of(train_on), of(val)
+    return parts, of(parts.train), of(parts.val)
 
 
-def _classes(cases: Sequence[Case]) -> dict[str, tuple[bool, bool]]:
+def _classes(series: Sequence[PreparedSeries]) -> dict[str, tuple[bool, bool]]:
     """Whether a patient has a tumor, and whether a mask, in any series."""
     classes: dict[str, tuple[bool, bool]] = {}
-    for case in cases:
-        tumor, mask = classes.get(case.patient, (False, False))
-        classes[case.patient] = (tumor or bool(case.tumor), mask or case.mask is not None)
+    for one in series:
+        tumor, mask = classes.get(one.patient, (False, False))
+        classes[one.patient] = (tumor or bool(one.tumor), mask or one.mask is not None)
     return classes
 
 

@@ -1,6 +1,7 @@
 """The three networks behind two pure functions, `init` and `apply`."""
 
 from functools import partial
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -62,7 +63,8 @@ def apply(
     check.rank("image", image, 4)
     variables, network = {"params": params, **model_state}, _network(cfg)
     if not train:
-        return network.apply(variables, image, train=False), model_state
+        logits: Any = network.apply(variables, image, train=False)
+        return logits, model_state
     if key is None and cfg.dropout:
         raise ValueError(f"training with dropout={cfg.dropout} needs a key; got None")
     rngs = {} if key is None else {"dropout": key}

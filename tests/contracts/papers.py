@@ -82,13 +82,15 @@ def counted(task: Task) -> tuple[Task, list[int]]:
     return task._replace(loss=loss), traces
 
 
-def _series() -> list[fee.data.Case]:
+def _series() -> list[fee.data.PreparedSeries]:
     """Of one patient with a tumor and one without; the pancreas is in two slices of three."""
     images = np.random.default_rng(0).integers(0, 256, (3, SIZE, SIZE), np.uint8)
     masks = np.zeros_like(images)
     masks[:2, 8:24, 6:20] = 1
     return [
-        fee.data.Case(name, name, "venous", name == "a", "", images, masks, (0, 1), ())
+        fee.data.PreparedSeries(
+            name, name, name, "venous", name == "a", "", images, masks, (0, 1), ()
+        )
         for name in "ab"
     ]
 

@@ -7,12 +7,14 @@ import pytest
 
 from core.errors import InputError
 from fee.config import RECIPES, Config, DataConfig
-from fee.data import Case, batch_maker, batch_of, examples
+from fee.data import PreparedSeries, batch_maker, batch_of, examples
 
 SIZE = 32
 
 
-def case(id_: str, *, tumor: bool | None, has_mask: bool = True, num_slices: int = 6) -> Case:
+def prepared(
+    id_: str, *, tumor: bool | None, has_mask: bool = True, num_slices: int = 6
+) -> PreparedSeries:
     """Pancreas in slices 1 … 4 and, where there is a tumor, some of it in slices 2 and 3."""
     numbers = np.arange(num_slices, dtype=np.uint8)
     ramp = np.arange(SIZE, dtype=np.uint8) * np.uint8(7)
@@ -21,9 +23,10 @@ def case(id_: str, *, tumor: bool | None, has_mask: bool = True, num_slices: int
     mask[1:5, 8:24, 8:24] = 1
     if tumor:
         mask[2:4, 12:16, 12:16] = 2
-    return Case(
+    return PreparedSeries(
         id=id_,
         patient=id_[0],
+        digest=f"digest of {id_}",
         phase="venous",
         tumor=tumor,
         tumor_type="",
@@ -39,10 +42,14 @@ def config(task: str, batch: int = 4, **data) -> Config:
     return replace(cfg, data=replace(cfg.data, batch=batch, **data))
 
 
-SICK, WELL, UNKNOWN = case("s", tumor=True), case("w", tumor=False), case("u", tumor=None)
+SICK, WELL, UNKNOWN = (
+    prepared("s", tumor=True),
+    prepared("w", tumor=False),
+    prepared("u", tumor=None),
+)
 
 
-def labels(cfg: Config, *cases: Case) -> dict[str, bool]:
+def labels(cfg: Config, *cases: PreparedSeries) -> dict[str, bool]:
     return {example.name: example.label for example in examples(cases, cfg)}
 
 
@@ -71,7 +78,7 @@ def test_a_slice_counts_as_what_it_shows_if_the_recipe_says_so():
 
 @pytest.mark.parametrize("task", ["locate", "segment", "diagnose"])
 def test_a_series_without_a_mask_is_not_learned_from(task):
-    assert examples([case("s", tumor=True, has_mask=False)], config(task)) == []
+    assert examples([prepared("s", tumor=True, has_mask=False)], config(task)) == []
 
 
 def test_slices_of_one_class_are_worth_a_warning(caplog):

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,11 @@ from core.io.nifti import write
 from core.metrics.compare import f1_interval, wilson_interval
 from core.metrics.overlap import Counts
 from core.report.picture import picture
-from core.report.table import to_text
+from core.report.table import UNDEFINED, to_text
 from core.volume import CANONICAL_DIRECTION, Volume
 from fee.evaluate import evaluate
-from fee.evaluation_page import PAPER, system_table, types_table
+from fee.evaluation_page import PAPER, networks_table, system_table, types_table
+from tests.core.io.dicom.make import save, slices
 
 SHAPE = (6, 8, 8)
 SICK = {"a": "PDAC", "b": "PDAC", "c": "IPMN"}
@@ -27,6 +29,7 @@ TRUE = np.zeros(SHAPE, np.uint8)
 TRUE[1:4, 2:6, 2:6] = 1
 TRUE[2, 3, 3] = 2
 KEPT = {"a": [1, 2, 3], "b": [1, 2], "c": [1, 2, 3, 4], "d": [0], "e": []}
+"""Located slices; in all of them some pancreas is segmented."""
 PNG = picture(np.zeros((8, 8), np.uint8), [])
 
 
@@ -56,12 +59,17 @@ def truth(tmp_path) -> Path:
     return root
 
 
-def write_case(out: Path, name: str) -> dict:
+def write_case(out: Path, name: str, **changes) -> dict:
     """What `fee diagnose` leaves of a patient with one series."""
     folder = out / "cases" / name
     write(folder / "arterial" / "segmentation.nii.gz", volume(predicted(name)))
     slices = [
-        {"slice": d, "pancreas": 0.5, "tumor": SCORES[name] if d in KEPT[name] else None}
+        {
+            "slice": d,
+            "pancreas": 0.5,
+            "located": d in KEPT[name],
+            "tumor": SCORES[name] if d in KEPT[name] else None,
+        }
         for d in range(SHAPE[0])
     ]
     phase = {
@@ -71,6 +79,7 @@ def write_case(out: Path, name: str) -> dict:
         "status": "done",
         "num_slices": SHAPE[0],
         "num_kept": len(KEPT[name]),
+        "num_empty": 0,
         "mean_probability": SCORES[name],
         "pancreas_ml": 1.0,
         "note": "",
@@ -84,32 +93,42 @@ def write_case(out: Path, name: str) -> dict:
         "note": "",
         "num_slices": SHAPE[0],
         "num_kept": len(KEPT[name]),
+        "num_empty": 0,
+        "study": 0,
+        "num_studies": 1,
         "num_used": 6,
         "num_skipped": 4,
         "num_error": 0,
         "screening": "used 6 of 10 files",
         "explained": [],
         "stage_seconds": {"screen": 1.0},
+        "part": None,
         "seconds": 2.0,
     }
     (folder / "overlay.png").write_bytes(PNG)
     (folder / "prediction.json").write_text(json.dumps({"phases": [{**phase, "slices": slices}]}))
-    return {**row, "phases": [phase]}
+    return {**row, "phases": [phase], **changes}
 
 
-def write_results(out: Path, cases: list[dict]) -> Path:
+def write_results(out: Path, cases: list[dict], **changes) -> Path:
     out.mkdir(parents=True, exist_ok=True)
+    run = {"path": "run", "step": 1, "fingerprint": "f", "fold": None}
     results = {
-        "version": 1,
+        "version": 2,
         "manifest": {"commit": "unknown"},
-        "runs": ["run"],
+        "runs": [run],
+        "fold": None,
+        "choices": {},
         "rule": "mean",
         "threshold": 0.5,
         "cases": cases,
         "skipped": [],
     }
-    (out / "results.json").write_text(json.dumps(results))
+    (out / "results.json").write_text(json.dumps(results | changes))
     return out
+
+
+FAILED = {"id": "a", "input": "a", "status": "failed", "error": "is cut", "seconds": 0.1}
 
 
 @pytest.fixture
@@ -119,7 +138,7 @@ def pred(tmp_path) -> Path:
 
 
 def test_every_rate_of_patients_follows_from_the_answers(truth, pred, tmp_path):
-    summary = evaluate([pred], truth, tmp_path / "out")["summary"]
+    summary = evaluate([pred], [truth], tmp_path / "out")["summary"]
     assert Counts(*(summary[f"num_{name}"] for name in Counts._fields)) == COUNTS
     assert summary["accuracy"] == 3 / 5
     assert summary["accuracy_ci"] == wilson_interval(3, 5)
@@ -135,7 +154,7 @@ def test_every_rate_of_patients_follows_from_the_answers(truth, pred, tmp_path):
 
 
 def test_overlap_is_per_patient_and_slices_are_counted_together(truth, pred, tmp_path):
-    metrics = evaluate([pred], truth, tmp_path / "out")
+    metrics = evaluate([pred], [truth], tmp_path / "out")
     rows = {row["id"]: row for row in metrics["rows"]}
     assert rows["a"]["dsc"] == rows["a"]["miou"] == 1
     both, extra, size = 3 * 16, 64, np.prod(SHAPE)  # c: one more slice, all of it
@@ -152,8 +171,8 @@ def test_overlap_is_per_patient_and_slices_are_counted_together(truth, pred, tmp
 
 
 def test_each_type_has_its_accuracy(truth, pred, tmp_path):
-    metrics = evaluate([pred], truth, tmp_path / "out")
-    found = {line["type"]: (line["num_right"], line["num"]) for line in metrics["types"]}
+    metrics = evaluate([pred], [truth], tmp_path / "out")
+    found = {line["type"]: (line["num_right"], line["num"]) for line in metrics["summary"]["types"]}
     assert found == {"PDAC": (1, 2), "IPMN": (1, 1), "normal": (1, 2)}
     texts = to_text(types_table(metrics))
     assert "87.6 %" in texts
@@ -169,14 +188,14 @@ def test_the_paper_is_consistent_with_itself():
 
 
 def test_the_table_of_the_system_has_the_papers_figures_beside_ours(truth, pred, tmp_path):
-    texts = to_text(system_table(evaluate([pred], truth, tmp_path / "out")))
+    texts = to_text(system_table(evaluate([pred], [truth], tmp_path / "out")))
     for text in ("82.7 % (287/347;", "60.0 % (3/5;", "0.871", "18.6", "58.5 % (62,649/107,036)"):
         assert text in texts
     assert "60.0 % (30/50)" in texts  # 6 of 10 files of each patient
 
 
 def test_rows_are_written_as_json_and_csv_with_null_where_undefined(truth, pred, tmp_path):
-    evaluate([pred], truth, tmp_path / "out")
+    evaluate([pred], [truth], tmp_path / "out")
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert [row["id"] for row in metrics["rows"]] == list(SCORES)
     assert metrics["rows"][1]["dsc"] is None
@@ -184,22 +203,62 @@ def test_rows_are_written_as_json_and_csv_with_null_where_undefined(truth, pred,
         assert [float(row["score"]) for row in csv.DictReader(file)] == list(SCORES.values())
 
 
-def test_a_failed_patient_is_counted_and_nothing_else(truth, pred, tmp_path):
-    failed = {"id": "a", "input": "a", "status": "failed", "error": "is cut", "seconds": 0.1}
-    write_results(pred, [failed, *(write_case(pred, name) for name in "bcde")])
-    metrics = evaluate([pred], truth, tmp_path / "out")
+def test_a_failed_patient_is_counted_apart_and_as_an_error(truth, pred, tmp_path):
+    write_results(pred, [FAILED, *(write_case(pred, name) for name in "bcde")])
+    metrics = evaluate([pred], [truth], tmp_path / "out")
     summary = metrics["summary"]
-    assert (summary["num_patients"], summary["num_failed"]) == (5, 1)
+    assert (summary["num_cases"], summary["num_failed"]) == (5, 1)
     assert summary["accuracy"] == 2 / 4
     assert "right" not in metrics["rows"][0]
+    wrong = summary["failed_as_errors"]
+    assert wrong["accuracy"] == 2 / 5
+    # Its pancreas is annotated, and none of it is segmented.
+    assert wrong["dsc"] == pytest.approx(summary["dsc"] / 2)
 
 
 def test_without_any_answer_all_is_undefined(truth, tmp_path):
-    failed = {"id": "a", "input": "a", "status": "failed", "error": "is cut", "seconds": 0.1}
-    metrics = evaluate([write_results(tmp_path / "pred", [failed])], truth, tmp_path / "out")
+    metrics = evaluate([write_results(tmp_path / "pred", [FAILED])], [truth], tmp_path / "out")
     for name in ("accuracy", "f1", "auc", "locate_accuracy", "diagnose_accuracy"):
         assert np.isnan(metrics["summary"][name])
     assert (tmp_path / "out" / "report.html").is_file()
+
+
+def test_patients_that_were_learned_from_have_columns_of_their_own(truth, pred, tmp_path):
+    parts = {"a": "train", "c": "val"}
+    write_results(pred, [write_case(pred, name, part=parts.get(name)) for name in SCORES])
+    metrics = evaluate([pred], [truth], tmp_path / "out")
+    summary = metrics["summary"]
+    assert (summary["num_patients"], summary["num_seen"]) == (3, 2)
+    assert summary["seen"]["train"]["dsc"] == 1
+    assert summary["seen"]["val"]["num_right_slices"] == 5
+    (locate, *_) = networks_table(metrics).rows
+    # Of a, c and the other three, of whom none has a mask.
+    assert locate[-3:] == ("100.0 % (6/6)", "83.3 % (5/6)", UNDEFINED)
+    assert locate[1:4] == ("99.8 %", "96.5 %", "97.1 %")
+    assert "learned from" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_an_older_study_is_shown_and_not_counted(truth, pred, tmp_path, caplog):
+    older = write_case(pred, "a") | {"id": "a", "study": 1, "num_studies": 2}
+    newest = write_case(pred, "a") | {"num_studies": 2}
+    folder = pred / "cases"
+    shutil.copytree(folder / "a", folder / "a-2")
+    older["id"] = "a-2"
+    write_results(pred, [newest, older, *(write_case(pred, name) for name in "bcde")])
+    metrics = evaluate([pred], [truth], tmp_path / "out")
+    assert metrics["summary"]["num_patients"] == 5
+    assert metrics["summary"]["num_not_comparable"] == 1
+    assert metrics["rows"][1]["status"] == "not comparable"
+    assert "older study" in caplog.text
+
+
+def test_both_rules_stand_side_by_side(truth, pred, tmp_path):
+    vote = tmp_path / "vote"
+    write_results(vote, [write_case(vote, name) for name in SCORES], rule="vote")
+    metrics = evaluate([pred, vote], [truth], tmp_path / "out")
+    assert list(metrics["groups"]) == ["mean", "vote"]
+    assert metrics["groups"]["vote"]["num_patients"] == metrics["summary"]["num_patients"] == 5
+    assert len(metrics["rows"]) == 10
 
 
 def test_several_outputs_are_put_together(truth, tmp_path):
@@ -207,34 +266,110 @@ def test_several_outputs_are_put_together(truth, tmp_path):
     for names in ("ab", "cde"):
         out = tmp_path / names
         preds.append(write_results(out, [write_case(out, name) for name in names]))
-    summary = evaluate(preds, truth, tmp_path / "out")["summary"]
+    summary = evaluate(preds, [truth], tmp_path / "out")["summary"]
     assert (summary["num_patients"], summary["accuracy"]) == (5, 3 / 5)
     again = tmp_path / "again"
-    with pytest.raises(InputError, match="holds a second diagnosis of a; give one"):
-        evaluate([*preds, write_results(again, [write_case(again, "a")])], truth, tmp_path / "out")
+    with pytest.raises(InputError, match="are both of"):
+        evaluate(
+            [*preds, write_results(again, [write_case(again, "a")])], [truth], tmp_path / "out"
+        )
 
 
 def test_other_patients_are_counted_and_alone_refused(truth, pred, tmp_path):
     stranger = write_case(pred, "a") | {"input": "elsewhere/stranger"}
     write_results(pred, [stranger, write_case(pred, "b")])
-    assert evaluate([pred], truth, tmp_path / "out")["summary"]["num_without_truth"] == 1
+    assert evaluate([pred], [truth], tmp_path / "out")["summary"]["num_without_truth"] == 1
     write_results(pred, [stranger])
-    with pytest.raises(
-        InputError, match=r"none of the 1 diagnosed patients is in .*; patients are"
-    ):
-        evaluate([pred], truth, tmp_path / "out")
+    with pytest.raises(InputError, match="none of 1 predicted"):
+        evaluate([pred], [truth], tmp_path / "out")
 
 
-def test_a_mask_of_another_grid_and_a_folder_without_diagnoses_are_refused(truth, pred, tmp_path):
+def test_patients_are_matched_by_path_before_they_are_by_name(truth, pred, tmp_path):
+    # b's folder is called like another patient elsewhere.
+    at = {"a": truth / "patients" / "b", "b": tmp_path / "x" / "a"}
+    cases = [write_case(pred, name) | {"input": str(path)} for name, path in at.items()]
+    write_results(pred, cases)
+    rows = evaluate([pred], [truth], tmp_path / "out")["rows"]
+    assert [(row["id"], row["patient"]) for row in rows] == [("a", "b"), ("b", "a")]
+
+
+def test_a_mask_of_another_grid_costs_its_series_alone(truth, pred, tmp_path, caplog):
     write(truth / "masks" / "a" / "arterial.nii.gz", volume(TRUE[:4]))
-    with pytest.raises(InputError, match=r"shape \(6, 8, 8\) against \(4, 8, 8\)"):
-        evaluate([pred], truth, tmp_path / "out")
-    with pytest.raises(InputError, match=r"holds no results\.json; give the --out of fee diagnose"):
-        evaluate([truth], truth, tmp_path / "out")
+    metrics = evaluate([pred], [truth], tmp_path / "out")
+    (row, *_) = metrics["rows"]
+    assert (row["status"], row["right"], row["num_annotated_series"]) == ("done", True, 0)
+    assert np.isnan(row["dsc"])
+    assert "(4, 8, 8)" in row["mask_error"]
+    assert row["mask_error"] in caplog.messages
+    assert metrics["summary"]["dsc_num"] == 1
+
+
+def test_a_folder_without_diagnoses_is_refused(truth, tmp_path):
+    with pytest.raises(InputError, match=r"results\.json") as error:
+        evaluate([truth], [truth], tmp_path / "out")
+    assert "fee diagnose" in error.value.hint
+
+
+def write_nnunet(root: Path, labels: dict[str, int], names: str) -> Path:
+    """The same pancreas in every image."""
+    for name in names:
+        label = np.minimum(TRUE, max(labels.values()))
+        write(root / "imagesTr" / f"{name}_0000.nii.gz", volume(TRUE.astype(np.int16)))
+        write(root / "labelsTr" / f"{name}.nii.gz", volume(label))
+    description = {
+        "name": "Own",
+        "channel_names": {"0": "CT"},
+        "labels": labels,
+        "numTraining": len(names),
+        "file_ending": ".nii.gz",
+    }
+    (root / "dataset.json").write_text(json.dumps(description))
+    return root
+
+
+def test_images_of_nnunet_are_matched_by_path_or_by_name_and_grid(pred, tmp_path):
+    data = write_nnunet(tmp_path / "data", {"background": 0, "pancreas": 1, "tumor": 2}, "abc")
+    inputs = {
+        "a": str(data / "imagesTr" / "a_0000.nii.gz"),
+        "b": "elsewhere/b_0000.nii.gz",
+        "c": "elsewhere/c_0000.nii.gz",
+    }
+    cases = [write_case(pred, name) | {"input": path} for name, path in inputs.items()]
+    small = predicted("c")[:4]
+    write(pred / "cases" / "c" / "arterial" / "segmentation.nii.gz", volume(small))
+    write_results(pred, cases)
+    metrics = evaluate([pred], [data], tmp_path / "out")
+    rows = {row["id"]: row for row in metrics["rows"]}
+    assert set(rows) == {"a", "b"}  # c has a name that is known, and another grid
+    assert metrics["summary"]["num_without_truth"] == 1
+    assert rows["a"]["tumor"] is True
+    assert rows["a"]["dsc"] == 1
+
+
+def test_nih_patients_are_matched_by_their_folder(pred, tmp_path):
+    folder = tmp_path / "data" / "PANCREAS_0007"
+    made = slices(np.full((*SHAPE,), 50, np.int16), step_mm=(0, 0, 5), spacing_mm=(1, 1))
+    save(folder / "1" / "2", made)
+    write(tmp_path / "data" / "labels" / "label0007.nii.gz", volume((TRUE > 0).astype(np.uint8)))
+    write_results(pred, [write_case(pred, "d") | {"input": str(folder)}])
+    (row,) = evaluate([pred], [tmp_path / "data"], tmp_path / "out")["rows"]
+    assert (row["patient"], row["tumor"], row["right"]) == ("PANCREAS_0007", False, True)
+
+
+def test_data_without_volumes_or_without_an_answer_are_refused(pred, tmp_path):
+    for part in ("images", "masks"):
+        (tmp_path / "slices" / part).mkdir(parents=True)
+        (tmp_path / "slices" / part / "a.png").write_bytes(PNG)
+    with pytest.raises(InputError, match="no CT volumes") as error:
+        evaluate([pred], [tmp_path / "slices"], tmp_path / "out")
+    assert error.value.path == tmp_path / "slices"
+    unlabelled = write_nnunet(tmp_path / "data", {"background": 0, "pancreas": 1}, "a")
+    with pytest.raises(InputError, match="whether there is a tumor"):
+        evaluate([pred], [unlabelled], tmp_path / "out")
 
 
 def test_the_page_has_every_table_and_figure_and_its_links_lead_somewhere(truth, pred, tmp_path):
-    evaluate([pred], truth, tmp_path / "out")
+    evaluate([pred], [truth], tmp_path / "out")
     page = (tmp_path / "out" / "report.html").read_text()
     for title in (
         "Table 1: types of tumor",

@@ -2,18 +2,24 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pydicom
 import pytest
 
+from core.commands.prepare import digest
 from core.errors import InputError
+from core.io.inventory import find_scans
 from core.io.nifti import read_label
+from core.io.scans import read_scan
 from core.phantom.dicom.cohort import write_dicom_cohort
 from core.volume import canonical, same_grid
+from fee.config import SplitConfig
 from fee.infer import STAGES, diagnose
-from tests.fee.tiny import THRESHOLDS, write_runs
+from tests.core.io.dicom.make import save, slices
+from tests.fee.tiny import LEARNED, MODELS, THRESHOLDS, config, write_run, write_runs
 
 NUM_SLICES = 12
 
@@ -40,6 +46,7 @@ def cohort(tmp_path_factory):
 def out(cohort, runs, tmp_path_factory):
     out = tmp_path_factory.mktemp("fee") / "out"
     assert diagnose(sorted((cohort / "patients").iterdir()), [runs[0].parent], out) == 0
+    assert not list(out.rglob(".work"))
     return out
 
 
@@ -69,11 +76,13 @@ def test_the_score_is_the_mean_over_the_kept_slices_of_all_phases(out):
         path = out / "cases" / case["id"] / "prediction.json"
         phases = json.loads(path.read_text())["phases"]
         slices = [one for phase in phases for one in phase["slices"]]
-        kept = [one["tumor"] for one in slices if one["pancreas"] >= THRESHOLDS["locate"]]
-        assert [one["tumor"] for one in slices if one["tumor"] is not None] == kept
-        assert case["num_kept"] == len(kept)
-        assert 0 < len(kept) < len(slices)
-        assert case["score"] == pytest.approx(np.mean(kept), rel=1e-6)
+        located = [one for one in slices if one["pancreas"] >= THRESHOLDS["locate"]]
+        assert [one for one in slices if one["located"]] == located
+        assert case["num_kept"] == len(located)
+        assert 0 < len(located) < len(slices)
+        votes = [one["tumor"] for one in slices if one["tumor"] is not None]
+        assert case["num_empty"] == len(located) - len(votes)
+        assert case["score"] == pytest.approx(np.mean(votes), rel=1e-6)
         assert case["decision"] == ("tumor" if case["score"] >= 0.5 else "normal")
 
 
@@ -85,8 +94,8 @@ def test_masks_lie_on_the_grid_of_their_series_and_only_in_kept_slices(out, coho
             truth = cohort / "masks" / case["id"] / f"{phase['phase']}.nii.gz"
             pred = canonical(read_label(folder / phase["name"] / "segmentation.nii.gz"))
             assert same_grid(canonical(read_label(truth)), pred)
-            kept = [one["tumor"] is not None for one in phase["slices"]]
-            assert not pred.array[~np.array(kept)].any()
+            voting = [one["tumor"] is not None for one in phase["slices"]]
+            np.testing.assert_array_equal(pred.array.any(axis=(1, 2)), voting)
             assert phase["pancreas_ml"] == pytest.approx(pred.array.sum() * pred.voxel_mm3 / 1000)
 
 
@@ -157,3 +166,120 @@ def test_a_path_with_nothing_there_is_refused(runs, tmp_path):
     with pytest.raises(InputError, match="no such file or folder"):
         diagnose([tmp_path / "absent"], runs, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_what_an_earlier_call_diagnosed_is_not_done_again_unless_the_call_differs(
+    cohort, runs, tmp_path
+):
+    patient, out = cohort / "patients" / "phantom_000", tmp_path / "out"
+    assert diagnose([patient], runs, out) == 0
+    (first,) = results(out)["cases"]
+    assert diagnose([patient], runs, out) == 0
+    assert results(out)["cases"] == [first]
+    assert diagnose([patient], runs, out, choices={"infer.rule": "vote"}) == 0
+    written = results(out)
+    assert written["choices"] == {"infer.rule": "vote"}
+    assert (written["rule"], written["threshold"]) == ("vote", THRESHOLDS["diagnose"])
+    assert written["cases"][0]["call"] != first["call"]
+
+
+def test_the_test_part_of_a_cohort_is_taken_if_asked_for(cohort, runs, tmp_path):
+    assert diagnose([cohort], runs, tmp_path, held_out=True) == 0
+    assert [case["id"] for case in results(tmp_path)["cases"]] == ["phantom_001"]
+
+
+def test_the_cohorts_own_table_of_phases_holds_for_its_held_out_patients(cohort, runs, tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    for name in ("patients", "patients.csv"):
+        (data / name).symlink_to(cohort / name)
+    assert diagnose([data], runs, tmp_path / "first", held_out=True) == 0
+    phases = results(tmp_path / "first")["cases"][0]["phases"]
+    rows = "".join(f"{phase['series']},delayed,phantom_001\n" for phase in phases)
+    (data / "phases.csv").write_text(f"series,phase,patient\n{rows}")
+    assert diagnose([data], runs, tmp_path / "second", held_out=True) == 0
+    (case,) = results(tmp_path / "second")["cases"]
+    assert {phase["phase"] for phase in case["phases"]} == {"delayed"}
+
+
+def test_runs_split_by_image_hold_no_patients_out(cohort, tmp_path):
+    for task in MODELS:
+        cfg = replace(config(task), split=SplitConfig(by="image"))
+        write_run(tmp_path / "runs" / task, task, cfg)
+    with pytest.raises(InputError, match="not patients"):
+        diagnose([cohort], [tmp_path / "runs"], tmp_path / "out", held_out=True)
+
+
+def test_patients_that_were_learned_from_are_marked(out, cohort, tmp_path):
+    scan = next(s for s in find_scans(cohort / "patients" / "phantom_000")[0])
+    image = digest(canonical(read_scan(scan)).array)
+    for task in MODELS:
+        learned = LEARNED._replace(images={image: "val"})
+        write_run(tmp_path / "runs" / task, task, division=learned)
+    folder = cohort / "patients" / "phantom_000"
+    assert diagnose([folder], [tmp_path / "runs"], tmp_path / "out") == 0
+    assert results(tmp_path / "out")["cases"][0]["part"] == "val"
+    assert results(out)["cases"][0]["part"] is None
+
+
+def write_studies(folder: Path, studies: dict[str, dict[str, str]]) -> Path:
+    """Small series, each of a study of its own."""
+    for name, header in studies.items():
+        values = np.random.default_rng(0).integers(-1000, 300, (10, 32, 32), np.int16)
+        save(folder / name, slices(values, series=name, **header))
+    return folder
+
+
+def test_each_study_of_a_patient_has_a_decision_of_its_own(runs, tmp_path):
+    old = {"StudyInstanceUID": "1.2.1", "StudyDate": "20190101"}
+    new = {"StudyInstanceUID": "1.2.2", "StudyDate": "20200101"}
+    patient = write_studies(tmp_path / "p", {"a": old, "b": new})
+    other = write_studies(tmp_path / "p-2", {"c": new})
+    out = tmp_path / "out"
+    assert diagnose([patient, other], runs, out) == 0
+    cases = results(out)["cases"]
+    assert [case["id"] for case in cases] == ["p", "p-3", "p-2"]
+    assert [case["study"] for case in cases] == [0, 1, 0]
+    assert [[phase["series"] for phase in case["phases"]] for case in cases[:2]] == [["b"], ["a"]]
+    assert ["study" in case["note"] for case in cases] == [True, True, False]
+    assert [case["num_used"] for case in cases] == [10, 10, 10]
+    # A second call knows both studies.
+    assert diagnose([patient, other], runs, out) == 0
+    assert results(out)["cases"] == cases
+
+
+def test_two_patients_under_one_path_fail_and_the_others_do_not(runs, tmp_path):
+    who = [{"PatientID": f"SECRET{n}", "StudyInstanceUID": f"1.2.{n}"} for n in range(2)]
+    mixed = write_studies(tmp_path / "mixed", {"a": who[0], "b": who[1]})
+    good = write_studies(tmp_path / "good", {"a": who[0]})
+    out = tmp_path / "out"
+    assert diagnose([mixed, good], runs, out) == 1
+    bad, fine = results(out)["cases"]
+    assert (bad["status"], fine["status"]) == ("failed", "done")
+    assert "2 patients" in bad["error"]
+    assert "SECRET" not in (out / "results.json").read_text()
+
+
+def test_damaged_files_of_a_patient_make_the_exit_status_1(runs, tmp_path):
+    patient = write_studies(tmp_path / "p", {"a": {}, "b": {"SeriesDescription": "arterial"}})
+    path = sorted((patient / "a").iterdir())[0]
+    path.write_bytes(path.read_bytes()[:-20])
+    assert diagnose([patient], runs, tmp_path / "out") == 1
+    (case,) = results(tmp_path / "out")["cases"]
+    assert case["status"] == "done"
+    assert case["num_problems"] == case["num_error"] + case["num_failed_series"] > 0
+
+
+def test_an_interrupted_call_keeps_its_index_and_goes_on(runs, tmp_path, monkeypatch):
+    patient, out = write_studies(tmp_path / "p", {"a": {}}), tmp_path / "out"
+
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("fee.infer.diagnose_study", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            diagnose([patient], runs, out)
+    assert (out / "cases" / "p" / ".work" / "headers.sqlite").is_file()
+    assert diagnose([patient], runs, out) == 0
+    assert not (out / "cases" / "p" / ".work").exists()

@@ -10,8 +10,7 @@ import pytest
 from core.random import stream
 from fee import model
 from fee.config import RECIPES, AugmentConfig, ModelConfig
-from fee.fusion import fuse
-from fee.loss import augment, loss, normalize, sum_of_squares
+from fee.loss import augment, fuse, loss, normalize, sum_of_squares
 
 SIZE = 32
 STILL = AugmentConfig(probability=0.0)

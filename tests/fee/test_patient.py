@@ -5,13 +5,13 @@ import pytest
 
 from core.errors import InputError
 from core.io.nifti import read_label, write
-from core.io.scans import Scan
+from core.io.scans import Scan, read_scan
 from core.volume import CANONICAL_DIRECTION, Volume
-from fee.decision import NO_SLICE
-from fee.examine import SLICES_AT_ONCE, Stopwatch, examine
 from fee.networks import Bundle
-from fee.patient import NUM_EXPLAINED, diagnose_patient
+from fee.patient import NUM_EXPLAINED, diagnose_study
+from fee.predict_series import NO_PANCREAS, NO_SLICE, Stopwatch
 from fee.screening import Series
+from fee.volume_cache import VolumeCache
 from tests.fee.tiny import MODELS, SIZE, config
 
 NUM = 6
@@ -33,18 +33,20 @@ def bundle(keep=lambda d: d % 2 == 0) -> Bundle:
 @pytest.fixture
 def series(tmp_path) -> list[Series]:
     """Two phases as NIfTI, 20 voxels a side."""
-    found = []
+    phases = []
     for phase in ("arterial", "venous"):
         hu = np.random.default_rng(0).integers(-100, 240, (NUM, 20, 20)).astype(np.int16)
         path = tmp_path / f"{phase}.nii.gz"
         write(path, Volume(hu, (5.0, 2.0, 2.0), (0.0, 0.0, 0.0), CANONICAL_DIRECTION))
-        found.append(Series(Scan(phase, path, "nifti", (path,)), phase, "file name"))
-    return found
+        phases.append(Series(Scan(phase, path, "nifti", (path,)), phase, "file name"))
+    return phases
 
 
 def test_all_phases_decide_together_and_each_has_its_mask(series, tmp_path):
     out = tmp_path / "out"
-    row = diagnose_patient(series, bundle(), out, Stopwatch())
+    row, digests, details = diagnose_study(series, bundle(), out, Stopwatch())
+    assert len(set(digests)) == 1  # both have the same voxels
+    assert [len(phase["slices"]) for phase in details["phases"]] == [NUM, NUM]
     assert row["score"] == pytest.approx((0 + 1 / 3 + 2 / 3) / 3)
     assert (row["decision"], row["num_slices"], row["num_kept"]) == ("normal", 2 * NUM, NUM)
     # The least probable slices of both phases speak most for "normal".
@@ -58,7 +60,7 @@ def test_all_phases_decide_together_and_each_has_its_mask(series, tmp_path):
 
 
 def test_without_a_kept_slice_the_patient_is_normal_and_the_note_says_why(series, tmp_path):
-    row = diagnose_patient(series, bundle(lambda d: False), tmp_path / "out", Stopwatch())
+    row = diagnose_study(series, bundle(lambda d: False), tmp_path / "out", Stopwatch()).row
     assert (row["decision"], row["score"], row["note"]) == ("normal", 0.0, NO_SLICE)
     assert row["explained"] == []
     assert all(np.isnan(phase["mean_probability"]) for phase in row["phases"])
@@ -68,7 +70,7 @@ def test_without_a_kept_slice_the_patient_is_normal_and_the_note_says_why(series
 def test_a_series_that_cannot_be_read_leaves_the_others(series, tmp_path, caplog):
     path = series[0].scan.path
     path.write_bytes(path.read_bytes()[:300])
-    row = diagnose_patient(series, bundle(), tmp_path / "out", Stopwatch())
+    row = diagnose_study(series, bundle(), tmp_path / "out", Stopwatch()).row
     assert [phase["status"] for phase in row["phases"]] == ["failed", "done"]
     assert (row["num_failed_series"], row["num_slices"]) == (1, NUM)
     assert row["phases"][0]["error"] in caplog.messages
@@ -78,18 +80,37 @@ def test_a_patient_without_any_readable_series_has_failed(series, tmp_path):
     for one in series:
         one.scan.path.write_bytes(one.scan.path.read_bytes()[:300])
     with pytest.raises(InputError, match=r"arterial\.nii\.gz"):
-        diagnose_patient(series, bundle(), tmp_path / "out", Stopwatch())
+        diagnose_study(series, bundle(), tmp_path / "out", Stopwatch())
 
 
-def test_many_slices_are_segmented_in_parts_and_all_of_them():
-    image = np.zeros((SLICES_AT_ONCE + 3, SIZE, SIZE), np.uint8)
-    sizes = []
-    some = bundle(lambda d: True)
-    counted = some._replace(
-        segment=lambda image, mask: sizes.append(len(image)) or some.segment(image, mask)
+def test_a_volume_that_screening_read_is_not_read_again(series, tmp_path, monkeypatch):
+    volumes = VolumeCache()
+    for one in series:
+        volumes.read(one.scan)
+    monkeypatch.setattr("fee.volume_cache.read_scan", None)
+    answer = diagnose_study(series, bundle(), tmp_path / "out", Stopwatch(), volumes=volumes)
+    assert answer.row["num_failed_series"] == 0
+
+
+def test_only_volumes_that_fit_are_kept(series, monkeypatch):
+    reads = []
+    monkeypatch.setattr(
+        "fee.volume_cache.read_scan", lambda scan: reads.append(scan.id) or read_scan(scan)
     )
-    watch = Stopwatch()
-    seen = examine(image, counted, watch)
-    assert sizes == [SLICES_AT_ONCE, 3]
-    np.testing.assert_array_equal(seen.mask, np.broadcast_to(SQUARE, image.shape))
-    assert set(watch) == {"locate", "segment", "diagnose"}
+    volumes = VolumeCache(max_bytes=read_scan(series[0].scan).array.nbytes)
+    for one in (series[0], series[0], series[1], series[1]):
+        volumes.read(one.scan)
+    assert reads == ["arterial", "venous", "venous"]
+    volumes.forget(series[0].scan)
+    volumes.take(series[0].scan)
+    assert reads[3:] == ["arterial"]
+
+
+def test_slices_without_segmented_pancreas_are_counted_and_noted(series, tmp_path):
+    nothing = bundle()._replace(segment=lambda image, mask: np.zeros((len(image), SIZE, SIZE)))
+    row, _, details = diagnose_study(series, nothing, tmp_path / "out", Stopwatch())
+    assert (row["decision"], row["note"]) == ("normal", NO_PANCREAS)
+    assert (row["num_kept"], row["num_empty"]) == (NUM, NUM)
+    slices = [one for phase in details["phases"] for one in phase["slices"]]
+    assert sum(one["located"] for one in slices) == NUM
+    assert all(one["tumor"] is None for one in slices)

@@ -4,7 +4,8 @@ import pytest
 from core.errors import InputError
 from core.io.dicom.acquisition import Acquisition
 from core.io.inventory import find_scans
-from fee.phases import Told, phase_of, read_phases
+from fee.phases import Told, phase_of, phases_of_patient, read_phases
+from fee.volume_cache import VolumeCache
 from tests.core.io.dicom.make import save, slices
 
 
@@ -16,7 +17,9 @@ def scan(tmp_path):
 
 
 def told(scan, *, name="SE1", table=None, **header):
-    return phase_of(scan, Acquisition(**header), name=name, table=table or {})
+    return phase_of(
+        scan, Acquisition(**header), name=name, table=table or {}, volumes=VolumeCache()
+    )
 
 
 def test_evidence_is_asked_in_its_order(scan):
@@ -66,8 +69,8 @@ def test_a_scan_that_cannot_be_read_is_of_unknown_phase(tmp_path):
 def test_a_table_names_paths_or_descriptions(tmp_path, scan):
     path = tmp_path / "phases.csv"
     path.write_text("\ufeffSeries,note,Phase\nA\\B/,x,Venous\n Abdomen  B30f,,unknown\n", "utf-8")
-    table = read_phases(path)
-    assert table == {"a/b": "venous", "abdomen b30f": "unknown"}
+    assert read_phases(path) == {"": {"a/b": "venous", "abdomen b30f": "unknown"}}
+    table = phases_of_patient(read_phases(path), "anybody")
     assert told(scan, name="a/b", description="abdomen b30f", table=table).phase == "venous"
     found = told(scan, name="c", description="ABDOMEN B30f", table=table, protocol="venous")
     assert found == Told("unknown", "the user's table")
@@ -90,9 +93,26 @@ def test_a_table_that_cannot_be_used_says_why(tmp_path, text, message):
         read_phases(path)
 
 
+def test_a_row_about_one_patient_comes_before_one_about_all(tmp_path):
+    path = tmp_path / "phases.csv"
+    path.write_text("patient,series,phase\n,SE1,venous\nMiller,SE1,arterial\nmiller,SE2,native\n")
+    table = read_phases(path)
+    assert phases_of_patient(table, "MILLER") == {"se1": "arterial", "se2": "native"}
+    assert phases_of_patient(table, "other") == {"se1": "venous"}
+
+
+def test_two_phases_of_one_series_are_refused(tmp_path):
+    path = tmp_path / "phases.csv"
+    path.write_text("series,phase\nSE1,venous\nse1,venous\n")
+    assert read_phases(path) == {"": {"se1": "venous"}}
+    path.write_text("series,phase\nSE1,venous\nse1,arterial\n")
+    with pytest.raises(InputError, match=r"line 3.*se1"):
+        read_phases(path)
+
+
 def test_a_table_that_cannot_be_read_says_why(tmp_path):
     with pytest.raises(InputError, match="no such table"):
         read_phases(tmp_path / "absent.csv")
     (tmp_path / "x.csv").write_bytes(np.int32(2**31 - 1).tobytes() * 9)
-    with pytest.raises(InputError, match="the table is not UTF-8 text; save it as CSV"):
+    with pytest.raises(InputError, match="UTF-8"):
         read_phases(tmp_path / "x.csv")

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.data.cache import open_case
 from core.errors import InputError
 from core.io import nifti
 from core.phantom.ct.cohort import label_table
@@ -18,9 +18,11 @@ from core.phantom.dicom.cohort import write_dicom_cohort
 from core.phantom.dicom.series import write_dicom_study
 from core.volume import CANONICAL_DIRECTION, Volume, canonical
 from fee.config import PrepareConfig, ScreenConfig
-from fee.data import Case
+from fee.data import PreparedSeries
+from fee.dataset_readers import SeriesMask, match_masks
 from fee.prepare import load, prepare
 from fee.slices import to_mask_slices, to_slices
+from tests.core.io.dicom.make import save, slices
 
 SIZE = 32
 SHAPE, SPACING_MM = (12, 64, 64), (10.0, 5.0, 5.0)
@@ -28,13 +30,21 @@ CFG, ANY_SIZE = PrepareConfig(size=SIZE), ScreenConfig(size=0)
 GRID = Volume(np.zeros(SHAPE, np.int16), SPACING_MM, (0.0, 0.0, 0.0), CANONICAL_DIRECTION)
 
 
-def prepared(data: Path, tmp_path: Path, **changes) -> dict[str, Case]:
-    cases = load(data, tmp_path / "run", screen=ANY_SIZE, cfg=replace(CFG, **changes))
+def prepared(data: Path, tmp_path: Path, **changes) -> dict[str, PreparedSeries]:
+    cases = load([data], tmp_path / "run", screen=ANY_SIZE, cfg=replace(CFG, **changes))
     return {case.id: case for case in cases}
 
 
-def index(folder: Path) -> dict:
-    return json.loads((folder / "index.json").read_text())
+def cache(folder: Path) -> Path:
+    """The one preparation in it."""
+    (index,) = folder.glob("*/index.json")
+    return index.parent
+
+
+def skipped(folder: Path) -> list[dict]:
+    """What was left out of the one data set in a cache."""
+    (contents,) = json.loads((cache(folder) / "index.json").read_text())["data"].values()
+    return contents["skipped"]
 
 
 def hu(seed: int = 0) -> np.ndarray:
@@ -51,7 +61,7 @@ def ids() -> np.ndarray:
     return label
 
 
-def assert_stack(case: Case, image: Volume, label: Volume) -> None:
+def assert_stack(case: PreparedSeries, image: Volume, label: Volume) -> None:
     np.testing.assert_array_equal(case.image[...], to_slices(image, CFG))
     np.testing.assert_array_equal(case.mask[...], to_mask_slices(label, CFG))
 
@@ -71,7 +81,7 @@ def cohort(tmp_path_factory) -> Path:
 
 def test_a_cohort_gives_every_phase_of_every_patient_with_its_mask(cohort, tmp_path, caplog):
     caplog.set_level("INFO")
-    folder = prepare(cohort, tmp_path / "cache", screen=ANY_SIZE, cfg=CFG)
+    assert prepare([cohort], tmp_path / "cache", screen=ANY_SIZE, cfg=CFG) == 0
     cases = prepared(tmp_path / "cache", tmp_path)
     assert list(cases) == [
         f"phantom_{n:03d}_{phase}" for n in range(3) for phase in ("arterial", "venous")
@@ -88,26 +98,113 @@ def test_a_cohort_gives_every_phase_of_every_patient_with_its_mask(cohort, tmp_p
         # The pancreas is gray, air is black: image and mask lie on each other.
         gray = case.image[...][case.mask[...] > 0]
         assert np.median(gray) > 100
-    left = {Path(s["path"]).name: s["reason"] for s in index(folder)["skipped"]}
-    assert len(left) > 0
-    assert all(left.values())
-    assert "6 series of 3 patients" in caplog.text
+    left_out = skipped(tmp_path / "cache")
+    assert len(left_out) > 0
+    assert all(one["reason"] for one in left_out)
+    assert "6 cases of 3 patients" in caplog.text
+    assert len({case.digest for case in cases.values()}) == len(cases)
+
+
+def copy_of(cohort: Path, root: Path, *, masks: bool = True) -> Path:
+    """The same patients, with a table and masks that may be changed."""
+    root.mkdir()
+    (root / "patients").symlink_to(cohort / "patients")
+    (root / "patients.csv").write_bytes((cohort / "patients.csv").read_bytes())
+    if masks:
+        shutil.copytree(cohort / "masks", root / "masks")
+    return root
 
 
 def test_a_mask_that_fits_no_series_costs_that_series_alone(cohort, tmp_path):
-    data = tmp_path / "data"
-    data.mkdir()
-    (data / "patients").symlink_to(cohort / "patients")
-    (data / "patients.csv").write_bytes((cohort / "patients.csv").read_bytes())
-    (data / "masks").mkdir()
+    data = copy_of(cohort, tmp_path / "data", masks=False)
     small = replace(GRID, array=np.zeros((12, 64, 63), np.uint8))
+    (data / "masks").mkdir()
     nifti.write(data / "masks" / "phantom_000.nii.gz", small)
-    folder = prepare(data, tmp_path / "cache", screen=ANY_SIZE, cfg=CFG)
-    found = index(folder)
-    assert "phantom_000_arterial" not in found["used"]
-    assert any("(12, 64, 63) against (12, 64, 64)" in s["reason"] for s in found["skipped"])
-    assert open_case(folder, "phantom_000_venous").meta["pancreas_slices"] == []
-    assert prepared(tmp_path / "cache", tmp_path)["phantom_000_venous"].mask is None
+    assert prepare([data], tmp_path / "cache", screen=ANY_SIZE, cfg=CFG) == 1
+    series = prepared(tmp_path / "cache", tmp_path)
+    assert "phantom_000_arterial" not in series
+    assert any("(12, 64, 63)" in one["reason"] for one in skipped(tmp_path / "cache"))
+    assert series["phantom_000_venous"].mask is None
+    assert series["phantom_000_venous"].pancreas_slices == ()
+
+
+def test_a_mask_whose_phase_no_series_has_is_a_labelled_case_left_out(cohort, tmp_path):
+    data = copy_of(cohort, tmp_path / "data")
+    venous = data / "masks" / "phantom_000" / "venous.nii.gz"
+    venous.rename(venous.with_name("delayed.nii.gz"))
+    assert prepare([data], tmp_path / "cache", screen=ANY_SIZE, cfg=CFG) == 1
+    (lost,) = (one for one in skipped(tmp_path / "cache") if one["is_broken"])
+    assert "delayed" in lost["reason"]
+
+
+def test_a_mended_table_is_seen_without_another_reading(cohort, tmp_path):
+    data = copy_of(cohort, tmp_path / "data")
+    prepare([data], tmp_path / "cache", screen=ANY_SIZE, cfg=CFG)
+    path = cache(tmp_path / "cache") / "phantom_000_arterial" / "case.json"
+    before = path.stat().st_mtime_ns
+    lines = (data / "patients.csv").read_text().splitlines()
+    (data / "patients.csv").write_text(
+        "\n".join("phantom_000,1,SCN" if line.startswith("phantom_000") else line for line in lines)
+    )
+    prepare([data], tmp_path / "cache", screen=ANY_SIZE, cfg=CFG)
+    one = prepared(tmp_path / "cache", tmp_path)["phantom_000_arterial"]
+    assert (one.tumor, one.tumor_type) == (True, "SCN")
+    assert path.stat().st_mtime_ns == before
+
+
+def test_a_folder_of_two_patients_is_left_out_and_the_others_are_prepared(tmp_path, caplog):
+    root = tmp_path / "data"
+    for name, ids_ in (("mixed", "AB"), ("good", "A")):
+        for id_ in ids_:
+            made = slices(
+                hu(), series=f"{name}{id_}", PatientID=id_, StudyInstanceUID=f"1.{ord(id_)}"
+            )
+            save(root / "patients" / name / id_, made)
+    (root / "patients.csv").write_text("patient,tumor\nmixed,1\ngood,0\n")
+    assert prepare([root], tmp_path / "cache", screen=ANY_SIZE, cfg=CFG) == 1
+    assert list(prepared(tmp_path / "cache", tmp_path)) == ["good_venous"]
+    assert "2 patients" in caplog.text
+
+
+def mask(phase: str | None, array: np.ndarray, *, z: float = 0.0) -> SeriesMask:
+    volume = replace(GRID, array=array, origin_mm=(0.0, 0.0, z))
+    return SeriesMask(Path(f"{phase}.nii.gz"), phase, lambda: volume, lambda: volume)
+
+
+def test_masks_are_matched_by_phase_and_grid():
+    here, above = GRID, replace(GRID, origin_mm=(0.0, 0.0, 50.0))
+    other = replace(GRID, array=np.zeros((9, 64, 64), np.int16))
+    arterial = mask("arterial", ids())
+    (matched, missing) = match_masks([("venous", here), ("arterial", here)], [arterial])
+    assert (matched, missing) == ([None, arterial], [])
+    # Alone with a series alone, whatever its phase is taken for.
+    assert match_masks([("unknown", here)], [arterial])[0] == [arterial]
+    # Of two series of the phase it is that of the one on whose grid it lies.
+    assert match_masks([("arterial", other), ("arterial", here)], [arterial])[0] == [None, arterial]
+    assert match_masks([("arterial", above), ("arterial", here)], [arterial])[0] == [None, arterial]
+    # By the grid alone, where the phase is not told.
+    any_phase = mask(None, ids())
+    assert match_masks([("venous", other), ("arterial", here)], [any_phase])[0][1] is any_phase
+    assert match_masks([("venous", here), ("unknown", here)], [arterial]) == (
+        [None, None],
+        [arterial],
+    )
+
+
+def test_a_mask_that_fits_no_series_or_several_is_an_error_of_these():
+    other = replace(GRID, array=np.zeros((9, 64, 64), np.int16))
+    arterial = mask("arterial", ids())
+    matched, _ = match_masks([("arterial", other), ("venous", other)], [arterial])
+    assert isinstance(matched[0], InputError)
+    assert matched[1] is None
+    matched, _ = match_masks([("arterial", GRID), ("arterial", GRID)], [arterial])
+    assert all(isinstance(one, InputError) for one in matched)
+
+    def damaged() -> Volume:
+        raise InputError("is damaged", path="x")
+
+    matched, _ = match_masks([("arterial", GRID)], [arterial._replace(grid=damaged)])
+    assert str(matched[0]) == "x: is damaged"
 
 
 def write_nnunet(root: Path, ids_: dict[str, int], *names: str, name: str = "Own") -> None:
@@ -186,7 +283,7 @@ def test_real_slices_are_turned_upright_and_belong_to_their_patients(shared_data
             file = f"PANCREAS_{name}.jpg"
             (tmp_path / "data" / part / file).symlink_to(source / part / file)
     cfg = PrepareConfig(size=512)
-    one, two = load(tmp_path / "data", tmp_path / "run", screen=ANY_SIZE, cfg=cfg)
+    one, two = load([tmp_path / "data"], tmp_path / "run", screen=ANY_SIZE, cfg=cfg)
     assert [(c.patient, len(c.image)) for c in (one, two)] == [
         ("PANCREAS_0001", 2),
         ("PANCREAS_0002", 1),
@@ -215,36 +312,67 @@ def test_other_slices_are_taken_as_they_are(tmp_path):
 
 def test_what_is_prepared_is_not_made_again(tmp_path):
     write_nnunet(tmp_path / "data", {"background": 0, "pancreas": 1}, "a", "b")
-    folder = prepare(tmp_path / "data", tmp_path / "cache", screen=ANY_SIZE, cfg=CFG)
-    before = (folder / "b" / "case.json").stat().st_mtime_ns
-    assert prepare(tmp_path / "data", tmp_path / "cache", screen=ANY_SIZE, cfg=CFG) == folder
-    assert (folder / "b" / "case.json").stat().st_mtime_ns == before
+    prepare([tmp_path / "data"], tmp_path / "cache", screen=ANY_SIZE, cfg=CFG)
+    path = cache(tmp_path / "cache") / "b" / "case.json"
+    before = path.stat().st_mtime_ns
+    prepare([tmp_path / "data"], tmp_path / "cache", screen=ANY_SIZE, cfg=CFG)
+    assert path.stat().st_mtime_ns == before
+
+
+def test_data_sets_share_a_cache_and_a_pattern_tells_patients(tmp_path):
+    write_nnunet(tmp_path / "one", {"background": 0, "pancreas": 1}, "a_1", "a_2")
+    write_nnunet(tmp_path / "two", {"background": 0, "pancreas": 1}, "b_1")
+    both = [tmp_path / "one", tmp_path / "two"]
+    prepare(both, tmp_path / "cache", screen=ANY_SIZE, cfg=CFG, patient_pattern=r"(\w)_\d")
+    series = prepared(tmp_path / "cache", tmp_path)
+    assert {one.id: one.patient for one in series.values()} == {"a_1": "a", "a_2": "a", "b_1": "b"}
+
+
+def test_prescribed_folds_are_said_not_to_be_used(tmp_path, caplog):
+    write_nnunet(tmp_path / "data", {"background": 0, "pancreas": 1}, "a", "b")
+    folds = [{"train": ["a"], "val": ["b"]}]
+    (tmp_path / "data" / "splits_final.json").write_text(json.dumps(folds))
+    prepare([tmp_path / "data"], tmp_path / "cache", screen=ANY_SIZE, cfg=CFG)
+    assert "splits_final.json is not used" in caplog.text
+
+
+def test_classes_are_counted_and_an_empty_one_is_a_warning(tmp_path, caplog):
+    write_nnunet(tmp_path / "data", {"background": 0, "pancreas": 1}, "a")
+    prepare([tmp_path / "data"], tmp_path / "cache", screen=ANY_SIZE, cfg=CFG)
+    warnings = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert any("0 with a tumor, 0 without a tumor" in text for text in warnings)
+    assert any("of 1 series it is not known" in text for text in warnings)
 
 
 def test_a_bad_case_is_skipped_and_named(tmp_path, caplog):
     write_nnunet(tmp_path / "data", {"background": 0, "pancreas": 1}, "a", "b")
     bad = tmp_path / "data" / "imagesTr" / "a_0000.nii.gz"
     bad.write_bytes(bad.read_bytes()[:500])
-    assert list(prepared(tmp_path / "data", tmp_path)) == ["b"]
+    assert prepare([tmp_path / "data"], tmp_path / "cache", screen=ANY_SIZE, cfg=CFG) == 1
+    assert list(prepared(tmp_path / "cache", tmp_path)) == ["b"]
     assert "skipped a:" in caplog.text
 
 
 def test_nothing_usable_is_refused_with_the_first_reason(tmp_path):
     write_nnunet(tmp_path / "data", {"background": 0, "pancreas": 1}, "a")
     (tmp_path / "data" / "imagesTr" / "a_0000.nii.gz").write_bytes(b"")
-    with pytest.raises(InputError, match="has no usable series; "):
+    with pytest.raises(InputError, match="no usable case") as error:
         prepared(tmp_path / "data", tmp_path)
+    assert error.value.path == tmp_path / "data"
 
 
 def test_an_unknown_layout_is_refused_with_the_known_ones(tmp_path):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "a.txt").touch()
-    with pytest.raises(InputError, match=r"expected patients\.csv beside patients/, dataset\.json"):
+    with pytest.raises(InputError, match="data") as error:
         prepared(tmp_path / "data", tmp_path)
+    for name in ("patients.csv", "dataset.json", "PANCREAS_0001", "images/"):
+        assert name in error.value.hint
 
 
 def test_a_cache_that_was_made_otherwise_is_refused(tmp_path):
     write_nnunet(tmp_path / "data", {"background": 0, "pancreas": 1}, "a")
-    prepare(tmp_path / "data", tmp_path / "cache", screen=ANY_SIZE, cfg=CFG)
-    with pytest.raises(InputError, match=r"otherwise.*; run fee prepare --.*--prepare.size 64"):
+    prepare([tmp_path / "data"], tmp_path / "cache", screen=ANY_SIZE, cfg=CFG)
+    with pytest.raises(InputError, match="otherwise") as error:
         prepared(tmp_path / "cache", tmp_path, size=64)
+    assert "--prepare.size 64" in error.value.hint

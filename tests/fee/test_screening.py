@@ -6,9 +6,12 @@ import pytest
 from core.errors import InputError
 from core.io import nifti
 from core.io.dicom.geometry import normal
+from core.io.scans import read_scan
 from core.volume import CANONICAL_DIRECTION, Volume
 from fee.config import ScreenConfig
-from fee.screening import screen, summary, write_screening
+from fee.phases import phases_of_patient, read_phases
+from fee.screening import require_one_patient, screen, summary, write_screening
+from fee.volume_cache import VolumeCache
 from tests.core.io.dicom.make import AXIAL, CORONAL, SAGITTAL, SECRET, hu, save, slices
 
 ANY = ScreenConfig(size=0)
@@ -86,9 +89,9 @@ def test_phases_that_are_not_wanted_are_named(tmp_path):
 @pytest.mark.parametrize("series", ["a/b", "a_b", "NATIVE"])
 def test_the_users_table_overrides_the_description(tmp_path, series):
     save(tmp_path / "p" / "a" / "b", slices(SeriesDescription="native"))
-    table = tmp_path / "phases.csv"
-    table.write_text(f"series,phase\n{series},delayed\n")
-    (one,) = screen(tmp_path / "p", ANY, phases_csv=table).series
+    (tmp_path / "phases.csv").write_text(f"series,phase\n{series},delayed\n")
+    phases = phases_of_patient(read_phases(tmp_path / "phases.csv"), "p")
+    (one,) = screen(tmp_path / "p", ANY, phases=phases).series
     assert (one.phase, one.evidence) == ("delayed", "the user's table")
 
 
@@ -204,3 +207,49 @@ def test_screening_again_gives_the_same(tmp_path):
     first = screen(tmp_path / "p", ANY, work=tmp_path / "work")
     assert screen(tmp_path / "p", ANY, work=tmp_path / "work") == first
     assert screen(tmp_path / "p", ANY) == first
+
+
+def test_studies_are_kept_apart_and_the_newest_comes_first(tmp_path):
+    for name, date in (("a", "20200101"), ("b", "20210101")):
+        study = {"StudyInstanceUID": f"1.2.{date}", "StudyDate": date}
+        save(tmp_path / "p" / name, slices(series=name, **study))
+    screened = screen(tmp_path / "p", ANY)
+    # Same place, phase and time: of one study only one of the two would be used.
+    assert [[one.scan.id for one in study] for study in screened.studies] == [["b"], ["a"]]
+    assert screened.num_patients == 1
+    require_one_patient(screened)
+
+
+def test_two_patients_under_one_path_are_refused_without_their_names(tmp_path):
+    for name in "ab":
+        who = {"PatientID": f"SECRET{name}", "StudyInstanceUID": f"1.2.{ord(name)}"}
+        save(tmp_path / "p" / name, slices(series=name, **who))
+    screened = screen(tmp_path / "p", ANY)
+    assert screened.num_patients == 2
+    with pytest.raises(InputError, match="2 patients") as error:
+        require_one_patient(screened)
+    assert error.value.path == tmp_path / "p"
+    assert "folder of each patient" in error.value.hint
+    assert "SECRET" not in str(error.value) + repr(screened.files)
+
+
+def test_series_without_an_id_are_of_the_patient_beside_them(tmp_path):
+    save(tmp_path / "p" / "a", slices(series="a"))
+    bare = {"PatientID": "", "SeriesDescription": "arterial"}
+    save(tmp_path / "p" / "b", slices(series="b", **bare))
+    ct(tmp_path / "p" / "delayed.nii.gz")
+    screened = screen(tmp_path / "p", ANY)
+    assert screened.num_patients == 1
+    assert [len(study) for study in screened.studies] == [3]
+
+
+def test_a_nifti_file_is_read_once_for_air_phase_and_decision(tmp_path, monkeypatch):
+    path, reads = ct(tmp_path / "ct.nii.gz"), []
+    monkeypatch.setattr(
+        "fee.volume_cache.read_scan", lambda scan: reads.append(scan.id) or read_scan(scan)
+    )
+    volumes = VolumeCache()
+    (one,) = screen(path, ANY, volumes=volumes).series
+    assert one.evidence.startswith("image")
+    volumes.take(one.scan)
+    assert reads == ["ct"]

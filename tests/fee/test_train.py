@@ -1,6 +1,7 @@
 """Training: parts by patient, rows per patient, the rate, best weights, any number of devices."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,14 +14,15 @@ from core import sharding
 from core.errors import InputError
 from core.train.checkpoint import checkpoint_steps, restore_model
 from core.train.config import RunConfig
-from core.train.run_folder import held_out, weights_folder
+from core.train.run_folder import read_division, weights_folder
 from fee import train as training
 from fee.config import RECIPES, Config, OptimConfig, SplitConfig, StopConfig
-from fee.data import examples
+from fee.data import PreparedSeries, examples
 from fee.networks import network
+from fee.slice_metrics import evaluator
 from fee.train import build, divide, length, optimizer, train
-from fee.validation import evaluator
-from tests.fee.test_data import SIZE, case
+from tests.fee.test_data import SIZE
+from tests.fee.test_data import prepared as case
 from tests.fee.tiny import config
 
 CASES = [case(f"{name}1", tumor=n % 2 == 0) for n, name in enumerate("abcdefghij")]
@@ -33,18 +35,23 @@ def small(task: str, **changes) -> Config:
     return replace(cfg, run=run, data=replace(cfg.data, batch=8), **changes)
 
 
+def _stand_in(patch: pytest.MonkeyPatch, series: Sequence[PreparedSeries]) -> None:
+    patch.setattr(training, "find_cache", lambda *_, **__: Path("unused"))
+    patch.setattr(training, "open_series", lambda _: list(series))
+
+
 @pytest.fixture
 def cached(monkeypatch) -> None:
     """Ten patients stand in for what `prepare` left."""
-    monkeypatch.setattr(training, "load", lambda *_, **__: CASES)
+    _stand_in(monkeypatch, CASES)
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("fee") / "run"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "load", lambda *_, **__: CASES)
-        train(small("segment"), Path("unused"), out)
+        _stand_in(patch, CASES)
+        train(small("segment"), [Path("unused")], out)
     return out
 
 
@@ -66,7 +73,10 @@ def test_the_third_part_is_held_out(run):
     folds = json.loads((run / "folds.json").read_text())
     assert [len(folds[part]) for part in ("train", "val", "test")] == [6, 2, 2]
     assert sorted(folds["train"] + folds["val"] + folds["test"]) == list("abcdefghij")
-    assert held_out(run) == (None, folds["test"])
+    division = read_division(run)
+    assert division.patients == {p: part for part in ("train", "val", "test") for p in folds[part]}
+    assert division.images == {one.digest: division.patients[one.patient] for one in CASES}
+    assert division.fold is None
 
 
 def test_the_best_weights_are_kept_and_used(run):
@@ -83,11 +93,11 @@ def test_the_best_weights_are_kept_and_used(run):
 
 
 def test_a_run_goes_on_only_with_its_own_config_and_is_not_started_twice(run, cached):
-    with pytest.raises(InputError, match="already holds a run; continue it with --resume"):
-        train(small("segment"), Path("unused"), run)
-    with pytest.raises(InputError, match=r"cannot resume with another config: split\.seed: 0 → 1"):
-        train(small("segment", split=SplitConfig(seed=1)), Path("unused"), run, resume=True)
-    train(small("segment"), Path("unused"), run, resume=True)
+    with pytest.raises(InputError, match="already holds a run"):
+        train(small("segment"), [Path("unused")], run)
+    with pytest.raises(InputError, match=r"split\.seed"):
+        train(small("segment", split=SplitConfig(seed=1)), [Path("unused")], run, resume=True)
+    train(small("segment"), [Path("unused")], run, resume=True)
 
 
 def test_a_run_that_gets_no_better_ends_early(cached, tmp_path):
@@ -95,7 +105,7 @@ def test_a_run_that_gets_no_better_ends_early(cached, tmp_path):
     still = replace(
         still, run=replace(still.run, epochs=9), model=replace(still.model, norm_momentum=1.0)
     )
-    train(still, Path("unused"), tmp_path)
+    train(still, [Path("unused")], tmp_path)
     manifest = json.loads((tmp_path / "manifest.json").read_text())
     # Nothing moves: the second epoch is no better than the first.
     assert (manifest["best_step"], manifest["stopped_at"]) == (3, 6)
@@ -113,7 +123,7 @@ def test_all_tasks_hold_out_the_same_patients():
 def test_no_patient_is_in_two_parts():
     cases = [c._replace(id=f"{c.patient}{n}") for c in CASES for n in range(2)]
     _, learned, validated = divide(cases, small("locate"))
-    assert not {e.case.patient for e in learned} & {e.case.patient for e in validated}
+    assert not {e.series.patient for e in learned} & {e.series.patient for e in validated}
     assert len(learned) == 6 * 2 * 6
 
 
@@ -126,8 +136,29 @@ def test_a_split_by_image_is_as_asked_and_warns(caplog):
     assert "split by image" in caplog.text
 
 
+def test_a_run_split_by_image_records_its_images(monkeypatch, tmp_path):
+    _stand_in(monkeypatch, CASES)
+    cfg = small("locate", split=SplitConfig(by="image"))
+    train(replace(cfg, run=RunConfig(steps=1, log_every=1)), [Path("unused")], tmp_path)
+    division = read_division(tmp_path)
+    assert len(division.train) == 36
+    assert set(division.images) == {one.digest for one in CASES}
+    # A series of which one slice is learned from counts as learned from.
+    learned = {name.split(":")[0] for name in division.train}
+    assert all(division.images[one.digest] == "train" for one in CASES if one.id in learned)
+
+
+def test_a_batch_of_two_is_trained_on_whatever_number_of_devices(monkeypatch, tmp_path):
+    _stand_in(monkeypatch, CASES)
+    assert jax.device_count() == 8
+    cfg = small("segment")
+    cfg = replace(cfg, data=replace(cfg.data, batch=2), run=RunConfig(steps=2, log_every=1))
+    train(cfg, [Path("unused")], tmp_path)
+    assert len(json.loads((tmp_path / "manifest.json").read_text())["devices"]) == 2
+
+
 def test_too_few_patients_are_refused():
-    with pytest.raises(InputError, match=r"cannot part 3 patients 6:2:2.*--split\.parts"):
+    with pytest.raises(InputError, match="3 patients"):
         divide(CASES[:3], small("locate"))
 
 
@@ -171,7 +202,7 @@ def constant(monkeypatch, probability: float) -> None:
         shape = (SIZE, SIZE) if cfg.task == "segment" else ()
         return lambda image, mask: np.full((len(image), *shape), probability, np.float32)
 
-    monkeypatch.setattr("fee.validation.network", fake)
+    monkeypatch.setattr("fee.slice_metrics.network", fake)
 
 
 @pytest.mark.parametrize("num_patients", [1, 2])

@@ -7,8 +7,9 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 
+from core import json_io
 from core.train.checkpoint import Checkpoints
-from core.train.run_folder import open_run
+from core.train.run_folder import MANIFEST, Division, open_run, record_division
 from core.train.state import State
 from fee import model
 from fee.config import RECIPES, Config, InferConfig, ModelConfig, PrepareConfig, ScreenConfig
@@ -22,6 +23,7 @@ MODELS = {
 
 THRESHOLDS = {"locate": 0.46, "segment": 0.5, "diagnose": 0.5}
 """The first cuts through the answers that random weights give."""
+LEARNED = Division(None, ("x",), ("y",), ("phantom_001",), {"x's scan": "train"}, {"x": "train"})
 
 
 def config(task: str) -> Config:
@@ -42,12 +44,22 @@ def variables(task: str):
     return drawn["params"], {"batch_stats": drawn["batch_stats"]}
 
 
-def write_run(folder: Path, task: str, cfg: Config | None = None) -> Path:
+def write_run(
+    folder: Path,
+    task: str,
+    cfg: Config | None = None,
+    *,
+    division: Division = LEARNED,
+    finished: bool = True,
+) -> Path:
     open_run(folder, cfg or config(task), resume=False)
+    record_division(folder, division)
     params, model_state = variables(task)
     state = State(jnp.zeros((), jnp.int32), params, model_state, {})
     with Checkpoints(folder / "checkpoints", keep=1) as checkpoints:
         checkpoints.save_model(0, state)
+    if finished:
+        json_io.write_json(folder / MANIFEST, {})
     return folder
 
 

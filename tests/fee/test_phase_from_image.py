@@ -6,8 +6,9 @@ from core.io import nifti
 from core.io.inventory import find_scans
 from core.phantom.ct.phantom import LABELS, make
 from core.volume import CANONICAL_DIRECTION, Volume, reorient
-from fee import contrast
-from fee.contrast import Enhancement, enhancement, scan_enhancement
+from fee import phase_from_image
+from fee.phase_from_image import Enhancement, enhancement, scan_enhancement
+from fee.volume_cache import VolumeCache
 
 SHAPE, SPACING_MM = (16, 128, 128), (6.0, 3.0, 3.0)
 AORTA, LIVER = LABELS["aorta"], LABELS["liver"]
@@ -121,10 +122,10 @@ def test_real_scans_show_their_phase_and_the_hu_of_their_segmentation(shared_dat
         assert (seen.phase, seen.excreted) == ("native", False)
         assert seen.aorta_hu == pytest.approx(41, abs=5)  # label 52 of example_ct_seg
     ((scan,), _) = find_scans(folder / "example_ct_dicom")
-    seen = scan_enhancement(scan)
+    seen = scan_enhancement(scan, VolumeCache())
     assert seen.phase == "venous"
     # Labels of example_ct_dicom_seg: the liver has 93 HU, the aorta 151.
     assert seen.liver_hu == pytest.approx(93, abs=5)
     assert seen.aorta_hu == pytest.approx(151, abs=5)
-    monkeypatch.setattr(contrast, "MAX_SLICES", 5)  # every fourth image is read
-    assert scan_enhancement(scan).phase == "venous"
+    monkeypatch.setattr(phase_from_image, "MAX_SLICES", 5)  # every fourth image is read
+    assert scan_enhancement(scan, VolumeCache()).phase == "venous"

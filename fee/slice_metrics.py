@@ -41,25 +41,25 @@ def evaluator(cfg: Config, validate_on: Sequence[Example]) -> Callable[[Params, 
       validate_on: slices.
 
     Returns:
-      Rows of `id`, `loss` and `accuracy` over slices, for `segment` over pixels; and then `dsc` of
-      the pancreas in all slices of a patient, and `miou`, the mean IoU of pancreas and background.
+      A function of weights in the host's memory, as `core.train.fit` hands them over, to rows of
+      `id`, `loss` and `accuracy` over slices, for `segment` over pixels; and then `dsc` of the
+      pancreas in all slices of a patient, and `miou`, the mean IoU of pancreas and background.
     """
     patients: dict[str, list[Example]] = defaultdict(list)
     for example in validate_on:
-        patients[example.case.patient].append(example)
+        patients[example.series.patient].append(example)
     # Every host judges for itself, with its own devices: then all agree when to stop.
     mesh = sharding.mesh(jax.local_devices())
 
     def evaluate(params: Params, model_state: ModelState) -> Rows:
-        params, model_state = jax.device_get((params, model_state))
         predict = network(cfg, params, model_state, mesh)
         rows = []
         for patient, chosen in patients.items():
-            some = (
-                chosen[first : first + SLICES_AT_A_TIME]
-                for first in range(0, len(chosen), SLICES_AT_A_TIME)
-            )
-            rows.append({"id": patient, **_row([_judge(cfg, s, predict) for s in some], cfg)})
+            starts = range(0, len(chosen), SLICES_AT_A_TIME)
+            tallies = [
+                _judge(cfg, chosen[first : first + SLICES_AT_A_TIME], predict) for first in starts
+            ]
+            rows.append({"id": patient, **_row(tallies, cfg)})
         return rows
 
     return evaluate

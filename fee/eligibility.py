@@ -17,6 +17,7 @@ from core.volume import Volume, canonical
 from fee.config import ScreenConfig
 from fee.phase_text import Phase
 from fee.phases import Told, phase_of
+from fee.volume_cache import VolumeCache
 
 MAX_TILT_DEG = 30.0  # between the normal of an axial image and the axis of the body
 PLANES = ("sagittal reformat", "coronal reformat")
@@ -41,7 +42,12 @@ class Verdict(NamedTuple):
 
 
 def judge(
-    scan: Scan, acquisition: Acquisition, name: str, cfg: ScreenConfig, table: Mapping[str, Phase]
+    scan: Scan,
+    acquisition: Acquisition,
+    name: str,
+    cfg: ScreenConfig,
+    phases: Mapping[str, Phase],
+    volumes: VolumeCache,
 ) -> Verdict:
     """Judge one scan by itself.
 
@@ -50,25 +56,26 @@ def judge(
       acquisition: what its header says.
       name: its path below the patient's folder.
       cfg: which series are used.
-      table: the user's table of phases; empty for none.
+      phases: the user's table of this patient's phases; empty for none.
+      volumes: keeps what has to be read.
     """
     try:
-        reason = _refusal(scan, acquisition, cfg)
+        reason = _refusal(scan, acquisition, cfg, volumes)
     except InputError as error:
         return Verdict("error", error.message)
     if reason:
         return Verdict("skipped", reason)
-    told = phase_of(scan, acquisition, name=name, table=table)
+    told = phase_of(scan, acquisition, name=name, table=phases, volumes=volumes)
     is_wanted = cfg.unknown == "use" if told.phase == "unknown" else told.phase in cfg.phases
     return (
         Verdict("used", "", told) if is_wanted else Verdict("skipped", f"{told.phase} phase", told)
     )
 
 
-def _refusal(scan: Scan, acquisition: Acquisition, cfg: ScreenConfig) -> str:
+def _refusal(scan: Scan, acquisition: Acquisition, cfg: ScreenConfig, volumes: VolumeCache) -> str:
     """Why a scan is not used, whatever its phase; empty where it may be."""
     if scan.kind == "nifti":
-        return _nifti_refusal(scan, cfg)
+        return _nifti_refusal(scan, cfg, volumes)
     if PROJECTION_WORDS.search(acquisition.description.replace("_", " ")):
         return "projection through slices"
     if MAP_WORDS.search(acquisition.description.replace("_", " ")):
@@ -76,7 +83,7 @@ def _refusal(scan: Scan, acquisition: Acquisition, cfg: ScreenConfig) -> str:
     return _plane(normal(scan.frames[0])) or _size(scan.frames[0].size, cfg)
 
 
-def _nifti_refusal(scan: Scan, cfg: ScreenConfig) -> str:
+def _nifti_refusal(scan: Scan, cfg: ScreenConfig, volumes: VolumeCache) -> str:
     grid = nifti.read_grid(scan.path)
     upright = canonical(grid)
     reason = _plane(_slice_normal(grid)) or _size(upright.shape[1:], cfg)
@@ -85,7 +92,7 @@ def _nifti_refusal(scan: Scan, cfg: ScreenConfig) -> str:
     if upright.shape[0] < cfg.min_slices:
         return f"{upright.shape[0]} slices, fewer than {cfg.min_slices}"
     # A mask, or a slice of gray values, has the grid of a CT and no air.
-    is_ct = nifti.read(scan.path).array.min() < HIGHEST_AIR_HU
+    is_ct = volumes.read(scan).array.min() < HIGHEST_AIR_HU
     return "" if is_ct else "a mask or no CT: nothing is air"
 
 

@@ -14,6 +14,7 @@ from core.io.scans import Scan, read_scan
 from core.volume import Volume, canonical
 from fee.landmarks import Disk, Landmarks, landmarks
 from fee.phase_text import Phase
+from fee.volume_cache import VolumeCache
 
 COARSEST_PIXEL_MM = 4.0  # an aorta is five of them wide
 STEP_MM = 5.0  # between the slices that are looked at
@@ -71,14 +72,20 @@ class Enhancement:
         )
 
 
-def scan_enhancement(scan: Scan) -> Enhancement:
-    """Enhancement of a scan, of which few enough slices are read.
+def scan_enhancement(scan: Scan, volumes: VolumeCache) -> Enhancement:
+    """Enhancement of a scan; of a long DICOM series few enough images are read.
+
+    Args:
+      scan: what to look at.
+      volumes: keeps a volume that has to be read whole.
 
     Raises:
       InputError: a file cannot be read.
     """
-    thinned = scan.frames[:: max(1, len(scan.frames) // MAX_SLICES)]
-    return enhancement(read_scan(replace(scan, frames=thinned)))
+    step = len(scan.frames) // MAX_SLICES
+    if step < 2:  # also NIfTI, which has no frames
+        return enhancement(volumes.read(scan))
+    return enhancement(read_scan(replace(scan, frames=scan.frames[::step])))
 
 
 def enhancement(volume: Volume) -> Enhancement:
@@ -88,8 +95,8 @@ def enhancement(volume: Volume) -> Enhancement:
     if is_display or max(volume.spacing_mm[1:]) > COARSEST_PIXEL_MM:
         return Enhancement()
     step = max(1, round(STEP_MM / volume.spacing_mm[0]), -(-volume.shape[0] // MAX_SLICES))
-    seen = [landmarks(s, volume.spacing_mm[1:]) for s in volume.array[::step]]
-    slices = [s for s in seen if s is not None]
+    looked_at = (landmarks(hu, volume.spacing_mm[1:]) for hu in volume.array[::step])
+    slices = [slice_ for slice_ in looked_at if slice_ is not None]
     if len(slices) < MIN_SLICES:
         return Enhancement()
     vessels = [hu for k in range(len(slices)) if (hu := _brightest(slices, k)) is not None]
@@ -107,7 +114,7 @@ def _brightest(slices: Sequence[Landmarks], index: int) -> float | None:
     """HU of the brightest disk of a slice that two disks of its neighbors continue."""
     first, last = max(0, index - NEIGHBORS), index + NEIGHBORS
     near = [s for k, s in enumerate(slices[first : last + 1], first) if k != index]
-    others = [disk for one in near for disk in one.disks]
+    others = [disk for slice_ in near for disk in slice_.disks]
     going_on = [
         disk.hu
         for disk in slices[index].disks

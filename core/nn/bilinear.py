@@ -12,6 +12,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.core import ShapedArray
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
@@ -59,10 +60,10 @@ def _run(*arrays: jax.Array, **static: Any) -> jax.Array:
         return _compiled(*arrays, **static)
 
 
-def _abstract(a: Any, b: Any, **static: Any) -> jax.core.ShapedArray:
+def _abstract(a: Any, b: Any, **static: Any) -> ShapedArray:
     likes = (jax.ShapeDtypeStruct(x.shape, x.dtype) for x in (a, b))
     out = jax.eval_shape(partial(_elsewhere, **static), *likes)
-    return jax.core.ShapedArray(out.shape, out.dtype)
+    return ShapedArray(out.shape, out.dtype)
 
 
 def _cotangent(index: int, cotangent: jax.Array, *args: Any, wanted: Role, **static: Any) -> Any:

@@ -8,6 +8,8 @@ to `DENSE_CHANNELS`, in a kernel that is zero between strangers. Measured on two
 a list of convolutions compiles four times as fast, at the same speed.
 """
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -42,7 +44,7 @@ def convolve(
 def input_gradient(
     kernel: Float[Array, "3 3 j o"],
     grad: Float[Array, "n p q o"],
-    size: tuple[int, int],
+    size: Sequence[int],
     *,
     stride: int,
     groups: int,

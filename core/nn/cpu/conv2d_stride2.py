@@ -9,6 +9,8 @@ XLA's value is fast, its gradients are not. Around the corner between four outpu
 along each axis: one convolution with 2 × 2 taps and four times the channels.
 """
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -27,7 +29,7 @@ def convolve(
 
 
 def input_gradient(
-    kernel: Float[Array, "3 3 i o"], grad: Float[Array, "n p q o"], size: tuple[int, int]
+    kernel: Float[Array, "3 3 i o"], grad: Float[Array, "n p q o"], size: Sequence[int]
 ) -> Float[Array, "n h w i"]:
     """Gradient of `convolve` with respect to its image of `size` rows and columns."""
     n, rows, columns, _ = grad.shape

@@ -10,6 +10,8 @@ odd ones from two,
 each the gradient of a 2D convolution with stride 2.
 """
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -26,7 +28,7 @@ def convolve(
 
 
 def input_gradient(
-    kernel: Float[Array, "3 3 3 i o"], grad: Float[Array, "n p q r o"], size: tuple[int, int, int]
+    kernel: Float[Array, "3 3 3 i o"], grad: Float[Array, "n p q r o"], size: Sequence[int]
 ) -> Float[Array, "n d h w i"]:
     """Gradient of `convolve` with respect to its image of `size` voxels per axis."""
     n, slices, *_ = grad.shape

@@ -12,7 +12,7 @@ Gᵀ Σ [(Bᵀ x) ⊛ (A ∂y)], each ⊛ one matrix product.
 """
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import reduce
 from types import ModuleType
 
@@ -59,7 +59,7 @@ def convolve(
 def input_gradient(
     kernel: Float[Array, "3 3 3 i o"],
     grad: Float[Array, "n d p q o"],
-    size: tuple[int, int, int],
+    size: Sequence[int],
     *,
     stride: int = 1,
 ) -> Float[Array, "n d h w i"]:

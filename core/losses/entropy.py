@@ -5,14 +5,15 @@ from functools import reduce
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Integer
 
 from core import check
 
 
 def cross_entropy(
-    logits: Float[Array, "n *s c"],
-    label: Integer[Array, "n *s"],
+    logits: Float[Array | np.ndarray, "n *s c"],
+    label: Integer[Array | np.ndarray, "n *s"],
     *,
     class_weights: Sequence[float] | None = None,
 ) -> Float[Array, "n"]:

@@ -1,14 +1,17 @@
 """Losses from the overlap of a probability map with the truth."""
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Integer
 
 from core import check
 
 
 def dice_loss(
-    probs: Float[Array, "n *s c"],
-    onehot: Float[Array, "n *s c"] | Integer[Array, "n *s c"] | Bool[Array, "n *s c"],
+    probs: Float[Array | np.ndarray, "n *s c"],
+    onehot: Float[Array | np.ndarray, "n *s c"]
+    | Integer[Array | np.ndarray, "n *s c"]
+    | Bool[Array | np.ndarray, "n *s c"],
     *,
     smooth: float,
 ) -> Float[Array, "n c"]:

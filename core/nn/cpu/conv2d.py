@@ -93,8 +93,8 @@ def _products_of_taps(image: jax.Array, grad: jax.Array) -> jax.Array:
 
 
 def tap_products(
-    images: Float[Array, "p n h w i"], grads: Float[Array, "p n h w o"]
-) -> Float[Array, "p 3*i 3*o"]:
+    images: Float[Array, "t n h w i"], grads: Float[Array, "t n h w o"]
+) -> Float[Array, "t c e"]:
     """All nine taps of the kernel gradients of many pairs, in one product a pair.
 
     Columns are shifted on one side, rows on the other:
@@ -109,8 +109,8 @@ def tap_products(
 
 
 def taps_of(
-    products: Float[Array, "p 3*i 3*o"], in_channels: int, out_channels: int
-) -> Float[Array, "p 3 3 i o"]:
+    products: Float[Array, "t c e"], in_channels: int, out_channels: int
+) -> Float[Array, "t 3 3 i o"]:
     """Kernel gradients from (column tap and i, mirrored row tap and o)."""
     taps = products.reshape(-1, 3, in_channels, 3, out_channels)
     return taps[:, :, :, ::-1].transpose(0, 3, 1, 2, 4)

@@ -55,7 +55,7 @@ def kernel_gradient(
 
 def tap_products(
     images: Float[Array, "t n h w i"], grads: Float[Array, "t n p q o"]
-) -> Float[Array, "t 3 3*i o"]:
+) -> Float[Array, "t 3 c o"]:
     """The taps of the kernel gradients of many pairs, a row of taps at a time."""
     return jax.vmap(_row_products)(images, grads)
 

@@ -10,10 +10,12 @@ from jaxtyping import Array, Float, Integer
 
 from core import check
 
+Values = Array | np.ndarray
+
 
 def cross_entropy(
-    logits: Float[Array | np.ndarray, "n *s c"],
-    label: Integer[Array | np.ndarray, "n *s"],
+    logits: Float[Values, "*space c"],
+    label: Integer[Values, "*same"],
     *,
     class_weights: Sequence[float] | None = None,
 ) -> Float[Array, "n"]:
@@ -26,8 +28,8 @@ def cross_entropy(
     log_softmax takes 13 and take_along_axis 48; `c` is meant to be small, as in segmentation.
 
     Args:
-      logits: unnormalized scores z of any float type; computed in float32.
-      label: class ids y in [0, c). An id outside adds nothing: check ids on the host.
+      logits: (n, *s, c), unnormalized scores z of any float type; computed in float32.
+      label: (n, *s), class ids y in [0, c). An id outside adds nothing: check ids on the host.
       class_weights: w, one per class; None is 1 for all. They are not normalized, so that a voxel
         weighs the same whatever else its patch holds.
 

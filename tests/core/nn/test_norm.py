@@ -1,6 +1,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from core.nn.norm import BatchNorm, InstanceNorm, moments
 
@@ -111,3 +112,17 @@ def test_instance_norm_in_bfloat16_keeps_its_parameters_in_float32():
     assert out.dtype == jnp.bfloat16
     assert {a.dtype for a in jax.tree.leaves(variables)} == {jnp.dtype(jnp.float32)}
     assert list(variables) == ["params"]
+
+
+@pytest.mark.parity
+def test_instance_norm_equals_pytorch_in_value_and_gradient():
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: run `make peers`")
+    x, grad = np.asarray(image()), np.asarray(jax.random.normal(jax.random.key(1), image().shape))
+    peer_x = torch.tensor(np.moveaxis(x, -1, 1).copy(), requires_grad=True)
+    peer = torch.nn.functional.instance_norm(peer_x, eps=1e-5)
+    peer.backward(torch.tensor(np.moveaxis(grad, -1, 1).copy()))
+    layer = InstanceNorm()
+    params = layer.init(jax.random.key(0), x, train=True)
+    ours, pull_back = jax.vjp(lambda x: layer.apply(params, x, train=True), jnp.asarray(x))
+    np.testing.assert_allclose(ours, peer.detach().movedim(1, -1), atol=1e-5)
+    np.testing.assert_allclose(pull_back(grad)[0], peer_x.grad.movedim(1, -1), atol=1e-5)

@@ -15,6 +15,12 @@ from core.nn.pool import max_pool
 CONVS = [(2, 64, 1, 32), (2, 64, 32, 32), (2, 32, 64, 64), (2, 16, 128, 128), (2, 8, 256, 256)]
 CONVS += [(1, 64, 8, 8), (6, 32, 8, 8), (24, 16, 8, 8)]
 TRANSPOSED = [(2, 8, 256, 128), (2, 16, 128, 64), (2, 32, 64, 32), (6, 16, 16, 8)]
+NNUNET = [(32, 32, 64, (3, 3, 3), (2, 2, 2)), (32, 32, 64, (3, 3, 3), (1, 2, 2))]
+NNUNET += [(64, 1, 32, (1, 3, 3), (1, 1, 1)), (32, 32, 32, (1, 3, 3), (1, 1, 1))]
+NNUNET += [(32, 32, 64, (1, 3, 3), (1, 2, 2)), (32, 32, 32, (3, 1, 1), (1, 1, 1))]
+"""Side, channels in and out, kernel, stride: what an nnU-Net has besides, in batches of 2."""
+BLOCKS = [(16, 64, 32, (2, 2, 2)), (32, 64, 32, (1, 2, 2))]
+"""Side, channels in and out, kernel and stride of a transposed convolution."""
 POOLS = [(2, 64, 32)]
 """Batch, side, channels in and out: full width at 64³, and width 8 at the demo's batches."""
 
@@ -34,12 +40,12 @@ class Kernel(NamedTuple):
     name: str
     ours: Callable[..., jax.Array]
     args: tuple[np.ndarray, ...]
-    options: dict[str, int]
+    options: dict[str, Any]
 
 
 def kernels() -> list[Kernel]:
     """Every kernel with random arguments."""
-    return [*_of_volumes(), *_of_images()]
+    return [*_of_volumes(), *_of_nnunet(), *_of_images()]
 
 
 def _of_volumes() -> list[Kernel]:
@@ -79,6 +85,24 @@ def _of_volumes() -> list[Kernel]:
         )
         for n, side, c in POOLS
     ]
+
+
+def _of_nnunet() -> list[Kernel]:
+    found = []
+    for side, i, o, size, stride in NNUNET:
+        options = {"padding": tuple(k // 2 for k in size), "stride": stride}
+        title = f"conv {_times(size)} / {_times(stride)} 2 × {side}³ × {i} → {o}"
+        args = _normal(2, side, side, side, i), _normal(*size, i, o)
+        found.append(Kernel(title, "conv", conv, args, options))
+    for side, i, o, size in BLOCKS:
+        title = f"transposed conv {_times(size)} 2 × {side}³ × {i} → {o}"
+        args = _normal(2, side, side, side, i), _normal(*size, i, o)
+        found.append(Kernel(title, "conv_transpose", conv_transpose, args, {"stride": size}))
+    return found
+
+
+def _times(values: tuple[int, ...]) -> str:
+    return "×".join(str(v) for v in values)
 
 
 def _of_images() -> list[Kernel]:

@@ -15,7 +15,9 @@ __all__ = ["NAME", "runs"]
 FUNCTIONS = {
     ("conv", 3): F.conv3d,
     ("conv", 2): F.conv2d,
-    ("conv_transpose", 3): lambda x, k: F.conv_transpose3d(x, k, stride=2, padding=1),
+    ("conv_transpose", 3): lambda x, k, stride=2: F.conv_transpose3d(
+        x, k, stride=stride, padding=1 if k.shape[-1] == 4 else 0
+    ),
     ("max_pool", 3): lambda x, window: F.max_pool3d(x, window),
     ("max_pool", 2): lambda x, window, **options: F.max_pool2d(x, window, **options),
 }
@@ -25,7 +27,7 @@ FUNCTIONS = {
 def runs(
     name: str,
     args: tuple[np.ndarray, ...],
-    options: dict[str, int],
+    options: dict[str, Any],
     grad: np.ndarray,
     wanted: int,
 ) -> dict[str, Callable[[], Any]]:

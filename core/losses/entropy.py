@@ -5,14 +5,17 @@ from functools import reduce
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Integer
 
 from core import check
 
+Values = Array | np.ndarray
+
 
 def cross_entropy(
-    logits: Float[Array, "n *s c"],
-    label: Integer[Array, "n *s"],
+    logits: Float[Values, "*space c"],
+    label: Integer[Values, "*same"],
     *,
     class_weights: Sequence[float] | None = None,
 ) -> Float[Array, "n"]:
@@ -25,8 +28,8 @@ def cross_entropy(
     log_softmax takes 13 and take_along_axis 48; `c` is meant to be small, as in segmentation.
 
     Args:
-      logits: unnormalized scores z of any float type; computed in float32.
-      label: class ids y in [0, c). An id outside adds nothing: check ids on the host.
+      logits: (n, *s, c), unnormalized scores z of any float type; computed in float32.
+      label: (n, *s), class ids y in [0, c). An id outside adds nothing: check ids on the host.
       class_weights: w, one per class; None is 1 for all. They are not normalized, so that a voxel
         weighs the same whatever else its patch holds.
 
@@ -45,14 +48,14 @@ def cross_entropy(
         )
     check.rank("label", label, range(1, 6))
     num_classes = logits.shape[-1]
-    class_weights = (1.0,) * num_classes if class_weights is None else class_weights
-    if len(class_weights) != num_classes:
-        raise ValueError(f"expected {num_classes} class_weights; got {class_weights}")
+    weights = [1.0] * num_classes if class_weights is None else class_weights
+    if len(weights) != num_classes:
+        raise ValueError(f"expected {num_classes} class_weights; got {weights}")
     channels = [logits[..., k].astype(jnp.float32) for k in range(num_classes)]
     # The loss does not change when all logits move by one constant, so neither does its gradient.
     top = jax.lax.stop_gradient(reduce(jnp.maximum, channels))
     shifted = [z - top for z in channels]
     log_sum = jnp.log(sum(jnp.exp(z) for z in shifted))
-    per_class = zip(class_weights, shifted, strict=True)
+    per_class = zip(weights, shifted, strict=True)
     terms = [jnp.where(label == k, w * (log_sum - z), 0.0) for k, (w, z) in enumerate(per_class)]
     return jnp.mean(sum(terms), axis=range(1, label.ndim))

@@ -1,24 +1,27 @@
 """Losses from the overlap of a probability map with the truth."""
 
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Integer
 
 from core import check
 
+Values = Array | np.ndarray
+
 
 def dice_loss(
-    probs: Float[Array, "n *s c"],
-    onehot: Float[Array, "n *s c"] | Integer[Array, "n *s c"] | Bool[Array, "n *s c"],
+    probs: Float[Values, "*space c"],
+    onehot: Float[Values, "*same k"] | Integer[Values, "*same k"] | Bool[Values, "*same k"],
     *,
-    smooth: float,
+    smooth: float | int,
 ) -> Float[Array, "n c"]:
     """One minus the soft Dice coefficient, per example and class.
 
     1 − (2 Σ p t + smooth) / (Σ p + Σ t + smooth), sums over space, without squares
 
     Args:
-      probs: class probabilities p in [0, 1], of any float type; summed in float32.
-      onehot: truth t, 0 or 1; for two classes one channel is enough.
+      probs: (n, *s, c), class probabilities p in [0, 1], of any float type; summed in float32.
+      onehot: (n, *s, c), truth t, 0 or 1; for two classes one channel is enough.
       smooth: added to both sides. It makes the loss of an absent class that is not predicted 0,
         and keeps its gradient finite.
 

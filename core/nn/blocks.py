@@ -9,6 +9,7 @@ from flax.typing import Dtype, Initializer
 from jaxtyping import Array, Float
 
 from core.nn import conv as kernels
+from core.nn.conv import PerAxis
 from core.nn.init import he_normal_fan_in
 from core.nn.norm import BatchNorm
 
@@ -19,13 +20,14 @@ class Conv(nn.Module):
     Args:
       features: output channels.
       kernel_size: voxels per axis; its length is the number of spatial axes.
-      padding: zeros on both sides of each axis.
+      padding: zeros on both sides, for all axes or per axis.
+      stride: voxels between outputs, for all axes or per axis.
     """
 
     features: int
     kernel_size: Sequence[int]
-    padding: int
-    stride: int = 1
+    padding: PerAxis
+    stride: PerAxis = 1
     groups: int = 1
     use_bias: bool = True
     kernel_init: Initializer = he_normal_fan_in
@@ -48,11 +50,11 @@ class Conv(nn.Module):
 
 
 class ConvTranspose(nn.Module):
-    """Transposed convolution that enlarges each axis by `stride`."""
+    """Transposed convolution that enlarges each axis by `stride`, for all axes or per axis."""
 
     features: int
     kernel_size: Sequence[int]
-    stride: int = 2
+    stride: PerAxis = 2
     use_bias: bool = True
     dtype: Dtype = jnp.float32
 
@@ -65,21 +67,28 @@ class ConvTranspose(nn.Module):
         return _add_bias(self, x) if self.use_bias else x
 
 
-class ConvNormRelu(nn.Module):
-    """A convolution (or a transposed one), batch norm, ReLU.
+class ConvNormActivation(nn.Module):
+    """A convolution (or a transposed one), a norm, an activation.
 
     Args:
       conv: without its parent.
-      norm: makes the norm; `partial(BatchNorm, eps=…, momentum=…)` where PyTorch's do not fit.
+      norm: makes the norm; `partial(BatchNorm, eps=…, momentum=…)` where PyTorch's do not fit, or
+        `InstanceNorm`.
+      activation: such as `jax.nn.leaky_relu`, whose slope is 0.01.
     """
 
     conv: Conv | ConvTranspose
-    norm: Callable[..., BatchNorm] = BatchNorm
+    norm: Callable[..., nn.Module] = BatchNorm
+    activation: Callable[[jax.Array], jax.Array] = jax.nn.relu
 
     @nn.compact
     def __call__(self, x: Float[Array, "n *s i"], *, train: bool) -> Float[Array, "n *t o"]:
-        """Convolve, normalize, rectify."""
-        return jax.nn.relu(self.norm(name="norm")(self.conv(x), train=train))
+        """Convolve, normalize, activate."""
+        return self.activation(self.norm(name="norm")(self.conv(x), train=train))
+
+
+ConvNormRelu = ConvNormActivation
+"""With its defaults, as the papers' networks have it."""
 
 
 def _add_bias(

@@ -1,4 +1,4 @@
-"""Batch normalization with statistics in float32."""
+"""Batch and instance normalization with statistics in float32."""
 
 import flax.linen as nn
 import jax
@@ -8,20 +8,20 @@ from jaxtyping import Array, Float
 
 
 def moments(
-    x: Float[Array, "n *s c"],
-) -> tuple[Float[Array, "c"], Float[Array, "c"]]:
-    """Mean and biased variance per channel, over batch and space, in float32.
+    x: Float[Array, "n *s c"], *, per_example: bool = False
+) -> tuple[Float[Array, "*e c"], Float[Array, "*e c"]]:
+    """Mean and biased variance per channel, over space and (unless per example) batch, in float32.
 
     σ² = E[(x − a)²] − (μ − a)² in one pass; with a near μ nothing cancels, and neither the value
     nor the gradient depends on a.
     """
-    axes = tuple(range(x.ndim - 1))
+    axes = tuple(range(per_example, x.ndim - 1))
     x = x.astype(jnp.float32)
     near = lax.stop_gradient(x[:, :1].mean(axes, keepdims=True))
     shifted = x - near
     mean = shifted.mean(axes)
     var = jnp.maximum((shifted * shifted).mean(axes) - mean * mean, 0.0)
-    return mean + near.reshape(-1), var
+    return mean + near.reshape(mean.shape), var
 
 
 class BatchNorm(nn.Module):
@@ -64,6 +64,31 @@ class BatchNorm(nn.Module):
         mean = self.variable("batch_stats", "mean", jnp.zeros, (num_channels,))
         var = self.variable("batch_stats", "var", jnp.ones, (num_channels,))
         return scale, bias, mean, var
+
+
+class InstanceNorm(nn.Module):
+    """Scale and shift that bring each channel of each example to its learned mean and spread.
+
+    y = (x − μ) / √(σ² + eps) · scale + bias, with μ and σ² over the voxels of one example, in
+    training and in evaluation.
+
+    Args:
+      eps: added to the variance; PyTorch's and nnU-Net's unless given.
+
+    Source: Ulyanov et al. 2016, Eq. 4.
+    """
+
+    eps: float = 1e-5
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "n *s c"], *, train: bool) -> Float[Array, "n *s c"]:
+        """Normalize; `train` changes nothing, and is here to take the place of `BatchNorm`."""
+        del train
+        scale = self.param("scale", nn.initializers.ones, (x.shape[-1],)).reshape(1, -1)
+        bias = self.param("bias", nn.initializers.zeros, (x.shape[-1],)).reshape(1, -1)
+        gain, shift = fold(scale, bias, *moments(x, per_example=True), self.eps)
+        shape = (len(x), *(1,) * (x.ndim - 2), x.shape[-1])
+        return (x * gain.reshape(shape) + shift.reshape(shape)).astype(x.dtype)
 
 
 def fold(

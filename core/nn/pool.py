@@ -1,7 +1,7 @@
 """Max-pooling, channel last."""
 
 from collections.abc import Iterator
-from functools import reduce
+from functools import partial, reduce
 from itertools import product
 
 import jax
@@ -61,16 +61,28 @@ def _larger(a: jax.Array, b: jax.Array) -> jax.Array:
     return jnp.where((a >= b) | jnp.isnan(a), a, b)
 
 
-def _largest(image: jax.Array, window: int) -> jax.Array:
-    return _blocks(image, window).max(axis=tuple(range(2, 2 * (image.ndim - 1), 2)))
+@partial(jax.custom_jvp, nondiff_argnums=(1,))
+def _max_pool(image: jax.Array, window: int) -> jax.Array:
+    return _blocks(image, window).max(axis=_inside(image))
 
 
-def _forward(image: jax.Array, window: int) -> tuple[jax.Array, jax.Array]:
-    return _largest(image, window), _first_largest(image, window)
+@_max_pool.defjvp
+def _jvp(
+    window: int, images: tuple[jax.Array], tangents: tuple[jax.Array]
+) -> tuple[jax.Array, jax.Array]:
+    """The tangent is that of the first largest voxel; its transpose is a selection, too."""
+    (image,), (tangent,) = images, tangents
+    axes = _inside(image)
+    # Numbers of the voxels of a block, in the layout of `_blocks`.
+    places = np.arange(window ** len(axes), dtype=np.uint8)
+    places = places.reshape(1, *(1, window) * len(axes), 1)
+    is_first = jnp.expand_dims(_first_largest(image, window), axes) == places
+    zero = jnp.zeros((), tangent.dtype)
+    return _max_pool(image, window), jnp.where(is_first, _blocks(tangent, window), zero).sum(axes)
 
 
 def _first_largest(image: jax.Array, window: int) -> jax.Array:
-    """Number of the largest voxel of every block: all that the gradient needs."""
+    """Number of the largest voxel of every block: all that the derivative needs."""
     best, *others = _parts(image, window)
     number = jnp.zeros(best.shape, jnp.uint8)
     for i, part in enumerate(others, start=1):
@@ -79,19 +91,9 @@ def _first_largest(image: jax.Array, window: int) -> jax.Array:
     return number
 
 
-def _backward(window: int, number: jax.Array, grad: jax.Array) -> tuple[jax.Array]:
-    n, *spatial, channels = grad.shape
-    inside = tuple(range(2, 2 * len(spatial) + 1, 2))
-    # Numbers of the voxels of a block, in the layout of `_blocks`.
-    places = np.arange(window ** len(spatial), dtype=np.uint8)
-    places = places.reshape(1, *(1, window) * len(spatial), 1)
-    is_first = jnp.expand_dims(number, inside) == places
-    spread = jnp.where(is_first, jnp.expand_dims(grad, inside), jnp.zeros((), grad.dtype))
-    return (spread.reshape(n, *(s * window for s in spatial), channels),)
-
-
-_max_pool = jax.custom_vjp(_largest, nondiff_argnums=(1,))
-_max_pool.defvjp(_forward, _backward)
+def _inside(image: jax.Array) -> tuple[int, ...]:
+    """Axes inside the blocks of `_blocks`."""
+    return tuple(range(2, 2 * (image.ndim - 1), 2))
 
 
 def _blocks(image: jax.Array, window: int) -> jax.Array:

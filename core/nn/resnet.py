@@ -48,7 +48,7 @@ class ResNet(nn.Module):
 
     @nn.compact
     def __call__(
-        self, image: Float[Array, "n h w c"], *, train: bool
+        self, image: Float[Array, "*n h w c"], *, train: bool
     ) -> tuple[Float[Array, "n ..."], ...]:
         """Outputs of the stem at 1/2 of the image and of the stages at 1/4, 1/8, 1/16 and so on."""
         check.rank("image", image, 4)

@@ -3,8 +3,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from core.nn.blocks import Conv, ConvNormRelu, ConvTranspose
+from core.nn.blocks import Conv, ConvNormActivation, ConvNormRelu, ConvTranspose
 from core.nn.conv import conv, conv_transpose
+from core.nn.norm import InstanceNorm
 
 
 def normal(seed, shape):
@@ -67,3 +68,21 @@ def test_computation_in_bfloat16_keeps_parameters_and_statistics_in_float32():
     out, updated = layer.apply(variables, image, train=True, mutable=["batch_stats"])
     assert out.dtype == jnp.bfloat16
     assert {a.dtype for a in jax.tree.leaves((variables, updated))} == {jnp.dtype(jnp.float32)}
+
+
+def test_a_block_of_nnu_net_convolves_per_axis_normalizes_instances_and_leaks():
+    layer = ConvNormActivation(
+        Conv(4, (1, 3, 3), padding=(0, 1, 1), stride=(1, 2, 2)), InstanceNorm, jax.nn.leaky_relu
+    )
+    image = normal(0, (2, 3, 4, 6, 3))
+    out, variables = layer.init_with_output(jax.random.key(0), image, train=True)
+    params = variables["params"]
+    assert out.shape == (2, 3, 2, 3, 4)
+    x = conv(image, params["conv"]["kernel"], stride=(1, 2, 2), padding=(0, 1, 1))
+    x, _ = InstanceNorm().init_with_output(jax.random.key(0), x, train=True)
+    np.testing.assert_allclose(out, jnp.where(x > 0, x, 0.01 * x), atol=1e-5)
+
+
+def test_a_transposed_layer_enlarges_per_axis():
+    layer, image = ConvTranspose(4, (1, 2, 2), stride=(1, 2, 2)), normal(0, (1, 3, 2, 2, 3))
+    assert layer.init_with_output(jax.random.key(0), image)[0].shape == (1, 3, 4, 4, 4)

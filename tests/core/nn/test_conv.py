@@ -19,7 +19,21 @@ CONVS = [
     ((2, 5, 4, 3, 6), (1, 1, 1, 6, 3), 1, 0, 1),
     ((2, 7, 6, 5, 4), (3, 3, 3, 4, 6), 2, 1, 1),
     ((2, 7, 6, 5, 4), (3, 3, 3, 2, 6), 1, 1, 2),
+    ((2, 7, 6, 5, 4), (3, 3, 3, 4, 3), (1, 2, 2), 1, 1),
+    ((1, 8, 5, 8, 6), (3, 3, 3, 6, 7), (1, 2, 2), 1, 1),
+    ((1, 1, 2, 1, 3), (3, 3, 3, 3, 2), (1, 2, 2), 1, 1),
+    ((2, 6, 8, 4, 1), (3, 3, 3, 1, 5), 2, 1, 1),
+    ((1, 1, 2, 3, 3), (3, 3, 3, 3, 2), 2, 1, 1),
+    ((1, 6, 7, 8, 2), (3, 3, 3, 2, 3), (2, 1, 1), 1, 1),
+    ((2, 5, 7, 6, 3), (1, 3, 3, 3, 4), 1, (0, 1, 1), 1),
     ((1, 6, 7, 8, 2), (1, 3, 3, 2, 3), (1, 2, 2), (0, 1, 1), 1),
+    ((1, 5, 7, 8, 2), (1, 3, 3, 2, 3), 2, (0, 1, 1), 1),
+    ((1, 5, 7, 8, 4), (1, 3, 3, 2, 6), (2, 1, 1), (0, 1, 1), 2),
+    ((1, 6, 7, 8, 2), (1, 3, 3, 2, 3), 1, 1, 1),
+    ((2, 5, 4, 3, 3), (3, 1, 1, 3, 4), 1, (1, 0, 0), 1),
+    ((1, 1, 4, 3, 3), (3, 1, 1, 3, 4), 1, (1, 0, 0), 1),
+    ((1, 6, 4, 3, 3), (3, 1, 1, 3, 4), (2, 1, 1), (1, 0, 0), 1),
+    ((1, 6, 7, 8, 2), (1, 1, 1, 2, 3), (1, 2, 2), 0, 1),
     ((1, 6, 7, 8, 2), (5, 5, 5, 2, 3), 1, 2, 1),
     ((2, 9, 8, 3), (7, 7, 3, 4), 2, 3, 1),
     ((2, 9, 8, 4), (3, 3, 1, 8), 1, 1, 4),
@@ -50,7 +64,10 @@ TRANSPOSED = [
     ((2, 4, 3, 2, 3), (2, 2, 2, 3, 5), 2),
     ((1, 2, 3, 2, 3), (3, 3, 3, 3, 2), 3),
     ((1, 3, 2, 4, 2), (3, 3, 3, 2, 2), 2),
+    ((1, 3, 2, 4, 2), (1, 2, 2, 2, 3), (1, 2, 2)),
+    ((1, 3, 2, 4, 2), (3, 4, 2, 2, 3), (1, 2, 2)),
     ((2, 5, 3, 3), (2, 2, 3, 4), 2),
+    ((2, 5, 3, 3), (2, 3, 3, 4), (3, 1)),
     ((2, 5, 3, 3), (3, 3, 3, 5), 2),
     ((1, 1, 4, 7), (3, 3, 7, 1), 2),
     ((2, 4, 3, 5), (3, 3, 5, 67), 2),
@@ -133,3 +150,38 @@ def test_conv_refuses_arrays_without_a_batch_axis():
 def test_conv_refuses_a_kernel_of_another_rank():
     with pytest.raises(ValueError, match="kernel must have 5 axes"):
         conv(jnp.zeros((1, 4, 4, 4, 1)), jnp.zeros((3, 3, 1, 1)), padding=1)
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize(
+    ("image", "kernel", "stride", "padding"),
+    [
+        ((2, 5, 8, 6, 3), (3, 3, 3, 3, 4), (1, 2, 2), 1),
+        ((2, 5, 8, 6, 3), (3, 3, 3, 3, 4), 2, 1),
+        ((2, 5, 8, 6, 3), (1, 3, 3, 3, 4), (1, 2, 2), (0, 1, 1)),
+        ((2, 5, 8, 6, 3), (3, 1, 1, 3, 4), 1, (1, 0, 0)),
+    ],
+)
+def test_strides_and_kernels_of_nnu_net_equal_pytorch(image, kernel, stride, padding):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: run `make peers`")
+    x, k = np.asarray(normal(0, image)), np.asarray(normal(1, kernel))
+    peer = torch.nn.functional.conv3d(
+        torch.tensor(x).movedim(-1, 1),
+        torch.tensor(k).permute(4, 3, 0, 1, 2),
+        None,
+        stride,
+        padding,
+    )
+    ours = conv(x, k, stride=stride, padding=padding)
+    np.testing.assert_allclose(ours, peer.movedim(1, -1), atol=1e-5 * float(peer.abs().max()))
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("size", [(1, 2, 2), (2, 2, 2)])
+def test_blocks_of_nnu_net_equal_pytorch(size):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: run `make peers`")
+    x, k = np.asarray(normal(0, (2, 3, 4, 2, 5))), np.asarray(normal(1, (*size, 5, 3)))
+    weight = torch.tensor(np.flip(k, (0, 1, 2)).copy()).permute(3, 4, 0, 1, 2)
+    peer = torch.nn.functional.conv_transpose3d(torch.tensor(x).movedim(-1, 1), weight, stride=size)
+    ours = conv_transpose(x, k, stride=size)
+    np.testing.assert_allclose(ours, peer.movedim(1, -1), atol=1e-5 * float(peer.abs().max()))

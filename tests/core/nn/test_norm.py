@@ -1,8 +1,9 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
-from core.nn.norm import BatchNorm, moments
+from core.nn.norm import BatchNorm, InstanceNorm, moments
 
 
 def image(shape=(3, 4, 2, 5, 6)):
@@ -87,3 +88,41 @@ def test_gradient_of_moments_is_that_of_their_formulas():
         for f in (moments, plain)
     )
     np.testing.assert_allclose(ours, expected, atol=1e-6)
+
+
+def test_instance_norm_brings_every_channel_of_every_example_to_mean_0_and_variance_1():
+    spread = image() * jnp.arange(1, 4).reshape(3, 1, 1, 1, 1)
+    out, _ = InstanceNorm().init_with_output(jax.random.key(0), spread, train=True)
+    rows = np.asarray(out, np.float64).reshape(3, -1, 6)
+    np.testing.assert_allclose(rows.mean(1), np.zeros((3, 6)), atol=1e-5)
+    np.testing.assert_allclose(rows.var(1), np.ones((3, 6)), atol=1e-4)
+
+
+def test_instance_norm_of_an_example_ignores_the_others():
+    params = {"scale": jnp.arange(6.0), "bias": jnp.full(6, 2.0)}
+    layer = InstanceNorm().bind({"params": params})
+    np.testing.assert_allclose(
+        layer(image(), train=False)[1:2], layer(image()[1:2], train=True), atol=1e-5
+    )
+
+
+def test_instance_norm_in_bfloat16_keeps_its_parameters_in_float32():
+    half = image().astype(jnp.bfloat16)
+    out, variables = InstanceNorm().init_with_output(jax.random.key(0), half, train=True)
+    assert out.dtype == jnp.bfloat16
+    assert {a.dtype for a in jax.tree.leaves(variables)} == {jnp.dtype(jnp.float32)}
+    assert list(variables) == ["params"]
+
+
+@pytest.mark.parity
+def test_instance_norm_equals_pytorch_in_value_and_gradient():
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: run `make peers`")
+    x, grad = np.asarray(image()), np.asarray(jax.random.normal(jax.random.key(1), image().shape))
+    peer_x = torch.tensor(np.moveaxis(x, -1, 1).copy(), requires_grad=True)
+    peer = torch.nn.functional.instance_norm(peer_x, eps=1e-5)
+    peer.backward(torch.tensor(np.moveaxis(grad, -1, 1).copy()))
+    layer = InstanceNorm()
+    params = layer.init(jax.random.key(0), x, train=True)
+    ours, pull_back = jax.vjp(lambda x: layer.apply(params, x, train=True), jnp.asarray(x))
+    np.testing.assert_allclose(ours, peer.detach().movedim(1, -1), atol=1e-5)
+    np.testing.assert_allclose(pull_back(grad)[0], peer_x.grad.movedim(1, -1), atol=1e-5)

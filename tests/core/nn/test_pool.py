@@ -51,6 +51,16 @@ def test_overlapping_max_pool_equals_a_reduce_window(shape, window, stride, padd
     np.testing.assert_allclose(pull_back(grad)[0], pull_back_expected(grad)[0], rtol=1e-6)
 
 
+@pytest.mark.parametrize("options", [{}, {"window": 3, "stride": 2, "padding": 1}])
+def test_forward_mode_agrees_with_reverse_mode(options):
+    image, tangent = (jax.random.normal(jax.random.key(i), (1, 4, 6, 2)) for i in range(2))
+    value, pushed = jax.jvp(lambda x: max_pool(x, **options), (image,), (tangent,))
+    grad = jax.random.normal(jax.random.key(2), value.shape)
+    pulled = jax.vjp(lambda x: max_pool(x, **options), image)[1](grad)[0]
+    # Both are sums of the same products.
+    np.testing.assert_allclose((pushed * grad).sum(), (tangent * pulled).sum(), rtol=1e-5)
+
+
 @pytest.mark.parametrize("axes", [2, 3])
 def test_of_equal_voxels_the_first_gets_the_gradient(axes):
     grad = jax.grad(lambda x: max_pool(x).sum())(jnp.zeros((1, *(2,) * axes, 1)))

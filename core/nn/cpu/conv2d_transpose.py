@@ -21,7 +21,7 @@ _NHWC = ("NHWC", "HWIO", "NHWC")
 
 def convolve(
     image: Float[Array, "n h w i"], kernel: Float[Array, "3 3 i o"]
-) -> Float[Array, "n 2*h 2*w o"]:
+) -> Float[Array, "n p q o"]:
     """Transposed convolution that doubles each axis."""
     n, height, width, _ = image.shape
     rows = [
@@ -40,7 +40,7 @@ def _outputs(image: jax.Array, kernel: jax.Array, row: int, column: int) -> jax.
 
 
 def input_gradient(
-    kernel: Float[Array, "3 3 i o"], grad: Float[Array, "n 2*h 2*w o"]
+    kernel: Float[Array, "3 3 i o"], grad: Float[Array, "n p q o"]
 ) -> Float[Array, "n h w i"]:
     """Gradient of `convolve` with respect to its image: a convolution with stride 2."""
     mirrored = jnp.flip(kernel, (0, 1)).swapaxes(2, 3)
@@ -50,7 +50,7 @@ def input_gradient(
 
 
 def kernel_gradient(
-    image: Float[Array, "n h w i"], grad: Float[Array, "n 2*h 2*w o"]
+    image: Float[Array, "n h w i"], grad: Float[Array, "n p q o"]
 ) -> Float[Array, "3 3 i o"]:
     """Gradient of `convolve` with respect to its kernel, summed in float32.
 

@@ -20,7 +20,7 @@ _NHWC = ("NHWC", "HWIO", "NHWC")
 
 def convolve(
     image: Float[Array, "n d h w i"], kernel: Float[Array, "4 4 4 i o"]
-) -> Float[Array, "n 2*d 2*h 2*w o"]:
+) -> Float[Array, "n p q r o"]:
     """Transposed convolution that doubles each axis."""
     n, depth, height, width, _ = image.shape
     out_channels = kernel.shape[-1]
@@ -45,7 +45,7 @@ def convolve(
 
 
 def input_gradient(
-    kernel: Float[Array, "4 4 4 i o"], grad: Float[Array, "n 2*d 2*h 2*w o"]
+    kernel: Float[Array, "4 4 4 i o"], grad: Float[Array, "n p q r o"]
 ) -> Float[Array, "n d h w i"]:
     """Gradient of `convolve` with respect to its image: a convolution with stride 2."""
     n, depth2, height2, width2, _ = grad.shape
@@ -66,7 +66,7 @@ def input_gradient(
 
 
 def kernel_gradient(
-    image: Float[Array, "n d h w i"], grad: Float[Array, "n 2*d 2*h 2*w o"]
+    image: Float[Array, "n d h w i"], grad: Float[Array, "n p q r o"]
 ) -> Float[Array, "4 4 4 i o"]:
     """Gradient of `convolve` with respect to its kernel, summed in float32."""
     in_channels, out_channels = image.shape[-1], grad.shape[-1]

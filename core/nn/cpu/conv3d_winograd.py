@@ -12,7 +12,9 @@ Gᵀ Σ [(Bᵀ x) ⊛ (A ∂y)], each ⊛ one matrix product.
 """
 
 import operator
+from collections.abc import Callable, Sequence
 from functools import reduce
+from types import ModuleType
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +22,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
-from core.nn import plane
+from core.nn.cpu import conv2d, conv2d_stride2
 
 TILE = 4
 ROWS_PER_STEP = 8192
@@ -43,54 +45,78 @@ OUTPUT = np.array(
 )
 
 Slices = list[jax.Array]
+_Plane = Callable[[jax.Array, jax.Array], jax.Array]
 
 
 def convolve(
-    image: Float[Array, "n d h w i"], kernel: Float[Array, "3 3 3 i o"]
-) -> Float[Array, "n d h w o"]:
-    """Cross-correlation with stride 1 and zero padding 1."""
-    image, depth = _whole_tiles(image), image.shape[1]
-    kernels = combine(KERNEL, list(kernel))
-    per_step = _tiles_per_step(image.shape)
-
-    def step(t: jax.Array, out: jax.Array) -> jax.Array:
-        seen = combine(INPUT, _tile_slices(_with_neighbors(image, t, per_step), INPUT.shape[1]))
-        slices = combine(OUTPUT, [plane.convolve(v, k) for v, k in zip(seen, kernels, strict=True)])
-        return lax.dynamic_update_slice_in_dim(
-            out, _join(slices, per_step), t * TILE * per_step, axis=1
-        )
-
-    out = jnp.zeros((*image.shape[:-1], kernel.shape[-1]), image.dtype)
-    return lax.fori_loop(0, image.shape[1] // (TILE * per_step), step, out)[:, :depth]
+    image: Float[Array, "n d h w i"], kernel: Float[Array, "3 3 3 i o"], *, stride: int = 1
+) -> Float[Array, "n d p q o"]:
+    """Cross-correlation with zero padding 1 and strides (1, stride, stride), 1 or 2."""
+    rows, columns = (-(-s // stride) for s in image.shape[2:4])
+    return _along_depth(_plane(stride).convolve, image, kernel, (rows, columns, kernel.shape[-1]))
 
 
 def input_gradient(
-    kernel: Float[Array, "3 3 3 i o"], grad: Float[Array, "n d h w o"]
+    kernel: Float[Array, "3 3 3 i o"],
+    grad: Float[Array, "n d p q o"],
+    size: Sequence[int],
+    *,
+    stride: int = 1,
 ) -> Float[Array, "n d h w i"]:
-    """Gradient of `convolve` with respect to its image."""
-    return convolve(grad, jnp.flip(kernel, (0, 1, 2)).swapaxes(3, 4))
+    """Gradient of `convolve` with respect to its image of `size` voxels per axis."""
+    if stride == 1:
+        return convolve(grad, jnp.flip(kernel, (0, 1, 2)).swapaxes(3, 4))
+
+    def plane(slopes: jax.Array, taps: jax.Array) -> jax.Array:
+        return conv2d_stride2.input_gradient(taps, slopes, size[1:])
+
+    return _along_depth(plane, grad, jnp.flip(kernel, 0), (*size[1:], kernel.shape[3]))
 
 
 def kernel_gradient(
-    image: Float[Array, "n d h w i"], grad: Float[Array, "n d h w o"]
+    image: Float[Array, "n d h w i"], grad: Float[Array, "n d p q o"], *, stride: int = 1
 ) -> Float[Array, "3 3 3 i o"]:
     """Gradient of `convolve` with respect to its kernel, summed in float32."""
     image, grad = _whole_tiles(image), _whole_tiles(grad)
     per_step = _tiles_per_step(image.shape)
 
-    def step(t: jax.Array, sums: jax.Array) -> jax.Array:
+    def products(t: jax.Array) -> jax.Array:
         seen = combine(INPUT, _tile_slices(_with_neighbors(image, t, per_step), INPUT.shape[1]))
         tiles = lax.dynamic_slice_in_dim(grad, t * TILE * per_step, TILE * per_step, axis=1)
         grads = combine(OUTPUT.T, _tile_slices(tiles, TILE))
         # Without the barrier the shifted copies are fused with the sums and computed thrice.
         stacks = lax.optimization_barrier((jnp.stack(seen), jnp.stack(grads)))
-        return sums + plane.tap_products(*stacks)
+        return _plane(stride).tap_products(*stacks)
 
-    channels = image.shape[-1], grad.shape[-1]
-    zeros = jnp.zeros((INPUT.shape[0], 3 * channels[0], 3 * channels[1]), jnp.float32)
-    sums = lax.fori_loop(0, image.shape[1] // (TILE * per_step), step, zeros)
-    taps = plane.taps_of(sums, *channels)
+    sums = jnp.zeros(jax.eval_shape(products, 0).shape, jnp.float32)
+    num_steps = image.shape[1] // (TILE * per_step)
+    sums = lax.fori_loop(0, num_steps, lambda t, sums: sums + products(t), sums)
+    taps = _plane(stride).taps_of(sums, image.shape[-1], grad.shape[-1])
     return jnp.stack(combine(KERNEL.T, list(taps))).astype(image.dtype)
+
+
+def _plane(stride: int) -> ModuleType:
+    """The convolution in two dimensions."""
+    return conv2d if stride == 1 else conv2d_stride2
+
+
+def _along_depth(
+    plane: _Plane, x: jax.Array, kernel: jax.Array, out_slice: tuple[int, ...]
+) -> jax.Array:
+    """Convolve along depth with `plane` for products; it makes slices of shape `out_slice`."""
+    x, depth = _whole_tiles(x), x.shape[1]
+    kernels = combine(KERNEL, list(kernel))
+    per_step = _tiles_per_step(x.shape)
+
+    def step(t: jax.Array, out: jax.Array) -> jax.Array:
+        seen = combine(INPUT, _tile_slices(_with_neighbors(x, t, per_step), INPUT.shape[1]))
+        slices = combine(OUTPUT, [plane(v, k) for v, k in zip(seen, kernels, strict=True)])
+        return lax.dynamic_update_slice_in_dim(
+            out, _join(slices, per_step), t * TILE * per_step, axis=1
+        )
+
+    out = jnp.zeros((*x.shape[:2], *out_slice), x.dtype)
+    return lax.fori_loop(0, x.shape[1] // (TILE * per_step), step, out)[:, :depth]
 
 
 def combine(matrix: np.ndarray, slices: Slices) -> Slices:

@@ -15,8 +15,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from core.nn import plane
-from core.nn.winograd import INPUT, KERNEL, OUTPUT, TILE, combine
+from core.nn.cpu import conv2d
+from core.nn.cpu.conv3d_winograd import INPUT, KERNEL, OUTPUT, TILE, combine
 
 MANY_CHANNELS = 64
 """On either side; below, XLA's own is the faster one."""
@@ -32,7 +32,7 @@ def convolve(
     """Cross-correlation with stride 1 and zero padding 1."""
     n, _, width, _ = image.shape
     if not _pays(image, max(kernel.shape[2:])):
-        return plane.convolve(image, kernel)
+        return conv2d.convolve(image, kernel)
     seen = combine(INPUT, _rows_of_tiles(image))
     rows = [
         _along(pixels, taps)
@@ -59,12 +59,12 @@ def kernel_gradient(
     """
     channels = image.shape[-1], grad.shape[-1]
     if not _pays(image, max(channels)) or channels[0] > channels[1]:
-        return plane.kernel_gradient(image, grad)
+        return conv2d.kernel_gradient(image, grad)
     seen = combine(INPUT, _rows_of_tiles(image))
     taps = []
     for pixels, slopes in zip(seen, combine(OUTPUT.T, _tiles(grad)), strict=True):
         # Without the barrier XLA computes the sums anew for every part of the product.
-        near, slopes = lax.optimization_barrier((plane.shifted(pixels, axis=2), slopes))
+        near, slopes = lax.optimization_barrier((conv2d.shifted(pixels, axis=2), slopes))
         sums = jnp.tensordot(
             near, slopes, ((0, 1, 2), (0, 1, 2)), preferred_element_type=jnp.float32
         )

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from core.nn import winograd
+from core.nn.cpu import conv3d_winograd
 
 
 def convolve(
@@ -32,7 +32,7 @@ def input_gradient(
     kernel: Float[Array, "3 3 3 1 o"], grad: Float[Array, "n d h w o"]
 ) -> Float[Array, "n d h w 1"]:
     """Gradient of `convolve` with respect to its image; saliency asks for it, training does not."""
-    return winograd.input_gradient(kernel, grad)
+    return conv3d_winograd.input_gradient(kernel, grad, grad.shape[1:-1])
 
 
 def kernel_gradient(

@@ -18,13 +18,13 @@ def convolve(
 def input_gradient(
     kernel: Float[Array, "*k i o"],
     grad: Float[Array, "n *t o"],
-    shape: Sequence[int],
+    size: Sequence[int],
     *,
     strides: Sequence[int],
 ) -> Float[Array, "n *s i"]:
-    """Gradient of `convolve` with respect to its image of `shape` voxels per axis."""
+    """Gradient of `convolve` with respect to its image of `size` voxels per axis."""
     seen = jnp.tensordot(grad, _matrix(kernel).T, 1)
-    sizes = zip(shape, seen.shape[1:-1], strides, strict=True)
+    sizes = zip(size, seen.shape[1:-1], strides, strict=True)
     after = [s - 1 - stride * (t - 1) for s, t, stride in sizes]
     pads = [(0, a, stride - 1) for a, stride in zip(after, strides, strict=True)]
     return lax.pad(seen, jnp.zeros((), seen.dtype), [(0, 0, 0), *pads, (0, 0, 0)])

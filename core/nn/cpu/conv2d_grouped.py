@@ -8,12 +8,14 @@ to `DENSE_CHANNELS`, in a kernel that is zero between strangers. Measured on two
 a list of convolutions compiles four times as fast, at the same speed.
 """
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from core.nn import halving, plane
+from core.nn.cpu import conv2d, conv2d_stride2
 
 DENSE_CHANNELS = 32
 """Input channels of a dense part; 16 is as fast, 64 and more are slower."""
@@ -21,7 +23,7 @@ DENSE_CHANNELS = 32
 
 def convolve(
     image: Float[Array, "n h w i"],
-    kernel: Float[Array, "3 3 i/g o"],
+    kernel: Float[Array, "3 3 j o"],
     *,
     stride: int,
     groups: int,
@@ -29,7 +31,7 @@ def convolve(
     """Cross-correlation with stride 1 or 2 and zero padding 1."""
     parts = _num_parts(kernel.shape[2], groups)
     kernels = _dense(kernel, groups, parts)
-    dense = plane.convolve if stride == 1 else halving.convolve
+    dense = conv2d.convolve if stride == 1 else conv2d_stride2.convolve
     rows, columns = (-(-s // stride) for s in image.shape[1:3])
 
     def step(j: jax.Array, out: jax.Array) -> jax.Array:
@@ -40,33 +42,33 @@ def convolve(
 
 
 def input_gradient(
-    kernel: Float[Array, "3 3 i/g o"],
+    kernel: Float[Array, "3 3 j o"],
     grad: Float[Array, "n p q o"],
-    shape: tuple[int, int],
+    size: Sequence[int],
     *,
     stride: int,
     groups: int,
 ) -> Float[Array, "n h w i"]:
-    """Gradient of `convolve` with respect to its image of `shape` rows and columns."""
+    """Gradient of `convolve` with respect to its image of `size` rows and columns."""
     parts = _num_parts(kernel.shape[2], groups)
     kernels = _dense(kernel, groups, parts)
 
     def step(j: jax.Array, out: jax.Array) -> jax.Array:
         here = _part(grad, j, parts)
         if stride == 1:
-            return _put(out, j, plane.input_gradient(kernels[j], here))
-        return _put(out, j, halving.input_gradient(kernels[j], here, shape))
+            return _put(out, j, conv2d.input_gradient(kernels[j], here))
+        return _put(out, j, conv2d_stride2.input_gradient(kernels[j], here, size))
 
-    out = jnp.zeros((len(grad), *shape, groups * kernel.shape[2]), grad.dtype)
+    out = jnp.zeros((len(grad), *size, groups * kernel.shape[2]), grad.dtype)
     return lax.fori_loop(0, parts, step, out)
 
 
 def kernel_gradient(
     image: Float[Array, "n h w i"], grad: Float[Array, "n p q o"], *, stride: int, groups: int
-) -> Float[Array, "3 3 i/g o"]:
+) -> Float[Array, "3 3 j o"]:
     """Gradient of `convolve` with respect to its kernel, summed in float32."""
     parts = _num_parts(image.shape[-1] // groups, groups)
-    dense = plane.kernel_gradient if stride == 1 else halving.kernel_gradient
+    dense = conv2d.kernel_gradient if stride == 1 else conv2d_stride2.kernel_gradient
 
     def part(j: jax.Array) -> jax.Array:
         return dense(_part(image, j, parts), _part(grad, j, parts))

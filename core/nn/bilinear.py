@@ -1,0 +1,113 @@
+"""Convolution as a primitive of JAX: linear in each argument, lowered per platform.
+
+The value of a convolution and its two gradients are one trilinear form, ⟨out, image * kernel⟩, with
+one of the three left open, and each is a derivative of the other two. So one rule serves forward
+mode, reverse mode and one over the other to any order, and nothing is ever differentiated of the
+code that computes it: a form of `core.nn.cpu` on CPU, `core.nn.xla_conv` elsewhere.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.core import ShapedArray
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
+
+from core.nn import xla_conv
+from core.nn.cpu import forms
+from core.nn.xla_conv import Problem, Role
+
+_GIVEN: dict[Role, tuple[Role, Role]] = {
+    "out": ("image", "kernel"),
+    "image": ("kernel", "out"),
+    "kernel": ("image", "out"),
+}
+"""From what each of the three is computed, in order."""
+
+# Traced once for a shape instead of once for a layer.
+_jit = partial(jax.jit, static_argnames=("problem", "wanted", "depth"))
+
+
+def convolve(problem: Problem, image: jax.Array, kernel: jax.Array) -> jax.Array:
+    """The value of a convolution, (n, *t, o)."""
+    return _primitive.bind(image, kernel, problem=problem, wanted="out", depth=0)
+
+
+@_jit
+def _on_cpu(a: jax.Array, b: jax.Array, *, problem: Problem, wanted: Role, depth: int) -> jax.Array:
+    compute = xla_conv.compute if problem.form == "direct" else forms.compute
+    return _vmapped(partial(compute, problem, wanted), depth)(a, b)
+
+
+@_jit
+def _elsewhere(
+    a: jax.Array, b: jax.Array, *, problem: Problem, wanted: Role, depth: int
+) -> jax.Array:
+    return _vmapped(partial(xla_conv.compute, problem, wanted), depth)(a, b)
+
+
+def _vmapped(function: Callable[..., jax.Array], depth: int) -> Callable[..., jax.Array]:
+    for _ in range(depth):
+        function = jax.vmap(function)
+    return function
+
+
+def _run(*arrays: jax.Array, **static: Any) -> jax.Array:
+    with jax.disable_jit(False):  # what runs by itself would otherwise call itself forever
+        return _compiled(*arrays, **static)
+
+
+def _abstract(a: Any, b: Any, **static: Any) -> ShapedArray:
+    likes = (jax.ShapeDtypeStruct(x.shape, x.dtype) for x in (a, b))
+    out = jax.eval_shape(partial(_elsewhere, **static), *likes)
+    return ShapedArray(out.shape, out.dtype)
+
+
+def _cotangent(index: int, cotangent: jax.Array, *args: Any, wanted: Role, **static: Any) -> Any:
+    """Of argument `index`, from the other argument and the cotangent of the result."""
+    role, other = _GIVEN[wanted][index], _GIVEN[wanted][1 - index]
+    values = {wanted: cotangent, other: args[1 - index]}
+    return _primitive.bind(*(values[r] for r in _GIVEN[role]), wanted=role, **static)
+
+
+def _batched(
+    arrays: tuple[jax.Array, jax.Array],
+    axes: tuple[int | None, int | None],
+    *,
+    problem: Problem,
+    wanted: Role,
+    depth: int,
+) -> tuple[jax.Array, int]:
+    """`vmap`: with one kernel for all a larger batch, otherwise one more axis in front."""
+    bind = partial(_primitive.bind, problem=problem, wanted=wanted)
+    given = dict(zip(_GIVEN[wanted], zip(arrays, axes, strict=True), strict=True))
+    size = next(x.shape[axis] for x, axis in given.values() if axis is not None)
+    if "kernel" in given and given["kernel"][1] is None:
+        out = bind(*(_merge(x, axis, depth) for x, axis in given.values()), depth=depth)
+        return out.reshape(*out.shape[:depth], size, -1, *out.shape[depth + 1 :]), depth
+    return bind(*(_in_front(x, axis, size) for x, axis in given.values()), depth=depth + 1), 0
+
+
+def _merge(x: jax.Array, axis: int | None, depth: int) -> jax.Array:
+    """Makes `axis` a part of the batch, which lies behind `depth` others."""
+    if axis is None:
+        return x
+    x = jnp.moveaxis(x, axis, depth)
+    return x.reshape(*x.shape[:depth], -1, *x.shape[depth + 2 :])
+
+
+def _in_front(x: jax.Array, axis: int | None, size: int) -> jax.Array:
+    return jnp.broadcast_to(x[None], (size, *x.shape)) if axis is None else jnp.moveaxis(x, axis, 0)
+
+
+_primitive = Primitive("convolution_form")
+_compiled = _jit(_primitive.bind)
+_primitive.def_impl(_run)
+_primitive.def_abstract_eval(_abstract)
+ad.defbilinear(_primitive, partial(_cotangent, 0), partial(_cotangent, 1))
+batching.primitive_batchers[_primitive] = _batched
+mlir.register_lowering(_primitive, mlir.lower_fun(_elsewhere, multiple_results=False))
+mlir.register_lowering(_primitive, mlir.lower_fun(_on_cpu, multiple_results=False), platform="cpu")

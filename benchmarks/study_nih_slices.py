@@ -27,11 +27,11 @@ from core.report.table import Table, to_text
 from core.train.checkpoint import restore_model
 from core.train.run_folder import weights_folder
 from fee.config import RECIPES, Config
-from fee.data import Case, Example, batch_of, examples
+from fee.data import Example, PreparedSeries, batch_of, examples
 from fee.networks import network
 from fee.prepare import load, prepare
+from fee.slice_metrics import evaluator
 from fee.train import divide, train
-from fee.validation import evaluator
 
 MEASURES = {"dsc": "DSC", "miou": "MIoU"}
 PAPER = {"dsc": 0.837, "miou": 0.880}
@@ -47,10 +47,10 @@ def main() -> None:
     harness.talk("core", "fee")
     cfg = recipe(args.scale, args.stretch)
     out = args.out / f"{args.scale}-{args.stretch}"
-    prepare(args.data, args.out / "prepared", screen=cfg.screen, cfg=cfg.prepare)
-    train(cfg, args.out / "prepared", out, resume=True)
-    cases = load(args.out / "prepared", out, screen=cfg.screen, cfg=cfg.prepare)
-    held_out = _test_part(cases, cfg)
+    cache = args.out / "prepared"
+    prepare([args.data], cache, screen=cfg.screen, cfg=cfg.prepare)
+    train(cfg, [cache], out, resume=True)
+    held_out = _test_part(load([cache], out, screen=cfg.screen, cfg=cfg.prepare), cfg)
     weights = restore_model(weights_folder(out))
     rows = list(evaluator(cfg, held_out)(*weights))
     name = f"nih-slices {args.scale} {cfg.prepare.size}², {cfg.run.epochs} epochs"
@@ -93,13 +93,13 @@ def table(rows: Sequence[dict[str, Any]]) -> Table:
 
 
 def _row(name: str, cfg: Config, rows: Sequence[dict[str, Any]], out: Path) -> dict[str, Any]:
-    found = {measure: column(rows, measure) for measure in MEASURES}
+    values_of = {measure: column(rows, measure) for measure in MEASURES}
     return {
         "name": name,
         "recipe": {"fingerprint": fingerprint(cfg), "epochs": cfg.run.epochs},
         "num_patients": len(rows),
-        **{measure: float(values.mean()) for measure, values in found.items()},
-        **{f"{m}_ci": list(bootstrap_interval(values, seed=0)) for m, values in found.items()},
+        **{measure: float(values.mean()) for measure, values in values_of.items()},
+        **{f"{m}_ci": list(bootstrap_interval(values, seed=0)) for m, values in values_of.items()},
         "rows": rows,
         "training": json.loads((out / "manifest.json").read_text("utf-8")),
         "device": harness.device(),
@@ -108,16 +108,16 @@ def _row(name: str, cfg: Config, rows: Sequence[dict[str, Any]], out: Path) -> d
     }
 
 
-def _test_part(cases: Sequence[Case], cfg: Config) -> list[Example]:
-    patients = set(divide(cases, cfg)[0].test)
-    return [example for example in examples(cases, cfg) if example.case.patient in patients]
+def _test_part(series: Sequence[PreparedSeries], cfg: Config) -> list[Example]:
+    patients = set(divide(series, cfg)[0].test)
+    return [example for example in examples(series, cfg) if example.series.patient in patients]
 
 
 def _middle_slices(held_out: Sequence[Example], rows: Sequence[dict[str, Any]]) -> list[Example]:
     """The middle slice of patients from the worst to the best."""
     order = [rows[i]["id"] for i in np.argsort(column(rows, "dsc"))]
     chosen = [order[round(i)] for i in np.linspace(0, len(order) - 1, NUM_SHOWN)]
-    of = {p: [e for e in held_out if e.case.patient == p] for p in chosen}
+    of = {p: [e for e in held_out if e.series.patient == p] for p in chosen}
     return [of[patient][len(of[patient]) // 2] for patient in chosen]
 
 
@@ -136,7 +136,7 @@ def _pictures(shown: Sequence[Example], batch: dict[str, np.ndarray], predict: A
         ]
         for outline in outlines:
             draw_outline(axes, outline, outline.mask, (1.0, 1.0))
-        axes.set_title(f"patient {example.case.patient}", color="white", fontsize=10)
+        axes.set_title(f"patient {example.series.patient}", color="white", fontsize=10)
         axes.set_axis_off()
     legend(figure, outlines)
     return to_png(figure)

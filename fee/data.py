@@ -64,14 +64,14 @@ def examples(series: Sequence[PreparedSeries], cfg: Config) -> list[Example]:
       series: prepared ones.
       cfg: the recipe.
     """
-    usable = [one for one in series if one.mask is not None]
+    usable = [stack for stack in series if stack.mask is not None]
     if cfg.task == "diagnose":
-        usable = [one for one in usable if one.tumor is not None]
+        usable = [stack for stack in usable if stack.tumor is not None]
     only_pancreas = cfg.task == "diagnose" or cfg.data.slices == "pancreas"
     slices = [
-        Example(one, d, _label(one, d, cfg))
-        for one in usable
-        for d in (one.pancreas_slices if only_pancreas else range(len(one.image)))
+        Example(stack, d, _label(stack, d, cfg))
+        for stack in usable
+        for d in (stack.pancreas_slices if only_pancreas else range(len(stack.image)))
     ]
     if cfg.task != "segment" and len({example.label for example in slices}) == 1:
         logger.warning("all %d slices are of one class: nothing can be learned", len(slices))

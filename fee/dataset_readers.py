@@ -12,42 +12,27 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import UInt8
 
-from core.commands.evaluate import Truth
 from core.datasets.image_case import ImageCase, ImageDataset
 from core.datasets.images import read_case, read_images
-from core.datasets.pancreas import BACKGROUND, NAMES, TUMOR
-from core.datasets.pancreas_cases import PUBLIC_PHASE, PancreasCase, PancreasData, read_pancreas
+from core.datasets.pancreas import TUMOR
+from core.datasets.pancreas_cases import PUBLIC_PHASE, PancreasCase
 from core.datasets.patients import PHASES, TABLE, Patient, read_patients
 from core.errors import InputError
 from core.io import nifti
 from core.io.dicom.geometry import grid
-from core.io.labels import check_ids, require_same_grid
+from core.io.labels import require_same_grid
 from core.io.paths import Skipped, unique_ids
 from core.io.scans import Scan, read_scan
-from core.volume import Volume, reorient, same_grid
+from core.volume import Volume
+from fee.annotated_patients import read_volumes
 from fee.config import ScreenConfig
 from fee.phases import phases_of_patient, read_phases
-from fee.screening import require_one_patient, screen
+from fee.screening import Series, require_one_patient, screen
+from fee.series_masks import SeriesMask, masks_of, match_masks
 
 logger = logging.getLogger(__name__)
 
 NIH_SLICE = r"(PANCREAS_\d{4})-\d+"
-
-
-class SeriesMask(NamedTuple):
-    """Annotated pancreas of one series: 1 pancreas, 2 tumor in it.
-
-    Args:
-      path: its file, or the image that it belongs to.
-      phase: of its series; None where the series is told by the grid alone.
-      read: → ids.
-      grid: → where it lies; its voxels need not be read.
-    """
-
-    path: Path
-    phase: str | None
-    read: Callable[[], Volume]
-    grid: Callable[[], Volume]
 
 
 class AnnotatedSeries(NamedTuple):
@@ -86,22 +71,6 @@ class SliceStack(NamedTuple):
     """→ gray slices and masks."""
 
 
-class AnnotatedPatient(NamedTuple):
-    """What is known about a patient that is diagnosed.
-
-    Args:
-      tumor: whether there is one; None where only the mask tells.
-      tumor_type: such as PDAC; "" if not told.
-      masks: of some or all series.
-      is_image: whether this is one image, told by its grid.
-    """
-
-    tumor: bool | None
-    tumor_type: str
-    masks: tuple[SeriesMask, ...]
-    is_image: bool
-
-
 class AnnotatedData(NamedTuple):
     """All series of a data set, and what was left out."""
 
@@ -135,7 +104,9 @@ def read_data(
     """
     if (root / TABLE).is_file():
         return _cohort(root, work, screening)
-    if (data := _volumes(root, patient_pattern, patients, flip)) is not None:
+    if (
+        data := read_volumes(root, patient_pattern=patient_pattern, patients=patients, flip=flip)
+    ) is not None:
         labels_tumors = TUMOR in data.annotated
         series = [_from_volume(case, labels_tumors) for case in data.cases]
         return AnnotatedData(root, series, data.skipped, bool(data.folds))
@@ -150,100 +121,7 @@ def read_data(
         ) from None
 
 
-def read_truths(root: Path) -> list[Truth[AnnotatedPatient]]:
-    """Patients of a cohort, or images of another data set, about whom the truth is known.
-
-    Raises:
-      InputError: a folder of slices, nothing that is known, or no patient with a known truth.
-    """
-    if (root / TABLE).is_file():
-        truths = [
-            Truth(p.id, p.study, (p.id,), AnnotatedPatient(p.tumor, p.tumor_type, _masks(p), False))
-            for p in read_patients(root).patients
-            if p.tumor is not None
-        ]
-    elif (data := _volumes(root, None, None, None)) is not None:
-        truths = [
-            Truth(case.patient, case.image, (case.id,), _image_truth(case))
-            for case in data.cases
-            if case.tumor is not None or TUMOR in data.annotated
-        ]
-    else:
-        raise _no_volumes(root)
-    if not truths:
-        raise InputError("tells of nobody whether there is a tumor", path=root)
-    return truths
-
-
-def paths_by_patient(root: Path) -> dict[str, list[Path]]:
-    """What `fee diagnose` takes of each patient of a data set.
-
-    Raises:
-      InputError: a folder of slices, or nothing that is known.
-    """
-    if (root / TABLE).is_file():
-        return {p.id: [p.study] for p in read_patients(root).patients}
-    if (data := _volumes(root, None, None, None)) is None:
-        raise _no_volumes(root)
-    paths: dict[str, list[Path]] = defaultdict(list)
-    for case in data.cases:
-        paths[case.patient].append(case.image)
-    return dict(paths)
-
-
-def match_masks(
-    series: Sequence[tuple[str, Volume]], masks: Sequence[SeriesMask]
-) -> tuple[list[SeriesMask | InputError | None], list[SeriesMask]]:
-    """Mask of each series of a patient: of its phase, and on its grid.
-
-    One mask alone belongs to one series alone, whatever its phase is taken for. Of several series
-    of a phase the mask is that of the one on whose grid it lies.
-
-    Args:
-      series: phase and grid of each.
-      masks: of the patient.
-
-    Returns:
-      For each series its mask, None, or why the mask of its phase does not fit; and the masks of
-      phases that no series has.
-    """
-    matched: list[SeriesMask | InputError | None] = [None] * len(series)
-    without_series = []
-    for mask in masks:
-        alone = len(series) == len(masks) == 1
-        indices = [i for i, (phase, _) in enumerate(series) if alone or mask.phase in (None, phase)]
-        if not indices:
-            without_series.append(mask)
-            continue
-        fitting, reason = _fitting(mask, {i: series[i][1] for i in indices})
-        if len(fitting) == 1:
-            matched[fitting[0]] = mask
-            continue
-        for i in fitting or indices:
-            if matched[i] is None:
-                matched[i] = reason
-    return matched, without_series
-
-
-def _fitting(mask: SeriesMask, grids: dict[int, Volume]) -> tuple[list[int], InputError]:
-    """Series on whose grid a mask lies; and what is wrong unless it is exactly one."""
-    reason = InputError("lies on the grids of several series of its phase", path=mask.path)
-    try:
-        where = mask.grid()
-    except InputError as error:
-        return [], error
-    fitting: list[int] = []
-    for i, series_grid in grids.items():
-        try:
-            require_same_grid(series_grid, where, "its series", mask.path)
-            fitting.append(i)
-        except InputError as error:
-            reason = error if not fitting else reason
-    exact = [i for i in fitting if same_grid(grids[i], reorient(where, grids[i].direction))]
-    return exact or fitting, reason
-
-
-def grid_of(scan: Scan) -> Volume:
+def _grid_of(scan: Scan) -> Volume:
     """Where a scan lies, without its voxels."""
     return nifti.read_grid(scan.path) if scan.kind == "nifti" else grid(scan.frames)
 
@@ -275,19 +153,35 @@ def _cohort(root: Path, work: Path, screening: ScreenConfig) -> AnnotatedData:
             logger.error("skipped %s: %s", patient.id, error)
             skipped.append(Skipped(patient.study, error.message, True))
             continue
-        grids = [(one.phase, grid_of(one.scan)) for one in screened.series]
-        masks, without_series = match_masks(grids, _masks(patient))
+        of_patient, without_series = _with_masks(patient, screened.series)
+        series += of_patient
         skipped += [
             Skipped(mask.path, f"no series of the {mask.phase} phase is used", True)
             for mask in without_series
         ]
-        ids = unique_ids([f"{patient.id}_{one.phase}" for one in screened.series], instead="series")
-        for id_, one, mask in zip(ids, screened.series, masks, strict=True):
-            files = (*one.scan.files, mask.path) if isinstance(mask, SeriesMask) else one.scan.files
-            read = partial(_read_series, one.scan, mask)
-            told = (patient.tumor, patient.tumor_type)
-            series.append(AnnotatedSeries(id_, patient.id, files, one.phase, *told, read))
     return AnnotatedData(root, series, skipped)
+
+
+def _with_masks(
+    patient: Patient, series: Sequence[Series]
+) -> tuple[list[AnnotatedSeries], list[SeriesMask]]:
+    """Series of a patient that are used, and the masks that belong to none of them."""
+    grids = [(used.phase, _grid_of(used.scan)) for used in series]
+    masks, without_series = match_masks(grids, masks_of(patient))
+    ids = unique_ids([f"{patient.id}_{used.phase}" for used in series], instead="series")
+    annotated = [
+        AnnotatedSeries(
+            id_,
+            patient.id,
+            (*used.scan.files, mask.path) if isinstance(mask, SeriesMask) else used.scan.files,
+            used.phase,
+            patient.tumor,
+            patient.tumor_type,
+            partial(_read_series, used.scan, mask),
+        )
+        for id_, used, mask in zip(ids, series, masks, strict=True)
+    ]
+    return annotated, without_series
 
 
 def _read_series(scan: Scan, mask: SeriesMask | InputError | None) -> tuple[Volume, Volume | None]:
@@ -300,47 +194,9 @@ def _read_series(scan: Scan, mask: SeriesMask | InputError | None) -> tuple[Volu
     return volume, require_same_grid(volume, mask.read(), scan.path, mask.path)
 
 
-def _masks(patient: Patient) -> tuple[SeriesMask, ...]:
-    """Masks of a patient of a cohort."""
-    return tuple(
-        SeriesMask(path, phase, partial(_read_mask, path), partial(nifti.read_grid, path))
-        for phase, path in patient.masks.items()
-    )
-
-
-def _read_mask(path: Path) -> Volume:
-    label = nifti.read_label(path)
-    check_ids(label, (BACKGROUND, *NAMES), path)
-    return label
-
-
-def _volumes(
-    root: Path, patient_pattern: str | None, patients: Path | None, flip: str | None
-) -> PancreasData | None:
-    """An nnU-Net, MSD or PANORAMA folder, or NIH Pancreas-CT; None where it is neither."""
-    has_volumes = (root / "dataset.json").is_file() or next(root.rglob("PANCREAS_*/"), None)
-    if not has_volumes or (root / "images").is_dir():
-        return None
-    return read_pancreas(root, patient_pattern=patient_pattern, patients=patients, flip=flip)
-
-
 def _from_volume(case: PancreasCase, labels_tumors: bool) -> AnnotatedSeries:
     return AnnotatedSeries(
         case.id, case.patient, case.files, case.phase, case.tumor, "", case.read, labels_tumors
-    )
-
-
-def _image_truth(case: PancreasCase) -> AnnotatedPatient:
-    mask = SeriesMask(case.image, None, case.read_label, case.read_label)
-    return AnnotatedPatient(case.tumor, "", (mask,), True)
-
-
-def _no_volumes(root: Path) -> InputError:
-    return InputError(
-        "holds no CT volumes",
-        path=root,
-        hint=f"diagnoses are of CT: expected {TABLE} beside patients/, dataset.json of nnU-Net or "
-        "MSD, or PANCREAS_0001 and label0001.nii.gz; slices serve training alone",
     )
 
 

@@ -16,7 +16,7 @@ from core.io.scans import Scan
 from core.volume import Volume, canonical
 from fee.config import ScreenConfig
 from fee.phase_text import Phase
-from fee.phases import Told, phase_of
+from fee.phases import SeriesPhase, phase_of
 from fee.volume_cache import VolumeCache
 
 MAX_TILT_DEG = 30.0  # between the normal of an axial image and the axis of the body
@@ -33,12 +33,12 @@ class Verdict(NamedTuple):
     Args:
       bucket: used, skipped, or error.
       reason: empty where it is used.
-      told: its phase, if somebody asked for it.
+      series_phase: its phase, if somebody asked for it.
     """
 
     bucket: Bucket
     reason: str = ""
-    told: Told | None = None
+    series_phase: SeriesPhase | None = None
 
 
 def judge(
@@ -65,10 +65,16 @@ def judge(
         return Verdict("error", error.message)
     if reason:
         return Verdict("skipped", reason)
-    told = phase_of(scan, acquisition, name=name, table=phases, volumes=volumes)
-    is_wanted = cfg.unknown == "use" if told.phase == "unknown" else told.phase in cfg.phases
+    series_phase = phase_of(scan, acquisition, name=name, table=phases, volumes=volumes)
+    is_wanted = (
+        cfg.unknown == "use"
+        if series_phase.phase == "unknown"
+        else series_phase.phase in cfg.phases
+    )
     return (
-        Verdict("used", "", told) if is_wanted else Verdict("skipped", f"{told.phase} phase", told)
+        Verdict("used", "", series_phase)
+        if is_wanted
+        else Verdict("skipped", f"{series_phase.phase} phase", series_phase)
     )
 
 

@@ -15,30 +15,18 @@ from core.datasets.pancreas import TUMOR
 from core.errors import InputError
 from core.io import nifti
 from core.io.labels import require_same_grid
-from core.metrics.classification import accuracy, auc, f1, precision, sensitivity, specificity
-from core.metrics.compare import bootstrap_interval, delong_interval, f1_interval, wilson_interval
-from core.metrics.overlap import Counts, confusion_counts, mean_iou, ratio, total
-from core.metrics.rows import Row, column, summarize
+from core.metrics.classification import f1
+from core.metrics.overlap import Counts, confusion_counts, mean_iou, total
+from core.metrics.rows import Row
 from core.volume import Volume, canonical
-from fee.dataset_readers import AnnotatedPatient, SeriesMask, match_masks, read_truths
+from fee.annotated_patients import AnnotatedPatient, read_truths
 from fee.evaluation_page import evaluation_page
+from fee.patient_metrics import COUNTED, summarize_patients
+from fee.series_masks import SeriesMask, match_masks
 
 logger = logging.getLogger(__name__)
 
-BOOTSTRAP_SEED = 0
 SEGMENTATION = "segmentation.nii.gz"
-NORMAL, UNTYPED = "normal", "not told"
-MEASURED = ("dsc", "miou", "seconds")
-COUNTED = (
-    "num_files",
-    "num_used",
-    "num_slices",
-    "num_kept",
-    "num_annotated_slices",
-    "num_right_slices",
-    "num_diagnosed",
-    "num_right_diagnosed",
-)
 
 
 def evaluate(preds: Sequence[Path], truths: Sequence[Path], out: Path) -> dict[str, Any]:
@@ -99,7 +87,7 @@ def _measure(truth: Truth[AnnotatedPatient], prediction: Prediction | None) -> d
         )
     called = case["decision"] == "tumor"
     series, grids = _series(prediction)
-    probs = [s["tumor"] for one in series for s in one["slices"] if s["tumor"] is not None]
+    probs = [s["tumor"] for phase in series for s in phase["slices"] if s["tumor"] is not None]
     threshold = prediction.results["threshold"]
     return row | {
         "called": called,
@@ -129,13 +117,13 @@ def _against_masks(
     voxels, slices = Counts(0, 0, 0, 0), Counts(0, 0, 0, 0)
     matched, _ = match_masks(grids, patient.masks)
     num_annotated, errors = 0, []
-    for one, mask in zip(series, matched, strict=True):
+    for phase, mask in zip(series, matched, strict=True):
         if mask is None:
             continue
         try:
             if isinstance(mask, InputError):
                 raise mask
-            path = folder / one["name"] / SEGMENTATION
+            path = folder / phase["name"] / SEGMENTATION
             pred = canonical(nifti.read_label(path))
             true: NDArray = require_same_grid(pred, mask.read(), path, mask.path).array > 0
         except InputError as error:
@@ -144,7 +132,7 @@ def _against_masks(
             continue
         num_annotated += 1
         voxels = total((voxels, confusion_counts(pred.array > 0, true)))
-        located = np.array([s["located"] for s in one["slices"]])
+        located = np.array([s["located"] for s in phase["slices"]])
         slices = total((slices, confusion_counts(located, np.asarray(true.any(axis=(1, 2))))))
     row: dict[str, Any] = {
         "num_annotated_series": num_annotated,
@@ -161,67 +149,6 @@ def _as_error(row: Row) -> dict[str, Any]:
     overlap = 0.0 if row["has_mask"] else float("nan")
     wrong = {"called": not row["tumor"], "right": False, "score": float(not row["tumor"])}
     return {**dict.fromkeys(COUNTED, 0), **wrong, "dsc": overlap, "miou": overlap}
-
-
-def summarize_patients(rows: Sequence[Row]) -> dict[str, Any]:
-    """Aggregates over patients, with intervals of 95 %.
-
-    Accuracies of `locate` and `diagnose` are over slices; slices of one patient resemble each
-    other, so these have no interval.
-    """
-    called, tumor = (np.array([row[name] for row in rows], bool) for name in ("called", "tumor"))
-    scores = np.array([row["score"] for row in rows], float)
-    counts = confusion_counts(called, tumor)
-    tp, fp, fn, tn = counts
-    sums = {name: sum(row[name] for row in rows) for name in COUNTED}
-    summary: dict[str, Any] = {
-        "num_patients": len(rows),
-        "num_true_positive": tp,
-        "num_false_positive": fp,
-        "num_false_negative": fn,
-        "num_true_negative": tn,
-        "accuracy": accuracy(counts),
-        "accuracy_ci": wilson_interval(tp + tn, len(rows)),
-        "precision": precision(counts),
-        "precision_ci": wilson_interval(tp, tp + fp),
-        "recall": sensitivity(counts),
-        "recall_ci": wilson_interval(tp, tp + fn),
-        "f1": f1(counts),
-        "f1_ci": f1_interval(counts),
-        "sensitivity": sensitivity(counts),
-        "sensitivity_ci": wilson_interval(tp, tp + fn),
-        "specificity": specificity(counts),
-        "specificity_ci": wilson_interval(tn, tn + fp),
-        "auc": auc(scores, tumor),
-        "auc_ci": delong_interval(scores, tumor),
-        **sums,
-        "locate_accuracy": ratio(sums["num_right_slices"], sums["num_annotated_slices"]),
-        "diagnose_accuracy": ratio(sums["num_right_diagnosed"], sums["num_diagnosed"]),
-        "types": by_type(rows),
-    }
-    if rows:
-        summary |= summarize(rows, MEASURED)
-        for name in ("dsc", "miou"):
-            summary[f"{name}_ci"] = bootstrap_interval(column(rows, name), seed=BOOTSTRAP_SEED)
-    return summary
-
-
-def by_type(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """Accuracy among the patients of each type of tumor, and among those without (Fig. 6C)."""
-    types: dict[str, list[bool]] = {}
-    for row in rows:
-        name = (row["tumor_type"] or UNTYPED) if row["tumor"] else NORMAL
-        types.setdefault(name, []).append(row["right"])
-    return [
-        {
-            "type": name,
-            "num": len(answers),
-            "num_right": sum(answers),
-            "accuracy": ratio(sum(answers), len(answers)),
-            "accuracy_ci": wilson_interval(sum(answers), len(answers)),
-        }
-        for name, answers in types.items()
-    ]
 
 
 PAPER = Paper(

@@ -1,10 +1,7 @@
 """Diagnosing new patients: from the folders that a hospital exports to decisions and a report."""
 
 import logging
-import shutil
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,8 +15,8 @@ from core.infer.load import Run
 from core.io.dicom.identity import patient_id
 from core.io.inventory import NIFTI_ENDINGS
 from core.io.paths import below, unique_ids
+from fee.annotated_patients import paths_by_patient
 from fee.config import Config
-from fee.dataset_readers import paths_by_patient
 from fee.networks import Bundle, load_bundle, open_runs
 from fee.patient import diagnose_study
 from fee.phases import PhaseTable, phases_of_patient, read_phases
@@ -33,7 +30,7 @@ from fee.screening import (
     summary,
     write_screening,
 )
-from fee.volume_cache import VolumeCache
+from fee.studies import Patient, Studies, Study
 
 logger = logging.getLogger(__name__)
 
@@ -47,76 +44,6 @@ class Options(NamedTuple):
     identify: bool
     anonymous: bool
     phases: PhaseTable
-
-
-@dataclass
-class Patient:
-    """A patient's files on their way from screening to the decisions about their studies.
-
-    Args:
-      id: made of the name of the folder or file.
-      path: of the folder, archive or image.
-      work: folder for the index of headers and for what is unpacked.
-      screening: of all files; None until the first study is worked on.
-      volumes: what screening had to read.
-    """
-
-    id: str
-    path: Path
-    work: Path
-    screening: Screening | None = None
-    volumes: VolumeCache = field(default_factory=VolumeCache)
-
-
-class Study(NamedTuple):
-    """One study of a patient: what a decision is about."""
-
-    id: str
-    path: Path
-    """Of the patient."""
-    number: int
-    """The newest is 0."""
-    patient: Patient
-
-
-class Studies(Collection[Study]):
-    """Studies of patients, in turn: screening of a patient, as its first study, tells their number.
-
-    Args:
-      patients: with unique ids.
-      before: number of studies by patient's id, where an earlier call knows it.
-    """
-
-    def __init__(self, patients: Sequence[Patient], before: Mapping[str, int]) -> None:
-        self._patients, self._before = patients, before
-        self._ids = {patient.id for patient in patients}
-
-    def __len__(self) -> int:
-        return len(self._ids)
-
-    def __contains__(self, study: object) -> bool:
-        return isinstance(study, Study) and study.id in self._ids
-
-    def __iter__(self) -> Iterator[Study]:
-        for patient in self._patients:
-            with _kept_when_interrupted(patient.work):
-                yield Study(patient.id, patient.path, 0, patient)
-                for number in range(1, self._num_studies(patient)):
-                    yield Study(
-                        self._free_id(patient.id, number + 1), patient.path, number, patient
-                    )
-            patient.volumes = VolumeCache()
-
-    def _num_studies(self, patient: Patient) -> int:
-        if patient.screening is None:  # failed, or diagnosed by an earlier call
-            return self._before.get(patient.id, 1)
-        return 1 if patient.screening.num_patients > 1 else len(patient.screening.studies)
-
-    def _free_id(self, id_: str, number: int) -> str:
-        names = (f"{id_}-{n}" for n in range(number, number + len(self._ids) + 1))
-        free = next(name for name in names if name not in self._ids)
-        self._ids.add(free)
-        return free
 
 
 def diagnose(
@@ -245,24 +172,11 @@ def _files(study: Study, series: Sequence[Series], screening: Screening) -> dict
     return {
         "study": study.number,
         "num_studies": len(screening.studies),
-        "num_used": sum(len(one.scan.files) for one in series),
+        "num_used": sum(len(used.scan.files) for used in series),
         "num_skipped": screening.num_skipped if is_newest else 0,
         "num_error": screening.num_error if is_newest else 0,
         "screening": summary(screening),
     }
-
-
-@contextmanager
-def _kept_when_interrupted(work: Path) -> Iterator[None]:
-    """Around what fills a folder of indices and unpacked archives: an interrupted call goes on."""
-    try:
-        yield
-    except (KeyboardInterrupt, GeneratorExit):
-        raise
-    except BaseException:
-        shutil.rmtree(work, ignore_errors=True)
-        raise
-    shutil.rmtree(work, ignore_errors=True)
 
 
 def _summary(row: Mapping[str, Any]) -> str:

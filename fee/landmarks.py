@@ -138,7 +138,7 @@ def _disks(image: Array, window: Mask, spacing: tuple[float, float]) -> list[Dis
         slice(max(0, s.start - 12), s.stop + 12) for s in ndi.find_objects(window.view(np.uint8))[0]
     )
     crop, inside = image[place], window[place]
-    found = []
+    disks = []
     for radius in RADII_MM:
         core = _disk(radius - 2, spacing).astype(np.float32)
         core /= core.sum()
@@ -151,8 +151,8 @@ def _disks(image: Array, window: Mask, spacing: tuple[float, float]) -> list[Dis
         score = np.where(fits, stands_out, 0)
         for y, x in np.argwhere(fits & (ndi.maximum_filter(score, 5) == score)):
             at = ((y + place[0].start) * spacing[0], (x + place[1].start) * spacing[1])
-            found.append(Disk(float(mean[y, x]), at))
-    return found
+            disks.append(Disk(float(mean[y, x]), at))
+    return disks
 
 
 def _pelvis(image: Array, flank: Mask, spacing: tuple[float, float]) -> bool:

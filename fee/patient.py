@@ -75,15 +75,20 @@ def diagnose_study(
       InputError: no series can be read.
     """
     cfg = bundle.cfgs["diagnose"]
-    names = unique_ids([one.phase for one in series], instead="series")
+    names = unique_ids([used.phase for used in series], instead="series")
     phases: list[dict[str, Any]] = []
     explainable: list[ExplainedSlice] = []
     digests: list[str] = []
     largest = -1
-    scans = [one.scan for one in series]
+    scans = [used.scan for used in series]
     loads = read_ahead(scans, cfg.prepare, watch, volumes or VolumeCache())
-    for name, one, loaded in zip(names, series, loads, strict=True):
-        phase = {"name": name, "phase": one.phase, "evidence": one.evidence, "series": one.scan.id}
+    for name, used, loaded in zip(names, series, loads, strict=True):
+        phase = {
+            "name": name,
+            "phase": used.phase,
+            "evidence": used.evidence,
+            "series": used.scan.id,
+        }
         if isinstance(loaded, InputError):
             logger.error("%s", loaded)
             phases.append({**phase, "status": "failed", "error": str(loaded)})
@@ -91,7 +96,7 @@ def diagnose_study(
         predicted = predict_series(loaded.image, bundle, watch)
         with watch.stage("write"):
             digests.append(digest(loaded.volume.array))
-            written = _write(folder / name, one.scan, loaded.volume, predicted, anonymous)
+            written = _write(folder / name, used.scan, loaded.volume, predicted, anonymous)
             if int(predicted.mask.sum()) > largest:
                 largest = int(predicted.mask.sum())
                 mask = to_volume(predicted.mask, loaded.volume).array > 0
@@ -188,14 +193,14 @@ def _explain(
     slices: Sequence[ExplainedSlice], decision: str, bundle: Bundle, folder: Path, watch: Stopwatch
 ) -> list[dict[str, Any]]:
     """Draw the saliency of the slices that decided, the strongest first."""
-    probs, explained = np.array([one.prob for one in slices]), []
+    probs, explained = np.array([slice_.prob for slice_ in slices]), []
     with watch.stage("saliency"):
         for number, i in enumerate(most_telling(probs, decision, NUM_EXPLAINED), start=1):
-            one = slices[i]
-            influence = bundle.explain(one.image, one.mask, decision)
+            chosen = slices[i]
+            influence = bundle.explain(chosen.image, chosen.mask, decision)
             name = f"saliency_{number}.png"
-            atomic.write_bytes(folder / name, saliency_picture(one, influence))
+            atomic.write_bytes(folder / name, saliency_picture(chosen, influence))
             explained.append(
-                {"file": name, "series": one.series, "slice": one.index, "tumor": one.prob}
+                {"file": name, "series": chosen.series, "slice": chosen.index, "tumor": chosen.prob}
             )
     return explained

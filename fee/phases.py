@@ -25,7 +25,7 @@ PhaseTable = Mapping[str, Mapping[str, Phase]]
 """Phases by series, by patient; "" is every patient."""
 
 
-class Told(NamedTuple):
+class SeriesPhase(NamedTuple):
     """A phase and what tells it.
 
     Args:
@@ -44,7 +44,7 @@ def phase_of(
     name: str,
     table: Mapping[str, Phase],
     volumes: VolumeCache,
-) -> Told:
+) -> SeriesPhase:
     """Phase of a scan; the image is read only if nothing else tells.
 
     Args:
@@ -56,17 +56,17 @@ def phase_of(
     """
     for key in (scan.id, name, acquisition.description):
         if key and (phase := table.get(_key(key))):
-            return Told(phase, "the user's table")
+            return SeriesPhase(phase, "the user's table")
     for source, text in _texts(acquisition, name):
         if phase := phase_of_text(text):
-            return Told(phase, source)
+            return SeriesPhase(phase, source)
     if acquisition.delay_s is not None and (phase := phase_of_delay(acquisition.delay_s)):
-        return Told(phase, f"{acquisition.delay_s:.0f} s after injection")
+        return SeriesPhase(phase, f"{acquisition.delay_s:.0f} s after injection")
     try:
         enhancement = scan_enhancement(scan, volumes)
     except InputError as error:
-        return Told("unknown", f"the image cannot be read: {error.message}")
-    return Told(enhancement.phase, f"image: {enhancement}")
+        return SeriesPhase("unknown", f"the image cannot be read: {error.message}")
+    return SeriesPhase(enhancement.phase, f"image: {enhancement}")
 
 
 def read_phases(path: str | Path) -> PhaseTable:

@@ -1,7 +1,6 @@
 """What the three networks say about one series, and what its slices say about the patient."""
 
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal, NamedTuple
@@ -56,7 +55,7 @@ class ExplainedSlice(NamedTuple):
     pixel_mm: tuple[float, float]
 
 
-class Stopwatch(Counter[str]):
+class Stopwatch(dict[str, float]):
     """Seconds by stage; stages may be entered again."""
 
     @contextmanager
@@ -66,7 +65,7 @@ class Stopwatch(Counter[str]):
         try:
             yield
         finally:
-            self[name] += time.perf_counter() - start  # type: ignore[assignment]
+            self[name] = self.get(name, 0.0) + time.perf_counter() - start
 
 
 def predict_series(

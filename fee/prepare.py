@@ -79,7 +79,7 @@ def prepare(
     num_left_out = prepared_data.prepare(sources, folder, at_a_time=CASES_AT_A_TIME)
     series = open_series(folder)
     prepared_data.warn_of_empty_classes(series, CLASSES)
-    if num_unknown := sum(one.tumor is None for one in series):
+    if num_unknown := sum(stack.tumor is None for stack in series):
         logger.warning("of %d series it is not known whether there is a tumor", num_unknown)
     return num_left_out
 

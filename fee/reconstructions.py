@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from core.io.dicom.acquisition import Acquisition
 from core.io.scans import Scan
-from fee.phases import Told
+from fee.phases import SeriesPhase
 
 THICKNESS_MM = (3.0, 5.0)  # Methods, Patients
 SAME_TIME_S = 15.0  # two phases are further apart, two reconstructions of one are not
@@ -27,13 +27,13 @@ class Candidate:
       scan: its images.
       name: its path below the patient's folder.
       acquisition: what its header says.
-      told: its contrast phase, and what tells it.
+      series_phase: its contrast phase, and what tells it.
     """
 
     scan: Scan
     name: str
     acquisition: Acquisition
-    told: Told
+    series_phase: SeriesPhase
 
 
 def redundant(candidates: Sequence[Candidate]) -> dict[str, str]:
@@ -72,12 +72,12 @@ def sharpness(kernel: str, description: str) -> int:
 
 
 def _rank(candidate: Candidate) -> tuple[int, bool, float, int, str, str]:
-    told, scan = candidate.acquisition, candidate.scan
-    thickness = told.thickness_mm or 0.0
+    acquisition, scan = candidate.acquisition, candidate.scan
+    thickness = acquisition.thickness_mm or 0.0
     off_mm = max(THICKNESS_MM[0] - thickness, thickness - THICKNESS_MM[1], 0.0)
     return (
-        sharpness(told.kernel, told.description),
-        "DERIVED" in told.image_type,
+        sharpness(acquisition.kernel, acquisition.description),
+        "DERIVED" in acquisition.image_type,
         off_mm,
         -len(scan.frames),
         candidate.name,
@@ -87,14 +87,18 @@ def _rank(candidate: Candidate) -> tuple[int, bool, float, int, str, str]:
 
 def _same_acquisition(a: Candidate, b: Candidate) -> bool:
     """Same place, same phase, and as far as the headers tell the same time."""
-    if a.scan.kind != "dicom" or b.scan.kind != "dicom" or a.told.phase != b.told.phase:
+    if (
+        a.scan.kind != "dicom"
+        or b.scan.kind != "dicom"
+        or a.series_phase.phase != b.series_phase.phase
+    ):
         return False
     if a.acquisition.frame_of_reference != b.acquisition.frame_of_reference:
         return False
     times = (a.acquisition.acquired_s, b.acquisition.acquired_s)
     if times[0] is None or times[1] is None:
         # Two series of unknown phase may be two phases; without a time both are kept.
-        return a.told.phase != "unknown" and _overlap(a.scan, b.scan)
+        return a.series_phase.phase != "unknown" and _overlap(a.scan, b.scan)
     return abs(times[0] - times[1]) <= SAME_TIME_S and _overlap(a.scan, b.scan)
 
 

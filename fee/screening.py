@@ -140,8 +140,8 @@ def screen(
             name, acquisition = names[scan.id], _acquisition(scan)
             verdict = judge(scan, acquisition, name, cfg, phases or {}, volumes)
             verdicts[scan.id] = verdict
-            if verdict.bucket == "used" and verdict.told:
-                candidates.append(Candidate(scan, name, acquisition, verdict.told))
+            if verdict.bucket == "used" and verdict.series_phase:
+                candidates.append(Candidate(scan, name, acquisition, verdict.series_phase))
             else:
                 volumes.forget(scan)
         keys = {c.scan.id: _study_key(c.scan) for c in candidates}
@@ -154,7 +154,10 @@ def screen(
     used = [c for c in candidates if verdicts[c.scan.id].bucket == "used"]
     return Screening(
         folder,
-        tuple(Series(c.scan, c.told.phase, c.told.evidence, study_of[c.scan.id]) for c in used),
+        tuple(
+            Series(c.scan, c.series_phase.phase, c.series_phase.evidence, study_of[c.scan.id])
+            for c in used
+        ),
         tuple(_screened(file, verdicts) for file in files),
         len({key.patient for key in keys.values() if key.patient}),
     )
@@ -218,8 +221,8 @@ def _numbered(keys: Mapping[str, StudyKey]) -> dict[str, int]:
 def _screened(file: File, verdicts: Mapping[str, Verdict]) -> ScreenedFile:
     if not file.scan:
         return ScreenedFile(file.path, file.bucket, file.reason)
-    bucket, reason, told = verdicts[file.scan]
-    return ScreenedFile(file.path, bucket, reason, file.scan, *(told or ("", "")))
+    bucket, reason, series_phase = verdicts[file.scan]
+    return ScreenedFile(file.path, bucket, reason, file.scan, *(series_phase or ("", "")))
 
 
 def _names(files: Sequence[File], folder: Path) -> dict[str, str]:

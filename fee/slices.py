@@ -24,9 +24,9 @@ def to_slices(volume: Volume, cfg: PrepareConfig) -> UInt8[np.ndarray, "d s s"]:
       cfg: window and size.
     """
     low, high = cfg.window_hu
-    found = canonical(volume).array
-    slices = np.empty((len(found), cfg.size, cfg.size), np.uint8)
-    for d, hu in enumerate(found):  # by slice: no float copy of a whole scan
+    array = canonical(volume).array
+    slices = np.empty((len(array), cfg.size, cfg.size), np.uint8)
+    for d, hu in enumerate(array):  # by slice: no float copy of a whole scan
         share = (window(hu, low, high).astype(np.float32) - low) / (high - low)
         slices[d] = resize_gray(np.rint(share * 255).astype(np.uint8), (cfg.size, cfg.size))
     return slices

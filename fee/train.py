@@ -165,9 +165,9 @@ def divide(
 def _classes(series: Sequence[PreparedSeries]) -> dict[str, tuple[bool, bool]]:
     """Whether a patient has a tumor, and whether a mask, in any series."""
     classes: dict[str, tuple[bool, bool]] = {}
-    for one in series:
-        tumor, mask = classes.get(one.patient, (False, False))
-        classes[one.patient] = (tumor or bool(one.tumor), mask or one.mask is not None)
+    for stack in series:
+        tumor, mask = classes.get(stack.patient, (False, False))
+        classes[stack.patient] = (tumor or bool(stack.tumor), mask or stack.mask is not None)
     return classes
 
 

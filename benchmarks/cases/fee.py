@@ -24,13 +24,13 @@ from core.types import ModelState, Params
 from core.volume import canonical
 from fee import model
 from fee.config import RECIPES, Config
-from fee.decision import decide
-from fee.examine import Stopwatch, examine
 from fee.networks import TASKS, Bundle, network
-from fee.patient import read_ahead
+from fee.patient import LoadedSeries, read_ahead
+from fee.predict_series import Stopwatch, decide, predict_series
 from fee.saliency import explainer
 from fee.screening import screen
 from fee.slices import to_slices
+from fee.volume_cache import VolumeCache
 
 STAGES = ("screen", "read", "locate", "segment", "diagnose")
 NUM_SLICES = 154
@@ -105,16 +105,20 @@ def diagnoser(cfgs: Mapping[str, Config], weights: Mapping[str, Any]) -> Callabl
 
     def diagnose(patient: Path) -> Answer:
         watch = Stopwatch(dict.fromkeys(STAGES, 0.0))
+        volumes = VolumeCache()
         with watch.stage("screen"):
-            found = screen(patient, cfgs["locate"].screen)
-        scans = [one.scan for one in found.series]
-        seen = [
-            examine(read.image, bundle, watch)
-            for read in read_ahead(scans, cfgs["locate"].prepare, watch)
+            screening = screen(patient, cfgs["locate"].screen, volumes=volumes)
+        scans = [one.scan for one in screening.series]
+        predicted = [
+            predict_series(loaded.image, bundle, watch)
+            for loaded in read_ahead(scans, cfgs["locate"].prepare, watch, volumes)
+            if isinstance(loaded, LoadedSeries)
         ]
-        probs = np.concatenate([one.probs for one in seen])
-        score = decide(probs, cfgs["diagnose"].infer).score
-        return Answer(sum(len(one.located) for one in seen), len(probs), score, dict(watch))
+        probs = np.concatenate([series.tumor_prob for series in predicted])
+        num_located = sum(len(series.located) for series in predicted)
+        score = decide(probs, cfgs["diagnose"].infer, num_located=num_located).score
+        num_slices = sum(len(series.pancreas_prob) for series in predicted)
+        return Answer(num_slices, len(probs), score, dict(watch))
 
     return diagnose
 

@@ -112,11 +112,11 @@ def name_of(module: ModulePath) -> str:
 
 def tensors_of(named: Iterable[tuple[str, torch.Tensor]]) -> dict[str, np.ndarray]:
     """Arrays by name; transposed kernels (i, o, k, k) as the mirrored (o, i, k, k) of ours."""
-    found = {}
+    arrays = {}
     for name, tensor in named:
         array = tensor.detach().float().numpy()
         if name.startswith("enlarge") and array.ndim == 4:
             array = np.flip(array, (2, 3)).swapaxes(0, 1)
         if not name.endswith("num_batches_tracked"):
-            found[name] = array
-    return found
+            arrays[name] = array
+    return arrays

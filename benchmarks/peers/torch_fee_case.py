@@ -34,13 +34,15 @@ def diagnoser(cfgs: Mapping[str, Config], weights: Mapping[str, Any]) -> Callabl
                 located = _class_1(networks["locate"], image, cfgs["locate"].infer.batch)
             kept = image[located >= cfgs["locate"].infer.threshold]
             with _timed(seconds, "segment"):
-                mask = _class_1(networks["segment"], kept, cfgs["segment"].infer.batch)
+                pixels = _class_1(networks["segment"], kept, cfgs["segment"].infer.batch)
             with _timed(seconds, "diagnose"):
-                fused = np.where(mask >= cfgs["segment"].infer.threshold, kept, 0).astype(np.uint8)
+                mask = pixels >= cfgs["segment"].infer.threshold
+                voting = mask.any((1, 2))  # a slice without any pancreas has no vote
+                fused = np.where(mask[voting], kept[voting], 0).astype(np.uint8)
                 probs.append(_class_1(networks["diagnose"], fused, cfgs["diagnose"].infer.batch))
             num_slices += len(image)
-        found = np.concatenate(probs)
-        return Answer(num_slices, len(found), float(found.mean(dtype=np.float64)), seconds)
+        votes = np.concatenate(probs)
+        return Answer(num_slices, len(votes), float(votes.mean(dtype=np.float64)), seconds)
 
     return diagnose
 
@@ -88,11 +90,11 @@ def _read(files: list[Path], low: float, high: float) -> np.ndarray:
 
 def _class_1(network: torch.nn.Module, image: np.ndarray, batch: int) -> np.ndarray:
     """Probability of class 1 of gray slices, or of their pixels."""
-    found = []
-    for some in torch.from_numpy(image).split(batch):
-        x = some[:, None].float()
+    probs = []
+    for part in torch.from_numpy(image).split(batch):
+        x = part[:, None].float()
         mean = x.mean((2, 3), keepdim=True)
         std = x.var((2, 3), keepdim=True, unbiased=False).sqrt()
         x = ((x - mean) / (std + 1e-8)).contiguous(memory_format=torch.channels_last)
-        found.append(torch.softmax(network(x), dim=1)[:, 1].numpy())
-    return np.concatenate(found)
+        probs.append(torch.softmax(network(x), dim=1)[:, 1].numpy())
+    return np.concatenate(probs)

@@ -14,6 +14,7 @@ import pydicom
 import pytest
 
 from fee.config import ScreenConfig
+from tests.core.train import hosts
 from tests.e2e.program import Program, leaves, results, steps
 from tests.fee import tiny
 from tests.fee.real_export import write_real_export
@@ -64,6 +65,9 @@ def test_a_cohort_of_exports_is_diagnosed_and_evaluated(trained: Trained, tmp_pa
     assert "accuracy" in fee.done("evaluate", *words)
     metrics = json.loads((tmp_path / "eval" / "metrics.json").read_text())
     assert sorted(row["id"] for row in metrics["rows"]) == [case["id"] for case in cases]
+    # All of them were learned from, and that is said.
+    assert metrics["summary"]["num_seen"] == len(cases)
+    assert metrics["summary"]["num_patients"] == 0
     for folder in ("out", "eval"):
         page = (tmp_path / folder / "report.html").read_text()
         assert "data:image/png;base64," in page
@@ -127,6 +131,33 @@ def test_a_killed_training_resumes_to_the_same_bits(trained: Trained, tmp_path):
     for a, b in zip(leaves(whole), leaves(tmp_path / "killed"), strict=True):
         np.testing.assert_array_equal(a, b)
     assert steps(tmp_path / "killed") == steps(whole)
+
+
+def test_the_test_part_of_a_cohort_is_diagnosed_and_evaluated(trained: Trained, tmp_path):
+    runs = tmp_path / "runs"
+    for task in ("locate", "segment", "diagnose"):
+        words = ("--data", trained.cache, "--out", runs / task, "--split.parts", 4, 1, 1)
+        fee.done("train", f"tiny-{task}", *words, *FEW, "--data.batch", 2)
+    call = ("diagnose", trained.data, "--run", runs, "--held-out", "--infer.rule", "vote")
+    fee.done(*call, "--out", tmp_path / "out")
+    (case,) = results(tmp_path / "out")["cases"]
+    held_out = json.loads((runs / "locate" / "folds.json").read_text())["test"]
+    assert [case["id"]] == held_out
+    assert case["part"] == "test"
+    words = ("--pred", tmp_path / "out", "--truth", trained.data, "--out", tmp_path / "eval")
+    fee.done("evaluate", *words)
+    metrics = json.loads((tmp_path / "eval" / "metrics.json").read_text())
+    assert metrics["summary"]["num_patients"] == 1
+    assert metrics["summary"]["num_seen"] == 0
+
+
+@pytest.mark.slow
+def test_two_hosts_train_evaluate_and_finish(trained: Trained, tmp_path):
+    words = ("--data", trained.cache, "--out", tmp_path / "run", "--split.parts", 4, 1, 1, *FEW)
+    hosts.run("fee", "train", "tiny-locate", *map(str, words), "--distributed")
+    assert (tmp_path / "run" / "manifest.json").is_file()
+    lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    assert any("evaluation" in json.loads(line) for line in lines)
 
 
 def test_one_patient_without_ct_fails_alone(trained: Trained, tmp_path):

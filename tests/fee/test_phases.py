@@ -4,7 +4,7 @@ import pytest
 from core.errors import InputError
 from core.io.dicom.acquisition import Acquisition
 from core.io.inventory import find_scans
-from fee.phases import Told, phase_of, phases_of_patient, read_phases
+from fee.phases import SeriesPhase, phase_of, phases_of_patient, read_phases
 from fee.volume_cache import VolumeCache
 from tests.core.io.dicom.make import save, slices
 
@@ -31,18 +31,18 @@ def test_evidence_is_asked_in_its_order(scan):
         "agent": "nativ",
         "delay_s": 60.0,
     }
-    assert told(scan, table=table, **header) == Told("native", "the user's table")
+    assert told(scan, table=table, **header) == SeriesPhase("native", "the user's table")
     expected = {
-        "description": Told("arterial", "series description"),
-        "protocol": Told("venous", "protocol name"),
-        "comments": Told("delayed", "image comments"),
-        "agent": Told("native", "contrast agent"),
-        "delay_s": Told("venous", "60 s after injection"),
+        "description": SeriesPhase("arterial", "series description"),
+        "protocol": SeriesPhase("venous", "protocol name"),
+        "comments": SeriesPhase("delayed", "image comments"),
+        "agent": SeriesPhase("native", "contrast agent"),
+        "delay_s": SeriesPhase("venous", "60 s after injection"),
     }
     for left_out, found in expected.items():
         assert told(scan, **header) == found
         del header[left_out]
-    assert told(scan) == Told("unknown", "image: no liver and spine found")
+    assert told(scan) == SeriesPhase("unknown", "image: no liver and spine found")
 
 
 def test_the_name_of_a_file_or_folder_counts_and_folders_above_do_not(scan):
@@ -73,7 +73,7 @@ def test_a_table_names_paths_or_descriptions(tmp_path, scan):
     table = phases_of_patient(read_phases(path), "anybody")
     assert told(scan, name="a/b", description="abdomen b30f", table=table).phase == "venous"
     found = told(scan, name="c", description="ABDOMEN B30f", table=table, protocol="venous")
-    assert found == Told("unknown", "the user's table")
+    assert found == SeriesPhase("unknown", "the user's table")
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,8 @@ from core.phantom.dicom.series import write_dicom_study
 from core.volume import CANONICAL_DIRECTION, Volume, canonical
 from fee.config import PrepareConfig, ScreenConfig
 from fee.data import PreparedSeries
-from fee.dataset_readers import SeriesMask, match_masks
 from fee.prepare import load, prepare
+from fee.series_masks import SeriesMask, match_masks
 from fee.slices import to_mask_slices, to_slices
 from tests.core.io.dicom.make import save, slices
 

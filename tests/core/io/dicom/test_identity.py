@@ -2,7 +2,8 @@ import pydicom
 import pytest
 from pydicom.data import get_testdata_file
 
-from core.io.dicom.identity import patient_id
+from core.io.dicom.identity import StudyKey, patient_id, study_key
+from tests.core.io.dicom.make import save, slices
 
 
 def test_it_is_that_of_the_header():
@@ -15,3 +16,20 @@ def test_what_is_no_dicom_has_none(tmp_path, content):
     path = tmp_path / "file"
     path.write_bytes(content)
     assert patient_id(path) == ""
+    assert study_key(path) == StudyKey()
+
+
+def test_the_key_of_a_study_is_compared_and_hides_the_values(tmp_path):
+    def key(name: str, **header: str) -> StudyKey:
+        return study_key(next(save(tmp_path / name, slices(**header)).iterdir()))
+
+    header = {"PatientID": "SECRET7", "StudyInstanceUID": "1.2.3", "StudyDate": "20200101"}
+    first = key("a", **header)
+    assert key("b", **header) == first
+    assert key("c", **header | {"PatientID": "x"}).patient != first.patient
+    assert key("d", **header | {"StudyInstanceUID": "1.2.4"}).study != first.study
+    assert first.date == "20200101"
+    assert "SECRET7" not in str(first)
+    assert "1.2.3" not in str(first)
+    bare = key("e", PatientID="", StudyInstanceUID="", StudyDate="")
+    assert bare == StudyKey()

@@ -1,0 +1,99 @@
+"""Patients of a data set about whom the truth is known, and where their images are."""
+
+from collections import defaultdict
+from pathlib import Path
+from typing import NamedTuple
+
+from core.commands.evaluate import Truth
+from core.datasets.pancreas import TUMOR
+from core.datasets.pancreas_cases import PancreasCase, PancreasData, read_pancreas
+from core.datasets.patients import TABLE, read_patients
+from core.errors import InputError
+from fee.series_masks import SeriesMask, masks_of
+
+
+class AnnotatedPatient(NamedTuple):
+    """What is known about a patient that is diagnosed.
+
+    Args:
+      tumor: whether there is one; None where only the mask tells.
+      tumor_type: such as PDAC; "" if not told.
+      masks: of some or all series.
+      is_image: whether this is one image, told by its grid.
+    """
+
+    tumor: bool | None
+    tumor_type: str
+    masks: tuple[SeriesMask, ...]
+    is_image: bool
+
+
+def read_truths(root: Path) -> list[Truth[AnnotatedPatient]]:
+    """Patients of a cohort, or images of another data set, about whom the truth is known.
+
+    Raises:
+      InputError: a folder of slices, nothing that is known, or no patient with a known truth.
+    """
+    if (root / TABLE).is_file():
+        truths = [
+            Truth(
+                p.id, p.study, (p.id,), AnnotatedPatient(p.tumor, p.tumor_type, masks_of(p), False)
+            )
+            for p in read_patients(root).patients
+            if p.tumor is not None
+        ]
+    elif (data := read_volumes(root)) is not None:
+        truths = [
+            Truth(case.patient, case.image, (case.id,), _image_truth(case))
+            for case in data.cases
+            if case.tumor is not None or TUMOR in data.annotated
+        ]
+    else:
+        raise _no_volumes(root)
+    if not truths:
+        raise InputError("tells of nobody whether there is a tumor", path=root)
+    return truths
+
+
+def paths_by_patient(root: Path) -> dict[str, list[Path]]:
+    """What `fee diagnose` takes of each patient of a data set.
+
+    Raises:
+      InputError: a folder of slices, or nothing that is known.
+    """
+    if (root / TABLE).is_file():
+        return {p.id: [p.study] for p in read_patients(root).patients}
+    if (data := read_volumes(root)) is None:
+        raise _no_volumes(root)
+    paths: dict[str, list[Path]] = defaultdict(list)
+    for case in data.cases:
+        paths[case.patient].append(case.image)
+    return dict(paths)
+
+
+def read_volumes(
+    root: Path,
+    *,
+    patient_pattern: str | None = None,
+    patients: Path | None = None,
+    flip: str | None = None,
+) -> PancreasData | None:
+    """An nnU-Net, MSD or PANORAMA folder, or NIH Pancreas-CT; None where it is neither."""
+    has_volumes = (root / "dataset.json").is_file() or next(root.rglob("PANCREAS_*/"), None)
+    if not has_volumes or (root / "images").is_dir():
+        return None
+    return read_pancreas(root, patient_pattern=patient_pattern, patients=patients, flip=flip)
+
+
+def _image_truth(case: PancreasCase) -> AnnotatedPatient:
+    mask = SeriesMask(case.image, None, case.read_label, case.read_label)
+    return AnnotatedPatient(case.tumor, "", (mask,), True)
+
+
+def _no_volumes(root: Path) -> InputError:
+    return InputError(
+        "holds no CT volumes",
+        path=root,
+        hint=f"diagnoses are of CT: expected {TABLE} beside patients/, dataset.json of nnU-Net or "
+        "MSD, or PANCREAS_0001 and label0001.nii.gz; slices serve training alone",
+    )

@@ -98,7 +98,7 @@ def diagnose(
                 Patient(id_, path, out / "cases" / id_ / ".work")
                 for id_, path in zip(ids, patients, strict=True)
             ],
-            {row["id"]: row["num_studies"] for row in results.done_before(out).values()},
+            {row["id"]: row.get("num_studies", 1) for row in results.done_before(out).values()},
         ),
         partial(_diagnosed, bundle, options),
         out,

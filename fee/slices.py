@@ -54,11 +54,11 @@ def to_mask_slices(label: Volume, cfg: PrepareConfig) -> UInt8[np.ndarray, "d s 
     )
 
 
-def to_volume(mask: UInt8[np.ndarray, "d s s"], volume: Volume) -> Volume:
+def to_volume(mask: NDArray[np.uint8], volume: Volume) -> Volume:
     """Mask of a volume's slices on the volume's canonical grid: each voxel that of its pixel.
 
     Args:
-      mask: of every slice that `to_slices(volume, …)` gave.
+      mask: (d, s, s) of every slice that `to_slices(volume, …)` gave.
       volume: the CT.
 
     Raises:

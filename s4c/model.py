@@ -44,7 +44,7 @@ def apply(
     cfg: ModelConfig,
     params: Params,
     model_state: ModelState,
-    image: Float[Array, "n d h w 1"],
+    image: Float[Array, "n *s c"],
     *,
     train: bool = False,
 ) -> tuple[Outputs, ModelState]:
@@ -54,7 +54,7 @@ def apply(
       cfg: the network.
       params: as `init` gives them; auxiliary branches may be missing in evaluation.
       model_state: {"batch_stats": …}.
-      image: normalized intensities; each spatial size divisible by 8.
+      image: (n, d, h, w, 1) normalized intensities; each spatial size divisible by 8.
       train: use batch statistics, move the running ones, and compute the auxiliary outputs.
 
     Returns:
@@ -76,7 +76,7 @@ class ResDSN(nn.Module):
     cfg: ModelConfig
 
     @nn.compact
-    def __call__(self, image: Float[Array, "n d h w 1"], *, train: bool) -> Outputs:
+    def __call__(self, image: Float[Array, "n *s c"], *, train: bool) -> Outputs:
         """Compute logits; the auxiliary branches run in training only."""
         check.rank("image", image, 5)
         check.divisible("image spatial shape", image.shape[1:-1], 2**NUM_POOLINGS, "3 poolings")

@@ -2,7 +2,7 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Integer
 
 from core.types import Key
 
@@ -11,8 +11,8 @@ NUM_SYMMETRIES = 48
 
 
 def cube_symmetry(
-    key: Key, image: Float[Array, "d h w c"], label: Int[Array, "d h w"]
-) -> tuple[Float[Array, "d h w c"], Int[Array, "d h w"]]:
+    key: Key, image: Float[Array, "d h w c"], label: Integer[Array, "d h w"]
+) -> tuple[Float[Array, "d h w c"], Integer[Array, "d h w"]]:
     """Turn a cubic patch by one of the 48 symmetries of the cube, drawn uniformly.
 
     The 48 are the 6 orders of the axes times the 8 choices of axes to mirror: every rotation by
@@ -37,7 +37,7 @@ def cube_symmetry(
     return turn_cube(image, index), turn_cube(label, index)
 
 
-def turn_cube(cube: Array, index: Int[Array, ""]) -> Array:
+def turn_cube(cube: Array, index: Integer[Array, ""]) -> Array:
     """Symmetry `index` of 48: output axis a runs along input axis order[a], mirrored or not.
 
     One gather with signed strides. A symmetry is linear in the indices, so four integers say where

@@ -6,7 +6,7 @@ resizing a mask down and up again loses is a line along its border.
 """
 
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Shaped, UInt8
 from PIL import Image
 
 Size = tuple[int, int]
@@ -21,7 +21,7 @@ def resize_gray(picture: UInt8[np.ndarray, "h w"], size: Size) -> UInt8[np.ndarr
     )
 
 
-def resize_map(values: Float[np.ndarray, "h w"], size: Size) -> Float[np.ndarray, "p q"]:
+def resize_map(values: Shaped[np.ndarray, "h w"], size: Size) -> Float[np.ndarray, "p q"]:
     """A map of numbers at `size`, (rows, columns), in float32."""
     values = np.asarray(values, np.float32)
     if values.shape == size:

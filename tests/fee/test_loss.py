@@ -4,6 +4,7 @@ from dataclasses import replace
 from functools import partial
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -23,7 +24,8 @@ def batch():
     mask = np.zeros((2, SIZE, SIZE), np.uint8)
     mask[0, 8:20, 4:24], mask[0, 10:12, 6:9] = 1, 2
     image = rng.integers(0, 256, (2, SIZE, SIZE), np.uint8)
-    return {"image": image, "mask": mask, "label": np.array([1, 0], np.uint8)}
+    batch = {"image": image, "mask": mask, "label": np.array([1, 0], np.uint8)}
+    return jax.tree.map(jnp.asarray, batch)
 
 
 @pytest.fixture(params=["locate", "segment", "diagnose"], scope="module")
@@ -36,7 +38,7 @@ def case(request):
     )
     rng = np.random.default_rng(1)  # drawing them on the device compiles for seconds
     variables = jax.tree.map(
-        lambda a: np.abs(0.2 * rng.standard_normal(a.shape)).astype(a.dtype), found
+        lambda a: jnp.asarray(np.abs(0.2 * rng.standard_normal(a.shape)), a.dtype), found
     )
     return cfg, variables["params"], {"batch_stats": variables["batch_stats"]}
 
@@ -44,7 +46,7 @@ def case(request):
 def test_is_the_mean_cross_entropy_and_the_penalty_of_kernels(case, batch):
     cfg, params, state = case
     image = batch["image"] * (batch["mask"] > 0) if cfg.task == "diagnose" else batch["image"]
-    truth = (batch["mask"] > 0).astype(int) if cfg.task == "segment" else batch["label"]
+    truth = np.asarray(batch["mask"] > 0 if cfg.task == "segment" else batch["label"], int)
     if cfg.task == "locate":
         batch = {"image": batch["image"], "label": batch["label"]}
 
@@ -63,7 +65,8 @@ def test_is_the_mean_cross_entropy_and_the_penalty_of_kernels(case, batch):
         np.log(np.exp(logits).sum(-1)) - np.take_along_axis(logits, truth[..., None], -1)[..., 0]
     )
     leaves = jax.tree_util.tree_leaves_with_path(params)
-    squares = sum((x**2).sum() for path, x in leaves if "kernel" in jax.tree_util.keystr(path))
+    kernels = [x for path, x in leaves if "kernel" in jax.tree_util.keystr(path)]
+    squares = float(sum((x**2).sum() for x in kernels))
     # Float32 rounding of a mean over pixels.
     assert metrics["entropy"] == pytest.approx(entropy.mean(), rel=1e-5)
     assert total == pytest.approx(entropy.mean() + cfg.loss.l2 * squares, rel=1e-5)
@@ -90,7 +93,7 @@ def test_every_slice_has_mean_0_and_deviation_1(batch):
 
 def test_a_slice_of_one_value_becomes_zero():
     np.testing.assert_array_equal(
-        normalize(np.full((1, 4, 4), 77, np.uint8)), np.zeros((1, 4, 4, 1))
+        normalize(jnp.full((1, 4, 4), 77, jnp.uint8)), np.zeros((1, 4, 4, 1))
     )
 
 
@@ -104,9 +107,9 @@ def test_fusion_keeps_the_texture_of_pancreas_and_tumor_on_black(batch):
 def test_image_and_mask_move_together():
     ramp = np.broadcast_to(np.arange(0, 256, 256 / SIZE), (6, SIZE, SIZE)).astype(np.float32)
     cfg = AugmentConfig(brightness=0.0, contrast=0.0, probability=1.0)
-    image, mask = jax.jit(lambda k: augment(cfg, k, ramp, (ramp > 128).astype(np.uint8)))(
-        jax.random.key(0)
-    )
+    image, mask = jax.jit(
+        lambda k: augment(cfg, k, jnp.asarray(ramp), jnp.asarray(ramp > 128, jnp.uint8))
+    )(jax.random.key(0))
     assert (np.abs(image - ramp) > 1).any()
     # A pixel is 8 gray values wide: an interpolated value and the nearest id part by half of one.
     far = np.abs(np.asarray(image) - 132) > 8
@@ -115,7 +118,8 @@ def test_image_and_mask_move_together():
 
 def test_slices_of_a_batch_change_each_in_its_own_way():
     same = np.broadcast_to(np.random.default_rng(0).integers(0, 256, (SIZE, SIZE)), (8, SIZE, SIZE))
-    image, _ = augment(AugmentConfig(), jax.random.key(0), same, same.astype(np.uint8))
+    same = jnp.asarray(same, jnp.uint8)
+    image, _ = augment(AugmentConfig(), jax.random.key(0), same, same)
     assert image.min() >= 0
     assert image.max() <= 255
     # Two of 28 pairs are equal only where nothing was drawn for both.

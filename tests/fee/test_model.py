@@ -32,7 +32,7 @@ def shapes(cfg):
 def draw(cfg):
     rng = np.random.default_rng(0)
     return jax.tree.map(
-        lambda s: (0.3 * np.abs(rng.standard_normal(s.shape))).astype(np.float32), shapes(cfg)
+        lambda s: jnp.asarray(0.3 * np.abs(rng.standard_normal(s.shape)), jnp.float32), shapes(cfg)
     )
 
 

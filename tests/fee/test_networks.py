@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -45,7 +46,8 @@ def runs(tmp_path_factory):
 def test_any_number_of_slices_gives_the_probabilities_of_the_network(task, mesh):
     mask = MASK if task == "diagnose" else None
     predict = network(config(task), *variables(task), mesh)
-    seen = IMAGE if mask is None else fuse(IMAGE, mask)
+    image = jnp.asarray(IMAGE)
+    seen = image if mask is None else fuse(image, jnp.asarray(mask))
     apply = jax.jit(model.apply, static_argnums=0)
     logits, _ = apply(MODELS[task], *variables(task), normalize(seen))
     expected = jax.nn.softmax(logits)[..., 1]

@@ -1,6 +1,7 @@
 """Saliency is the derivative of the decided class's logit, and is shown dark on white."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -24,7 +25,7 @@ def explain():
 
 
 def logit(gray: np.ndarray, decision: str) -> float:
-    logits, _ = APPLY(CFG, *variables("diagnose"), normalize(gray[None]))
+    logits, _ = APPLY(CFG, *variables("diagnose"), normalize(jnp.asarray(gray)[None]))
     return float(logits[0, CLASSES[decision]])
 
 

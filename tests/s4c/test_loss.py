@@ -4,6 +4,7 @@ from dataclasses import replace
 from functools import partial
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -21,17 +22,18 @@ def test_the_loss_is_the_main_one_plus_each_auxiliary_one_times_its_weight(name)
     variables = model.init(cfg.model, jax.random.key(0), (1, 16, 16, 16, 1))
     rng = np.random.default_rng(0)
     batch = {
-        "image": rng.standard_normal((1, 16, 16, 16, 1), np.float32),
-        "label": rng.integers(0, 3, (1, 16, 16, 16), np.uint8),
+        "image": jnp.asarray(rng.standard_normal((1, 16, 16, 16, 1), np.float32)),
+        "label": jnp.asarray(rng.integers(0, 3, (1, 16, 16, 16), np.uint8)),
     }
     params, state = variables["params"], {"batch_stats": variables["batch_stats"]}
     total, (_, metrics) = loss(cfg, params, state, batch, jax.random.key(1))
     outputs, _ = model.apply(cfg.model, params, state, batch["image"], train=True)
-    weights = np.array(cfg.loss.class_weights)[batch["label"]]
+    label = np.asarray(batch["label"])
+    weights = np.array(cfg.loss.class_weights)[label]
 
     def entropy(logits):
         logp = np.asarray(jax.nn.log_softmax(logits))
-        return -np.mean(weights * np.take_along_axis(logp, batch["label"][..., None], -1)[..., 0])
+        return -np.mean(weights * np.take_along_axis(logp, label[..., None], -1)[..., 0])
 
     aux = [entropy(logits) for logits in outputs.aux]
     assert len(aux) == len(cfg.loss.aux_weights)
@@ -55,8 +57,8 @@ def test_patches_are_turned_at_random_where_the_recipe_says_so(symmetries, turne
     variables = draw(jax.random.key(0))
     rng = np.random.default_rng(0)
     batch = {
-        "image": rng.standard_normal((1, 16, 16, 16, 1), np.float32),
-        "label": rng.integers(0, 3, (1, 16, 16, 16), np.uint8),
+        "image": jnp.asarray(rng.standard_normal((1, 16, 16, 16, 1), np.float32)),
+        "label": jnp.asarray(rng.integers(0, 3, (1, 16, 16, 16), np.uint8)),
     }
     state = {"batch_stats": variables["batch_stats"]}
     of_key = jax.jit(partial(loss, cfg, variables["params"], state, batch))

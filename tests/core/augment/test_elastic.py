@@ -1,5 +1,7 @@
 """The filter against scipy, and how far pixels go."""
 
+from inspect import unwrap
+
 import jax
 import numpy as np
 import pytest
@@ -62,6 +64,6 @@ def test_neighbors_move_alike():
 
 def test_refuses_another_reading_and_no_width():
     with pytest.raises(ValueError, match="reading must be one of"):
-        displacement(jax.random.key(0), (4, 4), reading="none", **PAPER)
+        unwrap(displacement)(jax.random.key(0), (4, 4), reading="none", **PAPER)
     with pytest.raises(ValueError, match="sigma_px must be positive; got 0"):
         displacement(jax.random.key(0), (4, 4), reading="simard", reach_px=1.0, sigma_px=0)

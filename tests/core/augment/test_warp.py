@@ -1,5 +1,7 @@
 """Turns and mirrors against numpy, draws, and the one interpolation."""
 
+from inspect import unwrap
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -132,4 +134,4 @@ def test_refuses_nothing_to_draw_from_and_impossible_choices():
     with pytest.raises(ValueError, match="a scale must be positive; got 0"):
         warp(*sample, **{**STILL, "scales": (1.0, 0.0)})
     with pytest.raises(ValueError, match="elastic must be one of"):
-        warp(*sample, **{**STILL, "elastic": "yes"})
+        unwrap(warp)(*sample, **{**STILL, "elastic": "yes"})

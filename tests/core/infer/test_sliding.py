@@ -1,4 +1,5 @@
 import itertools
+from inspect import unwrap
 
 import jax
 import jax.numpy as jnp
@@ -174,7 +175,7 @@ def test_memory_on_the_device_stays_below_the_plan(monkeypatch):
 
 def test_an_image_without_channels_is_refused():
     with pytest.raises(ValueError, match="image must have 4 axes"):
-        make()(VARIABLES, volume((9, 9, 9))[..., 0], fill=0)
+        unwrap(make())(VARIABLES, volume((9, 9, 9))[..., 0], fill=0)
 
 
 def test_a_network_with_other_classes_is_refused():
@@ -184,7 +185,14 @@ def test_a_network_with_other_classes_is_refused():
 
 def test_an_unknown_combination_is_refused():
     with pytest.raises(ValueError, match="combine must be one of"):
-        make(combine="median")
+        unwrap(predictor)(
+            network,
+            window=WINDOW,
+            stride=WINDOW,
+            batch=7,
+            num_classes=3,
+            combine="median",
+        )
 
 
 def test_a_stride_that_leaves_voxels_out_is_refused():

@@ -1,3 +1,5 @@
+from inspect import unwrap
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -21,6 +23,14 @@ def rods(*lengths):
     for i, length in enumerate(lengths):
         mask[0, 2 * i, :length] = True
     return mask
+
+
+@neighbors
+def test_a_row_of_voxels_is_counted(neighbors, steps):
+    for number in range(64):
+        mask = np.array([[[bool(number >> bit & 1) for bit in range(6)]]])
+        _, sizes = components(mask, neighbors=neighbors)
+        assert len(sizes) == ndimage.label(mask, ndimage.generate_binary_structure(3, steps))[1]
 
 
 @neighbors
@@ -76,17 +86,17 @@ def test_an_empty_mask_stays_empty():
 
 def test_another_neighborhood_is_refused():
     with pytest.raises(ValueError, match="neighbors must be one of"):
-        components(rods(3), neighbors=8)
+        unwrap(components)(rods(3), neighbors=8)
 
 
 def test_labels_instead_of_a_mask_are_refused():
     with pytest.raises(ValueError, match=r"mask\.dtype must be one of"):
-        components(rods(3).astype(np.uint8), neighbors=6)
+        unwrap(components)(rods(3).astype(np.uint8), neighbors=6)
 
 
 def test_a_plane_is_refused():
     with pytest.raises(ValueError, match="mask must have 3 axes"):
-        components(rods(3)[0], neighbors=6)
+        unwrap(components)(rods(3)[0], neighbors=6)
 
 
 def test_a_fraction_above_one_is_refused():

@@ -1,4 +1,4 @@
-"""Taking an image and its mask from other places than the pixel centers."""
+"""Resample an image and its mask at given positions."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Integer, Shaped
@@ -56,8 +56,10 @@ def resample(
 
     upper = corner(0) * (1 - column_part) + corner(1) * column_part
     lower = corner(stride) * (1 - column_part) + corner(stride + 1) * column_part
-    found = upper * (1 - row_part) + lower * row_part
-    return found[..., :-1].astype(image.dtype), (found[..., -1] > 0.5).astype(mask.dtype)
+    interpolated = upper * (1 - row_part) + lower * row_part
+    return interpolated[..., :-1].astype(image.dtype), (interpolated[..., -1] > 0.5).astype(
+        mask.dtype
+    )
 
 
 def resample_reflected(
@@ -94,9 +96,9 @@ def resample_reflected(
 
     upper = corner(0, 0) * (1 - right) + corner(0, 1) * right
     lower = corner(1, 0) * (1 - right) + corner(1, 1) * right
-    found = upper * (1 - down) + lower * down
+    interpolated = upper * (1 - down) + lower * down
     nearest = (jnp.round(place).astype(jnp.int32) for place in (row, column))
-    return found.astype(image.dtype), _at(label, *nearest)
+    return interpolated.astype(image.dtype), _at(label, *nearest)
 
 
 def _reflected(place: Float[Array, "h w"], size: int) -> Float[Array, "h w"]:

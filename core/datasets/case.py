@@ -1,4 +1,4 @@
-"""What every layout of a data set is read into."""
+"""Records that every layout is read into: cases of CT and of images, and their data sets."""
 
 import re
 from collections.abc import Collection, Mapping

@@ -1,4 +1,4 @@
-"""Images that are nearly the same, so that a split never has one on either side.
+"""Near-duplicate images, so that a split never has them on both sides.
 
 A difference hash keeps, of a small version of an image, the sign of the step from each pixel to its
 right neighbor. It does not change with brightness, contrast, size or compression.
@@ -81,9 +81,11 @@ def keep_duplicates_together(
       belong together. An image that cannot be read is like no other: whoever needs it says why.
     """
     with ThreadPoolExecutor() as pool:
-        found = list(pool.map(_hash, (case.image for case in dataset.cases)))
-    readable = [i for i, one in enumerate(found) if one is not None]
-    hashes = np.array([found[i] for i in readable], bool).reshape(len(readable), HASH_SIZE**2)
+        hash_of_case = list(pool.map(_hash, (case.image for case in dataset.cases)))
+    readable = [i for i, one in enumerate(hash_of_case) if one is not None]
+    hashes = np.array([hash_of_case[i] for i in readable], bool).reshape(
+        len(readable), HASH_SIZE**2
+    )
     links = [(readable[i], readable[j]) for i, j in near_pairs(hashes, max_share=max_share)]
     first: dict[str, int] = {}
     links += [(first.setdefault(c.patient, i), i) for i, c in enumerate(dataset.cases)]

@@ -52,16 +52,16 @@ def _pair(members: Sequence[Path], exam: str) -> tuple[list[Found], list[Skipped
     found: dict[str, Found] = {}
     skipped = []
     for image in sorted((p for p in members if _class(p) != MASKS), key=_rank):
-        own = tuple(masks.get(image.stem, ()))
+        image_masks = tuple(masks.get(image.stem, ()))
         if image.stem in found:
             reason = f"also in class {found[image.stem].category}"
             skipped.append(Skipped(image, reason))
         elif _class(image) == DISCARDED:
             skipped.append(Skipped(image, "of the class to discard"))
-        elif not own and _class(image) in TUMOR_CLASSES:
+        elif not image_masks and _class(image) in TUMOR_CLASSES:
             skipped.append(Skipped(image, "of a class of tumors, without a mask"))
         else:
-            found[image.stem] = Found(image, own, image.parent.name, exam)
+            found[image.stem] = Found(image, image_masks, image.parent.name, exam)
     stems = {p.stem for p in members if _class(p) != MASKS}
     orphans = [m for stem, several in masks.items() if stem not in stems for m in several]
     return list(found.values()), skipped + [Skipped(m, "mask without an image") for m in orphans]

@@ -1,4 +1,4 @@
-"""The files of a data set of images, told apart by name and content-free tests only."""
+"""Sort the files of an image data set by name alone."""
 
 from collections.abc import Iterable
 from pathlib import Path

@@ -28,10 +28,10 @@ def pair_folders(pictures: Sequence[Path], root: Path) -> Layout | None:
     for folder, mask_folders in sorted(beside.items()):
         masks = _by_stem(p for p in pictures if p.parent in mask_folders)
         for image in (p for p in pictures if p.parent == folder):
-            own = tuple(masks.get(image.stem, ()))
-            used.update((image, *own))
-            if own:
-                found.append(Found(image, own))
+            image_masks = tuple(masks.get(image.stem, ()))
+            used.update((image, *image_masks))
+            if image_masks:
+                found.append(Found(image, image_masks))
             else:
                 skipped.append(Skipped(image, "no mask of its name"))
     skipped += [Skipped(p, _why_left(p)) for p in pictures if p not in used]
@@ -51,9 +51,9 @@ def pair_suffixes(pictures: Sequence[Path], root: Path) -> Layout | None:
     are_masks = {mask for several in masks.values() for mask in several}
     found, skipped = [], []
     for image in (p for p in pictures if p not in are_masks):
-        own = tuple(masks.get((image.parent, image.stem), ()))
-        if own:
-            found.append(Found(image, own, _category(image, root)))
+        image_masks = tuple(masks.get((image.parent, image.stem), ()))
+        if image_masks:
+            found.append(Found(image, image_masks, _category(image, root)))
         else:
             orphan = image_stem(image) is not None
             skipped.append(Skipped(image, "mask without an image" if orphan else "no mask"))

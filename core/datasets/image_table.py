@@ -56,12 +56,12 @@ def read_table(path: Path, images: Iterable[Path], root: Path) -> tuple[Rows, li
             raise InputError(
                 f"{name!r} fits {len(fits)} images", path=path, hint="write the path of the file"
             )
-        told = {column: row[column] for column in COLUMNS if row.get(column)}
+        known = {column: row[column] for column in COLUMNS if row.get(column)}
         if not fits:
             unknown.append(name)
             continue
         (image,) = fits
-        if rows.setdefault(image, told) != told:
+        if rows.setdefault(image, known) != known:
             raise InputError(f"two rows about {name!r} differ", path=path, hint="keep one")
     return rows, unknown
 

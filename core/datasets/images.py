@@ -1,4 +1,4 @@
-"""A data set of images and masks of any known layout, told apart by looking at it."""
+"""Read a data set of images and masks, its layout recognised from its files."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -74,11 +74,11 @@ def _dataset(
     pattern: str | None,
     table: Path | None,
 ) -> ImageDataset:
-    found = sorted(layout.found, key=lambda f: natural(f.image))
-    images = [f.image for f in found]
+    images_with_masks = sorted(layout.found, key=lambda f: natural(f.image))
+    images = [f.image for f in images_with_masks]
     rows, unknown = read_table(table, images, root) if table else ({}, [])
     absent = [Skipped(root / name, "in the table, but no usable image") for name in unknown]
-    left = [s for s in skipped if s.path != table]
+    other_files = [s for s in skipped if s.path != table]
     ids = ids_of(images, root)
     return ImageDataset(
         name=root.resolve().name,
@@ -86,10 +86,10 @@ def _dataset(
         layout=layout.name,
         cases=tuple(
             _case(case_id, one, rows.get(one.image, {}), root, pattern)
-            for case_id, one in zip(ids, found, strict=True)
+            for case_id, one in zip(ids, images_with_masks, strict=True)
         ),
-        knows_patients=pattern is not None or _all_known(found, rows),
-        skipped=tuple(left + layout.skipped + absent),
+        knows_patients=pattern is not None or _all_known(images_with_masks, rows),
+        skipped=tuple(other_files + layout.skipped + absent),
     )
 
 

@@ -98,8 +98,8 @@ def _best(ct: NDArray, label: NDArray, orders: list, path: Path) -> NDArray:
     """The label in the position in which it stands out most."""
     if not label.any():
         return np.zeros(ct.shape, label.dtype)
-    found = sorted(_judged(ct, label, orders), key=lambda one: -one[0])
-    (contrast, mean, order, flips), (second, *_) = found[0], found[1]
+    placements = sorted(_judged(ct, label, orders), key=lambda one: -one[0])
+    (contrast, mean, order, flips), (second, *_) = placements[0], placements[1]
     if not MEAN_HU[0] <= mean <= MEAN_HU[1] or contrast - second < LEAD_HU:
         raise InputError(
             f"no flip puts the label on a pancreas for certain: the best two stand out by "

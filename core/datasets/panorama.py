@@ -1,4 +1,4 @@
-r"""What PANORAMA tells beside its nnU-Net folders: whose a study is, and who has cancer.
+r"""Diagnoses of PANORAMA, from the table beside its nnU-Net folders.
 
 Images are called `<patient>_<study>_0000.nii.gz`; the table clinical_information has the columns
 PANORAMA_patient_id, PANORAMA_study_id and label, "PDAC" or "non-PDAC".
@@ -33,7 +33,7 @@ def read_diagnoses(root: Path) -> dict[str, bool]:
     """
     places = (p for name in TABLES for p in (root / name, *sorted(root.glob(f"*/{name}"))))
     path = next((p for p in places if p.is_file()), None)
-    found = {}
+    diagnoses = {}
     for row in read_rows(path) if path else []:
         patient, study, label = (
             row.get(name, "") for name in ("panorama_patient_id", "panorama_study_id", "label")
@@ -43,8 +43,8 @@ def read_diagnoses(root: Path) -> dict[str, bool]:
         if label not in DIAGNOSES:
             raise InputError(f"label must be PDAC or non-PDAC; got {label!r}", path=path)
         id_ = study if "_" in study else f"{_number(patient):06d}_{_number(study):05d}"
-        found[id_] = DIAGNOSES[label]
-    return found
+        diagnoses[id_] = DIAGNOSES[label]
+    return diagnoses
 
 
 def _number(text: str) -> int:

@@ -54,7 +54,7 @@ def read_patients(root: Path) -> Patients:
       InputError: the table is damaged, or none of its patients has files.
     """
     path, studies = root / TABLE, _studies(root / STUDIES)
-    rows, skipped, found = _rows(path), [], []
+    rows, skipped, patients = _rows(path), [], []
     for name, row in rows.items():
         if name not in studies:
             skipped.append(Skipped(root / STUDIES / name, f"in {TABLE}, but not there", True))
@@ -62,12 +62,12 @@ def read_patients(root: Path) -> Patients:
         if (tumor := row.get("tumor", "")) not in TRUTHS:
             raise InputError(f"tumor of {name!r} must be 0 or 1; got {tumor!r}", path=path)
         kind, masks = row.get("tumor_type", ""), _masks(root / MASKS, name)
-        found.append(Patient(name, studies[name], TRUTHS[tumor], kind, masks))
+        patients.append(Patient(name, studies[name], TRUTHS[tumor], kind, masks))
     skipped += [Skipped(studies[n], f"not in {TABLE}") for n in studies if n not in rows]
     skipped += _orphans(root / MASKS, set(rows))
-    if not found:
+    if not patients:
         raise InputError(f"no patient of {TABLE} has files in {STUDIES}/", path=root)
-    return Patients(tuple(found), tuple(skipped))
+    return Patients(tuple(patients), tuple(skipped))
 
 
 def _rows(path: Path) -> dict[str, dict[str, str]]:

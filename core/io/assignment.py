@@ -107,18 +107,18 @@ class Assignment:
     def _sort(self, members: list[tuple[bytes, SliceHeader]], min_slices: int) -> None:
         """Put the frames of one series into scans, or aside."""
         keys = {frame.path: key for key, frame in members}
-        found = group([f for _, f in members], min_slices=min_slices, equal=equal_pixels)
-        for volume in found.volumes:
+        grouped = group([f for _, f in members], min_slices=min_slices, equal=equal_pixels)
+        for volume in grouped.volumes:
             images = [(keys[f.path], f.index) for f in volume]
             folders = {path_of(key).parent for key, _ in images}
             self._add_scan(images, Path(os.path.commonpath(folders)))
-        for stack, reason in found.refused:
+        for stack, reason in grouped.refused:
             images = [(keys[f.path], f.index) for f in stack]
             self._add_images(images, reason=plain(reason), in_refused=True)
             folder = key_of(path_of(images[0][0]).parent)
             row = (min(images)[0], folder, plain(reason))
             self._db.execute("INSERT INTO refused VALUES (?, ?, ?)", row)
-        for frame, reason in found.duplicates:
+        for frame, reason in grouped.duplicates:
             self._add_images([(keys[frame.path], frame.index)], reason=plain(reason))
 
     def _add_scan(self, images: Sequence[tuple[bytes, int]], path: Path) -> None:

@@ -36,7 +36,7 @@ def rescale(stored: NDArray, slope: float, intercept: float) -> NDArray:
 
 
 def warn_without_air(array: NDArray, path: Path) -> None:
-    """Tell of a CT in which nothing is air: its offset of -1024 got lost, or it is no CT."""
+    """Warn of a CT without air: the intercept of -1024 is missing, or it is no CT."""
     if array.min() >= 0:
         LOG.warning("%s: no value is below 0, so nothing is air: is an offset missing?", path)
 

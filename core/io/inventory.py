@@ -1,4 +1,4 @@
-"""Every file of a folder in one bucket, and the CT volumes among them.
+"""Classify every file of a folder as used, skipped or error, and list the CT volumes.
 
 Headers are read once and kept in an index; volumes are built series by series from it. Archives
 are opened, and their members shown as if the archive was a folder: `study.zip/inner/I0001`.
@@ -31,7 +31,7 @@ DEEPEST_ARCHIVE = 2  # an archive in an archive is opened, one in that is not
 
 
 class File(NamedTuple):
-    """What became of one file.
+    """Classification of one file.
 
     Args:
       path: as it is shown; a member of an archive lies below the archive's name.
@@ -47,7 +47,7 @@ class File(NamedTuple):
 
 
 class Inventory:
-    """What was found at a path; its methods read an index that is open inside `take_inventory`."""
+    """Files and CT volumes at a path; readable while `take_inventory` holds its index open."""
 
     def __init__(self, assignment: Assignment) -> None:
         self._assignment = assignment
@@ -77,7 +77,7 @@ class Inventory:
 
 @contextlib.contextmanager
 def take_inventory(path: str | Path, *, min_slices: int, work: Path | None) -> Iterator[Inventory]:
-    """Look through everything at a path, from headers alone.
+    """Classify everything at a path, from headers alone.
 
     Args:
       path: a NIfTI file, a DICOM file, an archive, or a folder of any of them at any depth, among
@@ -117,8 +117,8 @@ def find_scans(
     Raises:
       InputError: there is nothing at the path, or nothing usable; the line says why.
     """
-    with take_inventory(path, min_slices=min_slices, work=None) as found:
-        scans, skipped = list(found.scans()), list(found.skipped())
+    with take_inventory(path, min_slices=min_slices, work=None) as inventory:
+        scans, skipped = list(inventory.scans()), list(inventory.skipped())
     if not scans:
         raise InputError(f"no CT volume: {summary(skipped)}", path=path)
     return scans, skipped

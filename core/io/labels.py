@@ -1,4 +1,4 @@
-"""Does a label map belong to its image, and does it hold what it should?"""
+"""Check a label map against its image: same grid, declared ids."""
 
 import logging
 from collections.abc import Collection

@@ -1,6 +1,6 @@
-"""What a NIfTI file says before its voxels: is it one, how large, of what kind, and where.
+"""NIfTI headers: recognise the format; read shape, voxel type, scaling and affine.
 
-The content decides, never the suffix: `.nii` files turn out to be gzip and `.nii.gz` files to be
+By content, never by suffix: `.nii` files turn out to be gzip and `.nii.gz` files to be
 plain, a pointer of Git LFS, or the shadow that a Mac leaves beside the real file.
 """
 

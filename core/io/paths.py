@@ -1,4 +1,4 @@
-"""What lies in a folder: every file at any depth, in order, under a name of its own."""
+"""List the files of a folder at any depth, in order, and give each a unique id."""
 
 import itertools
 import os
@@ -47,13 +47,13 @@ def files_at(path: Path) -> Iterator[Path]:
 
 def walk(root: Path) -> Iterator[Path]:
     """Every file of a folder at any depth, links followed, none twice."""
-    seen = set()
+    visited = set()
     for folder, folders, files in os.walk(root, followlinks=True):
-        real = os.path.realpath(folder)
-        if real in seen:  # a link back to a folder above
+        real_folder = os.path.realpath(folder)
+        if real_folder in visited:  # a link back to a folder above
             folders.clear()
             continue
-        seen.add(real)
+        visited.add(real_folder)
         folders.sort()
         yield from (Path(folder) / name for name in sorted(files))
 
@@ -107,17 +107,17 @@ N = TypeVar("N", bound=Named)
 def find_all(
     paths: Sequence[Path], find: Callable[[Path], tuple[list[N], list[Skipped]]]
 ) -> tuple[list[N], list[Skipped]]:
-    """What several paths hold, each under an id of its own.
+    """Contents of several paths, under ids that are unique over all of them.
 
     Args:
       paths: files or folders.
       find: (path) → things with an id, and files that are none.
     """
-    found = [find(path) for path in paths]
-    things = [thing for of_one, _ in found for thing in of_one]
+    results = [find(path) for path in paths]
+    things = [thing for members, _ in results for thing in members]
     ids = unique_ids([thing.id for thing in things], instead="case")
     named: list[Any] = [replace(t, id=id_) for t, id_ in zip(things, ids, strict=True)]  # type: ignore[type-var]
-    return named, [skipped for _, of_one in found for skipped in of_one]
+    return named, [skipped for _, members in results for skipped in members]
 
 
 def summary(skipped: Sequence[Skipped]) -> str:

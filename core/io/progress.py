@@ -1,4 +1,4 @@
-"""How far a long pass is: a bar on a terminal, a line every few seconds elsewhere."""
+"""Progress of a long loop: a bar on a terminal, log lines every few seconds elsewhere."""
 
 import logging
 import sys
@@ -41,6 +41,6 @@ class Progress:
             return
         self._last = now
         rate = self._done / (now - self._start)
-        left = tqdm.format_interval((self._total - self._done) / rate)
+        remaining = tqdm.format_interval((self._total - self._done) / rate)
         counts = f"{self._done:,}/{self._total:,} {self._unit}"
-        LOG.info("%s  %s  %.0f %s/s  %s left", self._what, counts, rate, self._unit, left)
+        LOG.info("%s  %s  %.0f %s/s  %s left", self._what, counts, rate, self._unit, remaining)

@@ -1,4 +1,4 @@
-"""CT scans of either kind, a NIfTI file or a DICOM series: read, and written back onto."""
+"""Read a CT from a NIfTI file or a DICOM series; write segmentations on its grid."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -55,8 +55,8 @@ def unpack(path: Path, work: Path) -> Path | None:
     Raises:
       InputError: it is encrypted, damaged, leads out of its folder, or is too large.
     """
-    found = path.stat()
-    stamp = f"|{found.st_size}|{found.st_mtime_ns}".encode()
+    status = path.stat()
+    stamp = f"|{status.st_size}|{status.st_mtime_ns}".encode()
     folder = work / hashlib.sha256(os.fsencode(path.resolve()) + stamp).hexdigest()[:16]
     try:
         with zipfile.ZipFile(path) as packed:

@@ -1,6 +1,6 @@
-"""How well a decision or a score separates positive from negative cases.
+"""Sensitivity, specificity, ROC curves and AUC of decisions and scores.
 
-Rates come from counts, and so serve pixels as well: a mask's counts give its pixels' rates.
+Rates are computed from counts of cases or of pixels.
 """
 
 from typing import NamedTuple
@@ -14,22 +14,22 @@ from core.metrics.overlap import Counts, ratio
 
 
 def sensitivity(counts: Counts) -> float:
-    """Positive cases that are found, TP / (TP + FN); nan without positive cases."""
+    """Share of positive cases called positive, TP / (TP + FN); nan without positive cases."""
     return ratio(counts.true_positive, counts.true_positive + counts.false_negative)
 
 
 def specificity(counts: Counts) -> float:
-    """Negative cases that are left alone, TN / (TN + FP); nan without negative cases."""
+    """Share of negative cases called negative, TN / (TN + FP); nan without negative cases."""
     return ratio(counts.true_negative, counts.true_negative + counts.false_positive)
 
 
 def precision(counts: Counts) -> float:
-    """Cases called positive that are, TP / (TP + FP); nan where none is called positive."""
+    """Share of cases called positive that are, TP / (TP + FP); nan where none is called so."""
     return ratio(counts.true_positive, counts.true_positive + counts.false_positive)
 
 
 def accuracy(counts: Counts) -> float:
-    """Cases called rightly, (TP + TN) / all; nan without cases."""
+    """Share of cases called correctly, (TP + TN) / all; nan without cases."""
     return ratio(counts.true_positive + counts.true_negative, sum(counts))
 
 
@@ -71,11 +71,16 @@ def roc_curve(scores: NDArray, is_positive: NDArray[np.bool_]) -> list[Operating
             f"a ROC curve needs positive and negative cases; got {num_positive} and {num_negative}"
         )
     order = np.argsort(-scores, kind="stable")
-    falling, found = scores[order], np.cumsum(is_positive[order])
+    thresholds, true_positives = scores[order], np.cumsum(is_positive[order])
     # Cases with equal scores turn positive together: keep the last of each run.
-    last = np.flatnonzero(np.append(np.diff(falling) != 0, True))
-    alarms = last + 1 - found[last]
-    points = zip(falling[last], found[last] / num_positive, 1 - alarms / num_negative, strict=True)
+    last = np.flatnonzero(np.append(np.diff(thresholds) != 0, True))
+    false_positives = last + 1 - true_positives[last]
+    points = zip(
+        thresholds[last],
+        true_positives[last] / num_positive,
+        1 - false_positives / num_negative,
+        strict=True,
+    )
     return [OperatingPoint(np.inf, 0.0, 1.0), *(OperatingPoint(*map(float, p)) for p in points)]
 
 

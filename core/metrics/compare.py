@@ -1,4 +1,4 @@
-"""How sure a number is: confidence intervals over cases."""
+"""Confidence intervals over cases."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple

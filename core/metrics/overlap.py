@@ -1,4 +1,4 @@
-"""How two masks overlap: counts first, coefficients from counts.
+"""Overlap of two masks: confusion counts, and coefficients from them.
 
 On the host: volumes differ in shape from case to case, and a device would compile for each.
 """

@@ -50,8 +50,8 @@ def histogram(scores: NDArray, true_mask: NDArray[np.bool_]) -> ScoreHistogram:
 def pool(histograms: Iterable[ScoreHistogram]) -> ScoreHistogram:
     """One histogram of all pixels of several images; of no image, one of no pixel."""
     pooled = ScoreHistogram(np.zeros(NUM_BINS, np.int64), np.zeros(NUM_BINS, np.int64))
-    for one in histograms:
-        for total, counts in zip(pooled, one, strict=True):
+    for image in histograms:
+        for total, counts in zip(pooled, image, strict=True):
             total += counts
     return pooled
 
@@ -68,9 +68,9 @@ def points(pixels: ScoreHistogram) -> list[OperatingPoint]:
             f"a ROC curve needs positive and negative pixels; got {num_positive} and {num_negative}"
         )
     bins = np.flatnonzero(pixels.num_positive + pixels.num_negative)[::-1]
-    found = np.cumsum(pixels.num_positive[bins]) / num_positive
-    spared = 1 - np.cumsum(pixels.num_negative[bins]) / num_negative
-    columns = zip(_score(bins), found, spared, strict=True)
+    sensitivities = np.cumsum(pixels.num_positive[bins]) / num_positive
+    specificities = 1 - np.cumsum(pixels.num_negative[bins]) / num_negative
+    columns = zip(_score(bins), sensitivities, specificities, strict=True)
     return [OperatingPoint(np.inf, 0.0, 1.0), *(OperatingPoint(*map(float, c)) for c in columns)]
 
 

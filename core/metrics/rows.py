@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 Row = Mapping[str, Any]
-"""What is known of one case: plain values by column name; nan, None or absent is undefined."""
+"""Results of one case: plain values by column name; nan, None or absent is undefined."""
 
 
 def column(rows: Sequence[Row], name: str) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""How far two outlines lie apart: distances first, summaries from distances.
+"""Distances between the surfaces of two masks, and their summaries.
 
 The contour of a mask is made of those of its pixels (voxels) that have a 4-neighbor (6-neighbor)
 outside it; beyond the border of the image everything is outside. Distances run between the centers

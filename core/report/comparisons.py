@@ -46,11 +46,11 @@ def rocs(curves: Mapping[str, Roc]) -> bytes:
     # Lines that lie on each other stay visible: each is dashed in its own way.
     looks = cycle(zip((BLUE, ORANGE, GREEN, PURPLE, INK), ("-", "--", "-.", ":", "-"), strict=True))
     for (name, curve), (color, dash) in zip(curves.items(), looks, strict=False):
-        alarms = [1 - point.specificity for point in curve.points]
-        found = [point.sensitivity for point in curve.points]
+        false_positive_rates = [1 - point.specificity for point in curve.points]
+        sensitivities = [point.sensitivity for point in curve.points]
         label = f"{name}, AUC {curve.area:.3f}" if np.isfinite(curve.area) else name
         style = {"color": color, "linestyle": dash, "linewidth": 2, "clip_on": False}
-        axes.plot(alarms, found, label=label, zorder=3, **style)
+        axes.plot(false_positive_rates, sensitivities, label=label, zorder=3, **style)
     if curves:
         axes.legend(loc="lower right", framealpha=0.92, edgecolor=GRID, fontsize=9)
     return to_png(figure)

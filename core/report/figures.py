@@ -44,10 +44,18 @@ def roc(
     name = f"AUC {area:.3f}"
     if np.isfinite(interval.low):
         name += f" (95 % CI {interval.low:.3f}–{interval.high:.3f})"
-    alarms = [1 - point.specificity for point in points]
-    found = [point.sensitivity for point in points]
-    axes.plot(alarms, found, color=BLUE, linewidth=2.2, label=name, clip_on=False, zorder=3)
-    axes.fill_between(alarms, found, color=BLUE, alpha=0.07, linewidth=0)
+    false_positive_rates = [1 - point.specificity for point in points]
+    sensitivities = [point.sensitivity for point in points]
+    axes.plot(
+        false_positive_rates,
+        sensitivities,
+        color=BLUE,
+        linewidth=2.2,
+        label=name,
+        clip_on=False,
+        zorder=3,
+    )
+    axes.fill_between(false_positive_rates, sensitivities, color=BLUE, alpha=0.07, linewidth=0)
     looks = cycle(zip("oDs^", (ORANGE, PURPLE, GREEN, INK), strict=True))
     for (label, (sensitivity, specificity)), (marker, color) in zip(
         marks.items(), looks, strict=False

@@ -1,4 +1,4 @@
-"""Where a result comes from: code, packages, machine and recipe, beside what it cost."""
+"""Provenance of a result: commit, package versions, machine, recipe and cost."""
 
 import platform
 import re

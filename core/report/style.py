@@ -1,4 +1,4 @@
-"""The look of all charts: colors, axes and how they become PNG bytes.
+"""Style of all charts: colors, axes and PNG output.
 
 Figures are built without pyplot, so nothing is global and threads may draw at the same time.
 """

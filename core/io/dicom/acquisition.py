@@ -1,4 +1,4 @@
-"""How a series was acquired: what its header says about contrast phase and reconstruction.
+"""Acquisition parameters of a series: contrast timing and reconstruction, from its header.
 
 Only the elements listed here are ever read; none of them identifies the patient.
 """
@@ -48,7 +48,7 @@ _CLOCK = re.compile(r"(?:\d{8})?(\d{2}):?(\d{2}):?(\d{2}(?:\.\d*)?)(?:[+-]\d{4})
 
 @dataclass(frozen=True)
 class Acquisition:
-    """What the header of one image of a series tells; empty or None where it is silent.
+    """Acquisition parameters in the header of one slice; empty or None where absent.
 
     Args:
       description: series description.

@@ -1,7 +1,7 @@
-"""Do the images of a series lie on one regular grid, and on which?
+"""Grid of a DICOM series from slice positions, and why a series has no regular grid.
 
-A segmentation has to go back onto the grid it came from, so nothing is resampled here: a series
-that is no regular grid is refused, and the reason gives its millimetres.
+A segmentation has to be written on the grid of its source, so nothing is resampled here: a series
+without a regular grid is refused, and the reason states by how many millimetres it deviates.
 """
 
 from collections.abc import Sequence
@@ -18,18 +18,18 @@ GAP_FACTOR = 1.5  # a distance above this many usual ones means that a slice is 
 
 
 def normal(frame: SliceHeader) -> NDArray[np.float64]:
-    """LPS unit vector from which ascending slices are counted: columns × rows."""
+    """Slice normal, an LPS unit vector: row direction × column direction."""
     vector = np.cross(frame.orientation[:3], frame.orientation[3:])
     return vector / np.linalg.norm(vector)
 
 
 def height_mm(frame: SliceHeader, axis: NDArray[np.float64]) -> float:
-    """Position of a slice along the normal; the only order that counts."""
+    """Position of a slice along the normal, by which slices are sorted."""
     return float(np.dot(frame.position_mm, axis))
 
 
 def problem(frames: Sequence[SliceHeader]) -> str:
-    """Why sorted frames (at least two) are no regular grid; empty where they are one."""
+    """Why sorted frames (at least two) form no regular grid; empty where they do."""
     axis = normal(frames[0])
     columns, rows = np.array(frames[0].orientation).reshape(2, 3)
     lengths = [np.linalg.norm(columns), np.linalg.norm(rows)]

@@ -1,4 +1,4 @@
-"""From a DICOM header to the images it describes, or to the reason why there is none.
+"""Parse a DICOM header into the CT slices it describes, or the reason why it has none.
 
 Only the elements listed here are ever read; none of them identifies the patient.
 """
@@ -190,9 +190,9 @@ def _frames(path: Path, header: Dataset) -> Iterator[SliceHeader]:
         yield _frame(path, index, header, [*filter(len, places), header])
 
 
-def _frame(path: Path, index: int, header: Dataset, places: list[Dataset]) -> SliceHeader:
+def _frame(path: Path, index: int, header: Dataset, groups: list[Dataset]) -> SliceHeader:
     def numbers(name: str) -> tuple[float, ...]:
-        found = next((v for place in places if (v := values(place, name))), [])
+        found = next((v for place in groups if (v := values(place, name))), [])
         converted = tuple(float(v) for v in found)
         if not all(map(math.isfinite, converted)):
             raise NotUsedError(DAMAGED_HEADER, is_broken=True)
@@ -217,7 +217,7 @@ def _frame(path: Path, index: int, header: Dataset, places: list[Dataset]) -> Sl
         series=folder + tuple(str(header.get(name) or "") for name in series),
         description=str(header.get("SeriesDescription") or "").strip(),
         split_keys=(
-            "/".join(str(v) for n in phase for p in places for v in values(p, n)),
+            "/".join(str(v) for n in phase for p in groups for v in values(p, n)),
             "/".join(str(v) for v in values(header, "TemporalPositionIdentifier")),
             "/".join(str(v) for v in values(header, "ImageType")),
             "/".join(str(v) for v in values(header, "ConvolutionKernel")),

@@ -1,7 +1,7 @@
-"""What the headers of a folder say, on disk: a pass over 100,000 files that may be interrupted.
+"""Resumable index of the headers of a folder in sqlite, for 100,000 files and more.
 
-A journal keeps one row per file that was read, and one per image in it, in sqlite. A file is read
-again only if its size or time changed, or if it was damaged, since then another copy may be there.
+It keeps one row per file that was read, and one per slice in it. A file is read again only if its
+size or modification time changed, or if it was damaged, since it may have been copied again.
 Rows are committed in batches: a process that is killed loses at most one. Memory holds one batch,
 or the frames of one series, whichever is larger.
 """
@@ -49,7 +49,7 @@ Kind = Literal["dicom", "nifti", "archive", "skipped", "error"]
 
 
 class Content(NamedTuple):
-    """What a file was found to be.
+    """Type of a file, from its content.
 
     Args:
       kind: what it holds, or that it holds nothing of use.
@@ -63,7 +63,7 @@ class Content(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """A file of the index: the path to show, the place to read, and what it was found to be."""
+    """A file of the index: the path to show, the path to read, and its type."""
 
     path: Path
     place: Path
@@ -119,9 +119,9 @@ class Index:
         ):
             for batch in self._unread():
                 # Few large tasks: a foreign file takes less time than handing it to a thread.
-                parts = [batch[i : i + PER_TASK] for i in range(0, len(batch), PER_TASK)]
-                found = pool.map(lambda part: [read(place_of(row[1])) for row in part], parts)
-                self._keep(batch, list(itertools.chain.from_iterable(found)))
+                tasks = [batch[i : i + PER_TASK] for i in range(0, len(batch), PER_TASK)]
+                contents = pool.map(lambda task: [read(place_of(row[1])) for row in task], tasks)
+                self._keep(batch, list(itertools.chain.from_iterable(contents)))
                 progress.add(len(batch))
 
     def entries(self, kind: Kind | None = None) -> Iterator[Entry]:
@@ -158,12 +158,14 @@ class Index:
             yield batch
             last = batch[-1][0]
 
-    def _keep(self, batch: Sequence[tuple[bytes, bytes, int, int]], found: list[Content]) -> None:
+    def _keep(
+        self, batch: Sequence[tuple[bytes, bytes, int, int]], contents: list[Content]
+    ) -> None:
         """Write what a batch of files holds, all of it or nothing."""
         run, keys = self.connection.executemany, [(row[0],) for row in batch]
         files: list[tuple[Any, ...]] = []
         frames: list[tuple[Any, ...]] = []
-        for (key, _, size, mtime_ns), content in zip(batch, found, strict=True):
+        for (key, _, size, mtime_ns), content in zip(batch, contents, strict=True):
             files.append((key, size, mtime_ns, content.kind, plain(content.reason)))
             for number, frame in enumerate(content.frames):
                 frames.append((key, number, json.dumps(frame.series), to_text(frame)))
@@ -219,8 +221,8 @@ def place_of(place: bytes) -> Path:
 def _stamp(place: Path) -> tuple[int, int]:
     """Size and time of change; of what is gone, values that no file has."""
     with contextlib.suppress(OSError):
-        found = place.stat()
-        return found.st_size, found.st_mtime_ns
+        status = place.stat()
+        return status.st_size, status.st_mtime_ns
     return -1, -1
 
 

@@ -1,4 +1,4 @@
-"""Stored pixels to HU."""
+"""Decode stored pixels to HU."""
 
 import itertools
 import logging

@@ -1,4 +1,4 @@
-"""From the loose images of a folder to volumes, by content alone."""
+"""Group DICOM slices into volumes by their header values."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -13,12 +13,12 @@ Frames = tuple[SliceHeader, ...]
 
 
 class Grouped(NamedTuple):
-    """Where each image went.
+    """Slices sorted into volumes, refused stacks and duplicates.
 
     Args:
       volumes: each sorted along its normal.
-      refused: stacks that are no volume, and why.
-      duplicates: images that say what another one says, and of which.
+      refused: stacks that form no volume, and why.
+      duplicates: slices equal to another one, and its name.
     """
 
     volumes: list[Frames]

@@ -1,4 +1,4 @@
-"""Header values of one two-dimensional DICOM image: what a volume is built from."""
+"""Header values of one DICOM slice: all that assembling a volume needs."""
 
 import json
 from dataclasses import dataclass, fields
@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class SliceHeader:
-    """Where one image lies, and how its stored values become HU.
+    """Position, orientation, spacing and rescaling of one slice.
 
     Args:
       path: its file.

@@ -1,7 +1,7 @@
-"""Does a file hold all the pixels that its header promises? Told without reading one of them.
+"""Detect truncated pixel data without decoding it.
 
-A transfer that broke off leaves a good header on too few pixels; found here, the slice is missing
-before a volume is built with it.
+An interrupted transfer leaves a valid header on too few pixels. Detected here, the slice is missing
+from its series before a volume is built.
 """
 
 import os
@@ -17,7 +17,7 @@ _UNDEFINED = 0xFFFFFFFF
 
 
 def missing_pixels(file: BinaryIO, header: Dataset) -> str:
-    """What the pixels of a file lack; empty where all are there.
+    """How much of the pixel data is missing, in words; empty where it is complete.
 
     Args:
       file: at the pixel data, where reading a header stops.
@@ -37,7 +37,7 @@ def missing_pixels(file: BinaryIO, header: Dataset) -> str:
 
 
 def _element_length(file: BinaryIO, header: Dataset) -> int | None:
-    """Length of the pixel data element at which the file is; None where there is none."""
+    """Length of the pixel data element at the current position; None where there is none."""
     implicit, little = header.original_encoding
     order = "little" if little else "big"
     start = file.read(8 if implicit else 12)
@@ -55,7 +55,7 @@ def _native_bytes(header: Dataset) -> int:
 
 
 def _has_whole_fragments(file: BinaryIO, size: int) -> bool:
-    """Whether fragments of pixels follow, none past the end of the file, and then the delimiter."""
+    """Whether encapsulated fragments follow, all within the file, and then the delimiter."""
     num_fragments = -1  # the first item is the table of offsets
     while (start := file.read(8))[:4] == _ITEM and len(start) == 8:
         file.seek(int.from_bytes(start[4:], "little"), os.SEEK_CUR)

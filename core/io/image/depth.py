@@ -1,13 +1,13 @@
-"""Pixels of any depth to the eight bits that a network and an eye are shown.
+"""Convert pixels of any depth to 8 bits.
 
-| stored | shown |
+| stored | 8 bits |
 |---|---|
 | 1 bit | 0 and 255 |
 | 8 bits | as they are |
 | whole numbers of more bits | the 8 highest of 8, 12, 16 or 32 bits, whichever holds the largest |
 | real numbers within [0, 1] | times 255 |
 | real numbers within [0, 255] | as they are |
-| others | from the smallest to the largest, linearly; what is no number is 0 |
+| others | from the smallest to the largest, linearly; nan and infinities become 0 |
 """
 
 from collections.abc import Iterable

@@ -44,8 +44,8 @@ class Mask(NamedTuple):
 
 def image_stem(mask: Path) -> str | None:
     """Name of the image that "a_mask", "a_mask_1" or "a-gt" is named after; None for others."""
-    found = _MASK_SUFFIX.fullmatch(mask.stem)
-    return found.group(1) if found else None
+    match = _MASK_SUFFIX.fullmatch(mask.stem)
+    return match.group(1) if match else None
 
 
 def masks_among(files: Iterable[Path]) -> set[Path]:
@@ -133,18 +133,18 @@ def _read_gray(path: Path) -> NDArray[np.uint8]:
 
 def _binary(values: NDArray[np.uint8], path: Path) -> tuple[NDArray[np.bool_], float]:
     """Tumor (H, W), and the share of pixels that are neither black nor white."""
-    found = np.unique(values)
-    if len(found) <= 2:
-        return (values == found[-1]) & (values > 0), 0.0
-    if found[-1] <= THRESHOLD:
-        listed = ", ".join(map(str, found[:5])) + (", …" if len(found) > 5 else "")
+    levels = np.unique(values)
+    if len(levels) <= 2:
+        return (values == levels[-1]) & (values > 0), 0.0
+    if levels[-1] <= THRESHOLD:
+        listed = ", ".join(map(str, levels[:5])) + (", …" if len(levels) > 5 else "")
         raise InputError(
             f"the values {listed} are no mask: expected 0 and 1, or 0 and 255",
             path=path,
             hint="write the tumor as 255 and all else as 0",
         )
-    between = (values > IN_BETWEEN[0]) & (values < IN_BETWEEN[1])
-    return values > THRESHOLD, float(between.mean())
+    is_gray = (values > IN_BETWEEN[0]) & (values < IN_BETWEEN[1])
+    return values > THRESHOLD, float(is_gray.mean())
 
 
 def _write_png(path: str | Path, array: NDArray) -> Path:

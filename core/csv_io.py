@@ -3,7 +3,7 @@
 import contextlib
 import csv
 import io
-import zipfile
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -49,26 +49,30 @@ def _cells(path: Path) -> list[list[str]]:
 
 def _csv(path: Path) -> list[list[str]]:
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        # Line ends stay as they are: a quoted cell may hold some.
+        text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError:
         raise InputError("the table is not UTF-8", path=path, hint="save it as CSV UTF-8") from None
-    delimiter = max(",;\t", key=lines[0].count) if lines else ","
-    return [row for row in csv.reader(lines, delimiter=delimiter) if row]
+    delimiter = max(",;\t", key=text.partition("\n")[0].count)
+    return [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter) if row]
 
 
 def _excel(path: Path) -> list[list[str]]:
     """Texts of the cells of the first sheet; a cell without a value is empty."""
     try:
         from openpyxl import load_workbook
-        from openpyxl.utils.exceptions import InvalidFileException
     except ImportError:
         hint = "pip install 'panjax[excel]', or save it as CSV"
         raise InputError("reading .xlsx needs openpyxl", path=path, hint=hint) from None
     try:
-        book = load_workbook(path, read_only=True, data_only=True)
-    except (InvalidFileException, KeyError, OSError, ValueError, zipfile.BadZipFile) as error:
-        raise InputError(f"no Excel table ({error})", path=path, hint="save it as CSV") from None
-    with contextlib.closing(book):
-        sheet = book.worksheets[0]
-        rows = [["" if v is None else str(v) for v in row] for row in sheet.values]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of styles and extensions that are not read
+            book = load_workbook(path, read_only=True, data_only=True)
+            with contextlib.closing(book):
+                cells = list(book.worksheets[0].values)
+    except Exception as error:  # a sheet is parsed as it is read, and its parser's errors are many
+        raise InputError(
+            f"no Excel table ({type(error).__name__})", path=path, hint="save it as CSV"
+        ) from error
+    rows = [["" if value is None else str(value) for value in row] for row in cells]
     return [row for row in rows if any(row)]

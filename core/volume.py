@@ -98,10 +98,6 @@ class Frame:
             return self.array
         return np.rint(self.array @ np.array(LUMA)).astype(np.uint8)
 
-    def rgb(self) -> NDArray[np.uint8]:
-        """Colors (H, W, 3); gray stands three times."""
-        return self.array if self.array.ndim == 3 else np.repeat(self.array[..., None], 3, 2)
-
 
 def from_affine_lps(array: NDArray, affine: NDArray) -> Volume:
     """Volume of an array (D, H, W) and its (4, 4) index-to-LPS matrix."""
@@ -119,12 +115,6 @@ def orientation(volume: Volume) -> str:
     letters = ("LR", "PA", "SI")
     axes, signs = _closest_axes(volume.direction)
     return "".join(letters[a][0 if s > 0 else 1] for a, s in zip(axes, signs, strict=True))
-
-
-def obliquity_deg(volume: Volume) -> float:
-    """Largest angle between an array axis and the patient axis it is closest to."""
-    cosines = np.abs(volume.direction).max(axis=0)
-    return float(np.degrees(np.arccos(np.clip(cosines, -1, 1)).max()))
 
 
 def canonical(volume: Volume) -> Volume:

@@ -10,7 +10,7 @@ from jaxtyping import Bool
 
 from core.commands import evaluate as evaluation
 from core.commands.evaluate import Paper, Prediction, Truth, headline
-from core.datasets.image_case import ImageCase
+from core.datasets.case import ImageCase
 from core.datasets.images import read_case
 from core.io.image.mask import read_mask, read_probability
 from core.io.image.still import read_image

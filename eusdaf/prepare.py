@@ -13,8 +13,8 @@ from core.commands.prepare import Made, Source, Sources, digest
 from core.config import fingerprint, flags
 from core.data.index import read_index
 from core.data.splits import Split, cases_of, k_fold
+from core.datasets.case import ImageCase, ImageDataset
 from core.datasets.duplicates import keep_duplicates_together
-from core.datasets.image_case import ImageCase, ImageDataset
 from core.datasets.images import read_case, read_images
 from core.errors import InputError
 from core.preprocess.resize import resize_gray, resize_mask

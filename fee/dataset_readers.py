@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import UInt8
 
-from core.datasets.image_case import ImageCase, ImageDataset
+from core.datasets.case import ImageCase, ImageDataset
 from core.datasets.images import read_case, read_images
 from core.datasets.pancreas import TUMOR
 from core.datasets.pancreas_cases import PUBLIC_PHASE, PancreasCase

@@ -6,8 +6,7 @@ Volumes come as `Case` from `read_dataset`, images as `ImageCase` from `read_ima
 from dataclasses import replace
 from pathlib import Path
 
-from core.datasets.case import Case, Dataset, Fold, patients_of
-from core.datasets.image_case import ImageCase, ImageDataset
+from core.datasets.case import Case, Dataset, Fold, ImageCase, ImageDataset, patients_of
 from core.datasets.images import read_case, read_images
 from core.datasets.msd import read_msd
 from core.datasets.nnunet import read_nnunet

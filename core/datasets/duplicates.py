@@ -17,7 +17,7 @@ from PIL import Image
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from core.datasets.image_case import ImageDataset
+from core.datasets.case import ImageDataset
 from core.errors import InputError
 from core.io.images import read_frames, source_of
 

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from core.datasets.image_files import Found, Layout
-from core.io.image.names import image_stem
+from core.io.image.mask import image_stem
 from core.io.paths import Skipped
 
 MASKS, DISCARDED = "tumor mask", "to discard"

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from core.datasets.image_files import PARTS, Found, Layout
-from core.io.image.names import IMAGE_FOLDERS, MASK_FOLDERS, image_stem
+from core.io.image.mask import IMAGE_FOLDERS, MASK_FOLDERS, image_stem
 from core.io.paths import Skipped
 
 

@@ -4,9 +4,8 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from core.datasets.case import patient_of
+from core.datasets.case import ImageCase, ImageDataset, patient_of
 from core.datasets.iaeus import pair_exams
-from core.datasets.image_case import ImageCase, ImageDataset
 from core.datasets.image_files import Found, Layout, ids_of, sort_out
 from core.datasets.image_folders import pair_folders, pair_suffixes
 from core.datasets.image_table import Rows, find_table, read_table

@@ -9,7 +9,7 @@ from typing import Literal
 from core.errors import InputError
 from core.io.dicom.header import NotUsedError
 from core.io.dicom.picture import read_picture_header, read_pictures
-from core.io.image.names import masks_among
+from core.io.image.mask import masks_among
 from core.io.image.still import ENDINGS as IMAGE_ENDINGS
 from core.io.image.still import num_pages, read_pages
 from core.io.image.video import ENDINGS as VIDEO_ENDINGS

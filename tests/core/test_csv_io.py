@@ -2,6 +2,7 @@
 
 import csv
 import sys
+import zipfile
 from pathlib import Path
 
 import openpyxl
@@ -55,6 +56,16 @@ def test_a_table_that_is_not_there_is_refused(tmp_path):
             read_rows(tmp_path / name)
 
 
+def test_a_damaged_sheet_is_refused(tmp_path):
+    with zipfile.ZipFile(excel(tmp_path / "whole.xlsx", ["case"], ["a"])) as whole:
+        members = {name: whole.read(name) for name in whole.namelist()}
+    with zipfile.ZipFile(tmp_path / "cut.xlsx", "w") as cut:
+        for name, content in members.items():
+            cut.writestr(name, content[:60] if "sheet1" in name else content)
+    with pytest.raises(InputError, match=r"cut\.xlsx: no Excel table .*; save it as CSV"):
+        read_rows(tmp_path / "cut.xlsx")
+
+
 def test_an_empty_table_has_no_rows(tmp_path):
     (tmp_path / "t.csv").touch()
     assert read_rows(tmp_path / "t.csv") == []
@@ -75,6 +86,12 @@ CASES = [
     {"case": "c", "tumor_dsc": 0.9, "fold": 1},
     {"case": "d", "error": "no such file"},
 ]
+
+
+def test_cells_with_line_ends_read_back(tmp_path):
+    rows = [{"case": 'two\nlines, "quoted"', "note": "a\u2028b"}, {"case": "c", "note": "d"}]
+    write_csv(tmp_path / "rows.csv", rows)
+    assert read_rows(tmp_path / "rows.csv") == rows
 
 
 def test_csv_has_all_columns_in_order_and_leaves_undefined_cells_empty(tmp_path):

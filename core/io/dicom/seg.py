@@ -10,6 +10,7 @@ import numpy as np
 import pydicom
 from highdicom.seg import SegmentAlgorithmTypeValues, Segmentation, SegmentDescription
 from numpy.typing import NDArray
+from pydicom.datadict import keyword_for_tag
 from pydicom.dataset import Dataset
 from pydicom.sr.codedict import codes
 from pydicom.sr.coding import Code
@@ -35,25 +36,43 @@ TERMS: Mapping[str, tuple[Code, Code]] = {
 }
 
 
-PATIENT_TAGS = (
+# A list of what stays: modules on patient, study and equipment have a hundred attributes.
+ANONYMOUS_TAGS = frozenset(
+    (
+        *REFERENCED,
+        "SOPClassUID",
+        "Modality",
+        "ImageType",
+        "Rows",
+        "Columns",
+        "NumberOfFrames",
+        "PixelSpacing",
+        "SliceThickness",
+        "SpacingBetweenSlices",
+        "ImagePositionPatient",
+        "ImageOrientationPatient",
+        "LossyImageCompression",
+        "LossyImageCompressionRatio",
+        "LossyImageCompressionMethod",
+        "DimensionOrganizationSequence",
+        "DimensionIndexSequence",
+        "SharedFunctionalGroupsSequence",
+        "PerFrameFunctionalGroupsSequence",
+    )
+)
+"""All that an anonymous segmentation is told of its source: references and geometry."""
+EMPTY_TAGS = (
     "PatientName",
     "PatientID",
     "PatientBirthDate",
     "PatientSex",
-    "PatientAge",
-    "PatientSize",
-    "PatientWeight",
-    "OtherPatientIDs",
-    "IssuerOfPatientID",
     "AccessionNumber",
     "StudyID",
-    "StudyDescription",
     "StudyDate",
     "StudyTime",
     "ReferringPhysicianName",
-    "InstitutionName",
 )
-"""What `anonymous` empties: whose the study is, when and where it was made."""
+"""Attributes that DICOM wants in every file, if without a value (type 2)."""
 
 
 def write_seg(
@@ -75,8 +94,10 @@ def write_seg(
       frames: the source series, sorted as `labels` is.
       labels: ids (D, H, W); ids without a name are background.
       names: id to label name, without background.
-      anonymous: empty `PATIENT_TAGS`. The UIDs of study, series and images stay, since a viewer
-        finds the images by them: they lead to the patient for whoever has the images.
+      anonymous: copy nothing of the source but `ANONYMOUS_TAGS`, so no attribute of patient,
+        study, institution or scanner. The UIDs of study, series, images and frame of reference
+        stay, since a viewer finds the images by them: they identify the patient to whoever can
+        look them up in the archive.
 
     Returns:
       The path written.
@@ -87,7 +108,7 @@ def write_seg(
     with quiet():
         headers = _source_headers(frames)
         if anonymous:
-            _empty_patient_tags(headers)
+            _anonymize(headers)
         planes = _number(labels, sorted(names))
         if "NumberOfFrames" in headers[0]:
             planes = _spread(planes, frames, int(headers[0].NumberOfFrames))
@@ -117,12 +138,14 @@ def _source_headers(frames: Sequence[SliceHeader]) -> list[Dataset]:
     return headers
 
 
-def _empty_patient_tags(headers: Sequence[Dataset]) -> None:
-    """Empty them in headers as read; DICOM wants some of them present."""
+def _anonymize(headers: Sequence[Dataset]) -> None:
+    """Reduce headers as read to `ANONYMOUS_TAGS`; private elements have no keyword and go too."""
     for header in headers:
-        for name in PATIENT_TAGS:
-            if name in header:
-                header[name].value = None
+        for tag in list(header.keys()):
+            if keyword_for_tag(tag) not in ANONYMOUS_TAGS:
+                del header[tag]
+        for name in EMPTY_TAGS:
+            setattr(header, name, None)
 
 
 def _number(labels: NDArray, ids: Sequence[int]) -> NDArray[np.uint8]:

@@ -3,10 +3,10 @@
 import numpy as np
 
 from core.phantom.ct.curves import along, curve
+from core.phantom.ct.organs import shaped, under_dome
 from core.phantom.ct.painting import Stroke, stroke
 from core.phantom.ct.patient import Patient
 from core.phantom.ct.shapes import above, intersection, shell, tube
-from core.phantom.ct.surface import shaped, under_dome
 from core.phantom.ct.trunk import cavity
 
 

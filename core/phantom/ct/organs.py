@@ -6,8 +6,19 @@ from numpy.typing import NDArray
 from core.phantom.ct.curves import along, curve
 from core.phantom.ct.painting import Stroke, stroke
 from core.phantom.ct.patient import Patient
-from core.phantom.ct.shapes import Solid, ellipsoid, intersection, minus, shell, tube, union
-from core.phantom.ct.surface import shaped, under_dome
+from core.phantom.ct.shapes import (
+    Solid,
+    above,
+    ellipsoid,
+    intersection,
+    lattice,
+    minus,
+    rough,
+    shell,
+    tube,
+    union,
+)
+from core.phantom.ct.trunk import cavity, dome_mm
 
 SPLEEN_HILUM = np.array([88.0, 2.0, 40.0])
 PORTA, HEPATIC_CONFLUENCE = np.array([-50.0, -50.0, 48.0]), np.array([-24.0, -32.0, 96.0])
@@ -20,6 +31,18 @@ PORTAL_ENDS = (
     (25, -85, 75),
 )
 HEPATIC_ENDS = ((-118, -15, 45), (-70, -75, 50), (-100, 25, 60), (5, -80, 60))
+
+
+def shaped(patient: Patient, solid: Solid, name: str, cell_mm: float, amplitude_mm: float) -> Solid:
+    """The solid with a surface of its own."""
+    field = lattice(patient.stream(f"surface {name}"), solid.low, solid.high, cell_mm)
+    return rough(solid, field, amplitude_mm)
+
+
+def under_dome(solid: Solid) -> Solid:
+    """The part of an organ below the diaphragm and inside the wall."""
+    roof = above(lambda p: dome_mm(p) - 2, sign=-1)
+    return intersection(solid, cavity(1.0), roof)
 
 
 def liver(patient: Patient) -> list[Stroke]:

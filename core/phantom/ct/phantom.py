@@ -9,10 +9,15 @@ from scipy.ndimage import gaussian_filter
 
 from core import check
 from core.phantom.ct import gut, organs
-from core.phantom.ct.ducts import bile_duct, pancreatic_duct
 from core.phantom.ct.nodes import Node, draw_nodes, node_strokes
 from core.phantom.ct.painting import Canvas, Stroke
-from core.phantom.ct.pancreas import center_line, half_thickness, parenchyma
+from core.phantom.ct.pancreas import (
+    bile_duct,
+    center_line,
+    half_thickness,
+    pancreatic_duct,
+    parenchyma,
+)
 from core.phantom.ct.patient import Patient, draw_patient, stream
 from core.phantom.ct.shapes import union
 from core.phantom.ct.tissue import PHASES, attenuation

@@ -25,7 +25,6 @@ class Vessels:
     renal_arteries: Solid
     renal_veins: Solid
     mesenteric: tuple[tuple[Solid, float], ...]
-    celiac_origin: NDArray[np.float64]
     confluence: NDArray[np.float64]
 
 
@@ -110,7 +109,6 @@ def draw_vessels(patient: Patient, body: NDArray, hilum: NDArray) -> Vessels:
             tube(curve([(-24, -25, -18), (-36, -10, -20), (-50, 8, -22)]), 4.4),
         ),
         mesenteric=_mesenteric(rng, sma),
-        celiac_origin=celiac,
         confluence=confluence,
     )
 

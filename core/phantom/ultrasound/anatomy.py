@@ -13,7 +13,6 @@ from core.phantom.ct.patient import stream
 
 LOCATIONS = ("head", "neck", "body", "tail")
 TUMOR_DB, TUMOR_SPREAD_DB = -13.0, 1.5
-NUM_WAVES = 9  # along the border of a tumor
 
 
 @dataclass(frozen=True)

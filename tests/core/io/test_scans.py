@@ -1,16 +1,16 @@
+import gzip
 import logging
 import os
 
 import highdicom
 import nibabel as nib
 import numpy as np
-import pydicom
 import pytest
 from pydicom.uid import generate_uid
 
 from core.errors import InputError
 from core.io import nifti
-from core.io.dicom.seg import PATIENT_TAGS
+from core.io.dicom.seg import EMPTY_TAGS
 from core.io.dicom.warnings import quiet
 from core.io.inventory import find_scans
 from core.io.scans import read_scan, write_segmentation
@@ -174,22 +174,57 @@ def test_a_dicom_segmentation_reads_back_equal_and_references_its_source(tmp_pat
     assert np.count_nonzero(volume.array) == np.count_nonzero(labels())
 
 
-def test_a_segmentation_carries_the_patients_tags_unless_it_is_anonymous(tmp_path):
-    folder = save(tmp_path / "ct", slices(PatientName="Doe^Jane", InstitutionName="Clinic"))
-    (scan,), _ = find_scans(folder)
+# One attribute at least of every module that highdicom copies from the source.
+IDENTIFYING = {
+    "PatientName": "Secret^Jane",
+    "PatientID": "Secret",
+    "OtherPatientNames": "Secret^June",
+    "PatientComments": "Secret",
+    "EthnicGroup": "Secret",
+    "PhysiciansOfRecord": "Secret^Doctor",
+    "ReferringPhysicianName": "Secret^Doctor",
+    "AdmittingDiagnosesDescription": "Secret",
+    "AdditionalPatientHistory": "Secret",
+    "ClinicalTrialSubjectID": "Secret",
+    "SeriesDescription": "Secret",
+    "Manufacturer": "Secret",
+    "InstitutionName": "Secret",
+    "InstitutionAddress": "Secret",
+    "StationName": "Secret",
+    "DeviceSerialNumber": "Secret",
+    "AcquisitionDateTime": "20190504101112",
+    "StudyDate": "20190504",
+    "AccessionNumber": "Secret",
+}
+
+
+@pytest.mark.parametrize("enhanced", [False, True])
+def test_a_segmentation_carries_the_patients_tags_unless_it_is_anonymous(tmp_path, enhanced):
+    datasets = slices(**IDENTIFYING)
+    if enhanced:
+        with quiet():
+            uids = (generate_uid(), 1, generate_uid(), 1)
+            datasets = [highdicom.legacy.LegacyConvertedEnhancedCTImage(datasets, *uids)]
+    (scan,), _ = find_scans(save(tmp_path / "ct", datasets))
     volume = read_scan(scan).with_array(labels())
     for anonymous in (False, True):
-        files, _ = write_segmentation(
+        (nii, path), note = write_segmentation(
             tmp_path / f"{anonymous}", scan, volume, NAMES, anonymous=anonymous
         )
+        assert note == ""
+        for secret in (b"Secret", b"20190504"):
+            assert (secret in path.read_bytes()) is not anonymous
+            assert secret not in gzip.decompress(nii.read_bytes())
         with quiet():
-            seg = pydicom.dcmread(files[1])
-        assert (str(seg.PatientName) == "Doe^Jane") is not anonymous
-        assert (b"Doe^Jane" in files[1].read_bytes()) is not anonymous
-        filled = [name for name in PATIENT_TAGS if str(seg.get(name) or "")]
-        assert bool(filled) is not anonymous
+            seg = highdicom.seg.segread(path)
+        assert (str(seg.PatientName) == "Secret^Jane") is not anonymous
+        assert all(name in seg for name in EMPTY_TAGS)
         source = seg.ReferencedSeriesSequence[0].ReferencedInstanceSequence
         assert {i.ReferencedSOPInstanceUID for i in source} == {f.uid for f in scan.frames}
+        for name in ("StudyInstanceUID", "FrameOfReferenceUID"):
+            assert seg[name].value == datasets[0][name].value
+        # The voxels lie where those of the tagged segmentation lie.
+        assert np.count_nonzero(seg.pixel_array) == np.count_nonzero(labels())
 
 
 def test_an_empty_segmentation_is_legal_and_equal_input_gives_equal_uids(tmp_path):

@@ -21,7 +21,7 @@ from core.report.table import (
     proportion,
     without_empty,
 )
-from fee.report import MAX_PICTURES, badge, patient_section, used_files
+from fee.report import badge, patient_section, used_files
 
 PAPER_TYPES = {
     "normal": (35, 82, 57 / 82),
@@ -65,7 +65,7 @@ def evaluation_page(metrics: Mapping[str, Any], predictions: Sequence[Prediction
     summary, rows = metrics["summary"], metrics["rows"]
     # What went wrong first: misses and false alarms are what a reader looks for.
     order = sorted(range(len(rows)), key=lambda i: rows[i].get("right", False))
-    shown = [i for i in order if rows[i]["status"] == "done"][:MAX_PICTURES]
+    shown = [i for i in order if rows[i]["status"] == "done"][: html.MAX_PICTURES]
     titles = {i: _title(rows[i], metrics) for i in order}
     sections = [
         html.tiles("Diagnosis", _tiles(summary, [prediction.row for prediction in predictions])),

@@ -17,8 +17,6 @@ from fee.predict_series import ExplainedSlice
 from fee.saliency import brightness
 
 TONES = {"tumor": "bad", "normal": "good", "failed": "warn"}
-MAX_PICTURES = 40
-"""Patients shown with pictures: the page stays small enough to send."""
 MARGIN_MM, LEAST_MM = 25.0, 110.0
 """Around the pancreas in a saliency picture, and the least that is shown."""
 PALE = 0.55
@@ -90,7 +88,7 @@ def diagnosis_page(results: Mapping[str, Any], out: Path) -> str:
     sections = [
         html.tiles("Diagnosis", tiles),
         html.table("Patients", _table(cases), note=_note(results)),
-        *(patient_section(case, out) for case in done[:MAX_PICTURES]),
+        *(patient_section(case, out) for case in done[: html.MAX_PICTURES]),
         html.provenance(results["manifest"]),
     ]
     return html.page(
@@ -175,7 +173,9 @@ def _table(cases: Sequence[Mapping[str, Any]]) -> Table:
         "error": "error",
     }
     filled = {title: name for title, name in names.items() if any(name in case for case in cases)}
-    linked = {case["id"] for case in [c for c in cases if c["status"] == "done"][:MAX_PICTURES]}
+    linked = {
+        case["id"] for case in [c for c in cases if c["status"] == "done"][: html.MAX_PICTURES]
+    }
     rows = [
         (
             Link(case["id"], case["id"]) if case["id"] in linked else case["id"],

@@ -25,8 +25,9 @@ class Commands(NamedTuple):
       recipes: that a system needs; one run each.
       few: flags of `train`: little of everything, two parts, seconds.
       fold: flags of `train` that hold patients out.
-      other: flags of `prepare` that make another preparation.
+      other: flags of `prepare` that make another preparation than the recipes want.
       choice: an operating choice, as flags and as results.json has it.
+      same: flags of `prepare` that make what the recipes want.
     """
 
     name: str
@@ -40,6 +41,11 @@ class Commands(NamedTuple):
     fold: tuple[str, ...]
     other: tuple[str, ...]
     choice: tuple[tuple[str, ...], dict[str, object]]
+    same: tuple[str, ...] = ()
+
+    def prepare(self, *words: object) -> int:
+        """Exit status of preparing as the recipes want it."""
+        return self("prepare", *words, *self.same)
 
     def __call__(self, *words: object) -> int:
         """Exit status of a call in this process."""
@@ -125,4 +131,24 @@ EUSDAF = Commands(
     choice=(("--infer.threshold", "0.25"), {"infer.threshold": 0.25}),
 )
 
-COMMANDS = {"s4c": S4C, "eusdaf": EUSDAF}
+_AS_TINY = ("--screen.size", "0", "--prepare.size", "32")
+
+FEE = Commands(
+    name="fee",
+    verb="diagnose",
+    write=S4C.write,
+    rename=_rename_volumes,
+    inputs=lambda root: sorted((root / "imagesTr").iterdir()),
+    damage=S4C.damage,
+    recipes=("tiny-locate", "tiny-segment", "tiny-diagnose"),
+    few=(
+        *("--run.steps", "2", "--run.epochs", "0", "--run.log-every", "1", "--data.batch", "2"),
+        *("--model.width", "4", *_AS_TINY),
+    ),
+    fold=("--split.parts", "2", "1", "1"),
+    same=(*_AS_TINY, "--prepare.window-hu", "20", "160"),
+    other=(*_AS_TINY, "--prepare.window-hu", "-50", "200"),
+    choice=(("--infer.threshold", "0.25"), {"infer.threshold": 0.25}),
+)
+
+COMMANDS = {"fee": FEE, "s4c": S4C, "eusdaf": EUSDAF}

@@ -5,6 +5,7 @@ Each row of the table of behaviours is a test below; each test runs for each pap
 
 import json
 import logging
+import shutil
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,7 +32,7 @@ def system(request, tmp_path_factory) -> Prepared:
     paper, root = request.param, tmp_path_factory.mktemp("system")
     data, cache, runs = root / "data", root / "cache", root / "runs"
     paper.write(data, 0, 6)
-    assert paper("prepare", "--data", data, "--out", cache) == 0
+    assert paper.prepare("--data", data, "--out", cache) == 0
     for name in paper.recipes:
         words = ("--data", cache, "--out", runs / name, *paper.few, *paper.fold)
         assert paper("train", name, *words) == 0
@@ -72,9 +73,9 @@ def test_prepare_merges_data_sets_and_loses_none(system, tmp_path):
     for folder, prefix in ((other, "b"), (third, "c")):
         paper.write(folder, 1, 2)
         paper.rename(folder, prefix)
-    assert paper("prepare", "--data", system.data, "--data", other, "--out", tmp_path / "c") == 0
+    assert paper.prepare("--data", system.data, "--data", other, "--out", tmp_path / "c") == 0
     both = {id_ for part in index(tmp_path / "c")["data"].values() for id_ in part["cases"]}
-    assert paper("prepare", "--data", third, "--out", tmp_path / "c") == 0
+    assert paper.prepare("--data", third, "--out", tmp_path / "c") == 0
     parts = index(tmp_path / "c")["data"]
     assert set(parts) == {str(p.resolve()) for p in (system.data, other, third)}
     assert both < {id_ for part in parts.values() for id_ in part["cases"]}
@@ -84,7 +85,7 @@ def test_prepare_counts_a_labelled_case_that_was_left_out(system, tmp_path, caps
     data = tmp_path / "data"
     system.paper.write(data, 2, 3)
     damaged = system.paper.damage(data)
-    assert system.paper("prepare", "--data", data, "--out", tmp_path / "cache") == 1
+    assert system.paper.prepare("--data", data, "--out", tmp_path / "cache") == 1
     (part,) = index(tmp_path / "cache")["data"].values()
     lost = [s["path"] for s in part["skipped"] if s["is_broken"]]
     assert lost
@@ -93,8 +94,8 @@ def test_prepare_counts_a_labelled_case_that_was_left_out(system, tmp_path, caps
 
 def test_prepare_takes_patients_from_a_pattern(system, tmp_path):
     pattern = ("--patient-pattern", r"(\w)\w*(?:-\w+)*")
-    words = ("prepare", "--data", system.data, "--out", tmp_path / "cache", *pattern)
-    assert system.paper(*words) == 0
+    words = ("--data", system.data, "--out", tmp_path / "cache", *pattern)
+    assert system.paper.prepare(*words) == 0
     (part,) = index(tmp_path / "cache")["data"].values()
     assert all(entry["patient"] == id_[0] for id_, entry in part["cases"].items())
 
@@ -111,7 +112,7 @@ def test_train_on_another_preparation_gives_the_flags_in_one_line(system, tmp_pa
 def test_a_class_without_a_case_is_told_with_numbers(system, tmp_path, capsys):
     data = tmp_path / "data"
     system.paper.write(data, 4, 1)
-    assert system.paper("prepare", "--data", data, "--out", tmp_path / "cache") == 0
+    assert system.paper.prepare("--data", data, "--out", tmp_path / "cache") == 0
     lines = capsys.readouterr().err.splitlines()
     assert any("of 1 patients: " in line and "0 with" in line for line in lines)
 
@@ -237,16 +238,19 @@ def test_operating_choices_are_overridden_and_recorded(system, tmp_path):
     assert results(tmp_path / "out")["choices"] == recorded
 
 
-def test_a_page_embeds_a_bounded_number_of_pictures(system, tmp_path, monkeypatch):
-    monkeypatch.setattr(html, "MAX_PICTURES", 1)
+def test_a_page_embeds_a_bounded_number_of_pictures(system, output, tmp_path, monkeypatch):
+    """Of results that are there already, whose page is written anew."""
     out = tmp_path / "out"
-    words = (*system.paper.runs(system.runs), "--held-out", "--out", out)
-    assert system.paper(system.paper.verb, system.data, *words) == 0
-    shown = (out / "report.html").read_text().count("<details")
-    assert len(results(out)["cases"]) > 1
-    monkeypatch.setattr(html, "MAX_PICTURES", 40)
-    assert system.paper(system.paper.verb, system.data, *words) == 0
-    assert (out / "report.html").read_text().count("<details") > shown
+    shutil.copytree(output, out)
+    words = (system.paper.verb, *system.paper.inputs(system.data))
+    words = (*words, *system.paper.runs(system.runs), "--out", out)
+    folded = {}
+    for number in (1, 40):
+        monkeypatch.setattr(html, "MAX_PICTURES", number)
+        assert system.paper(*words) == 0
+        folded[number] = (out / "report.html").read_text().count("<details")
+    assert len(results(out)["cases"]) == 6
+    assert folded[40] - folded[1] == 5
 
 
 # evaluate

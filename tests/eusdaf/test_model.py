@@ -36,8 +36,8 @@ def draw(cfg):
     around = {"scale": 1.0, "var": 1.0, "slope": 0.25}
 
     def leaf(path, shape):
-        name, drawn = path[-1].key, rng.standard_normal(shape.shape).astype(np.float32)
-        return normal[name] * drawn if name in normal else around[name] + 0.05 * np.abs(drawn)
+        name, drawn = path[-1].key, jnp.asarray(rng.standard_normal(shape.shape), jnp.float32)
+        return normal[name] * drawn if name in normal else around[name] + 0.05 * jnp.abs(drawn)
 
     return jax.tree_util.tree_map_with_path(leaf, shapes(cfg))
 

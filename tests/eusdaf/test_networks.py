@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -35,7 +36,8 @@ def variables(run):
 
 def test_any_number_of_pictures_gives_the_probabilities_of_the_network(variables, mesh):
     predict = network(SMALL, *variables, mesh)
-    outputs, _ = model.apply(SMALL.model, *variables, normalize(PICTURES))
+    on_device = jax.tree.map(jnp.asarray, variables)
+    outputs, _ = model.apply(SMALL.model, *on_device, normalize(jnp.asarray(PICTURES)))
     expected = jax.nn.sigmoid(outputs.logits[..., 0])
     for num in (5, 2, 1):
         # Another batch sums in another order: float32.

@@ -96,7 +96,7 @@ def predict(
     before, rows = results.done_before(out), results.broken(skipped)
     for number, scan in enumerate(scans, start=1):
         call = _call(scan, job)
-        row = _known(before.get(call), scan)
+        row = before.get(call)
         again = row is not None
         if row is None:
             folder = out / "cases" / scan.id
@@ -165,11 +165,6 @@ def _part(digests: Sequence[str], runs: Sequence[Run]) -> str | None:
     return max(parts, key=PARTS.index) if parts else None  # type: ignore[arg-type]
 
 
-def _known(row: dict[str, Any] | None, scan: Scan) -> dict[str, Any] | None:
-    """Row of an earlier call, if it stands under the same id."""
-    return row if row is not None and row["id"] == scan.id else None
-
-
 def _call(scan: Scan, job: Job) -> str:
     """Identity of a case's input and of all that its answer depends on."""
     path = scan.path
@@ -177,8 +172,16 @@ def _call(scan: Scan, job: Job) -> str:
     key = [
         scan.id,  # two studies of a patient have one path
         str(path.absolute()),
-        source_of(files_at(place)),
+        _source(place),
         [(str(run.path.absolute()), run.step, fingerprint(run.cfg)) for run in job.runs],
         json_io.plain([job.command, dict(job.choices), dict(job.options)]),
     ]
     return hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
+
+
+def _source(place: Path) -> str:
+    """Identity of the files at a place; of what cannot be looked at, working on it tells why."""
+    try:
+        return source_of(files_at(place))
+    except (InputError, OSError):
+        return "unreadable"

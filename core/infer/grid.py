@@ -140,11 +140,6 @@ class Plan:
         batches = 2 * self.batch * prod(self.window) * (self.num_channels + self.num_classes)
         return 4 * (chunks + outgoing + batches)
 
-    @property
-    def host_bytes(self) -> int:
-        """The probabilities."""
-        return 4 * prod(self.shape) * self.num_classes
-
     def chunks(self) -> Iterator[Chunk]:
         """Chunks in order along D."""
         layers, rows, columns = self.axes

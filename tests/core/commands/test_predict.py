@@ -162,6 +162,24 @@ def test_a_changed_input_is_worked_on_anew(scans, work, tmp_path):
     assert work.asked == ["a", "b", "c", "b"]
 
 
+def test_an_input_that_cannot_be_looked_at_is_that_cases_failure(
+    scans, work, tmp_path, monkeypatch
+):
+    def refuse(files):
+        if any(file.name == "b.nii" for file in files):
+            raise OSError(13, "permission denied")
+        return "same"
+
+    monkeypatch.setattr("core.commands.predict.source_of", refuse)
+    work.fails = {"b": OSError(13, "permission denied")}
+    assert run(scans, work, tmp_path / "out", job(tmp_path)) == 1
+    assert [row["status"] for row in results(tmp_path / "out")["cases"]] == [
+        "done",
+        "failed",
+        "done",
+    ]
+
+
 def test_a_scan_inside_an_archive_is_known_by_its_archive(work, tmp_path):
     archive = tmp_path / "study.zip"
     archive.write_bytes(b"zip")

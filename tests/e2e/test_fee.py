@@ -123,6 +123,7 @@ def test_highdicom_opens_the_segmentation_of_a_diagnosis(trained: Trained, tmp_p
         assert sources
 
 
+@pytest.mark.slow
 def test_a_killed_training_resumes_to_the_same_bits(trained: Trained, tmp_path):
     words = ["train", "tiny-segment", "--data", trained.cache, *LONGER]
     whole = trained.runs / "segment"

@@ -15,6 +15,8 @@ import pytest
 from core.io.dicom.index import BATCH
 from tests.core.io.dicom.make import hu, slices
 
+pytestmark = pytest.mark.slow
+
 NUM_FILES, NUM_SERIES, NUM_SLICES, NUM_REPORTS = 100_000, 20, 100, 3_000
 NUM_CT = NUM_SERIES * NUM_SLICES
 # A batch of frames, one folder's names, one series and the caches of sqlite are a few MB each;

@@ -85,8 +85,9 @@ def test_evaluation_gives_the_same_logits(case):
 
 def test_training_gives_the_same_logits_statistics_and_gradients(case):
     # A ReLU whose input is within rounding of zero passes its gradient on or does not, in float32
-    # PyTorch (two of five images) as in ours. So one of three images has to agree.
-    for seed in range(3):
+    # PyTorch (two of five images) as in ours: of 12 images 7 agree through the whole U-Net, 11 and
+    # 12 through the other networks. So one of six has to, which chance alone misses once in 190.
+    for seed in range(6):
         try:
             return trains_alike(case, np.random.default_rng(seed).standard_normal(SHAPE, "f4"))
         except AssertionError as error:

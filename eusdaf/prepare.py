@@ -4,7 +4,6 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -82,8 +81,7 @@ def read_data_sets(
       patients: table with the columns image,patient.
       cache: of a preparation, whose pictures are compared as well.
     """
-    table: dict[str, Any] = {} if patients is None else {"patients": patients}
-    read = [read_images(path, patient_pattern=patient_pattern, **table) for path in data]
+    read = [read_images(d, patient_pattern=patient_pattern, patients=patients) for d in data]
     before = _in_cache(cache, {dataset.root.resolve() for dataset in read}) if cache else []
     if all(dataset.knows_patients for dataset in read) and not before:
         return read

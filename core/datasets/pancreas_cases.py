@@ -80,12 +80,14 @@ def read_pancreas(
       flip: axes along which NIH's labels run against the CT, letters of "dhw"; None finds out.
 
     Raises:
-      InputError: nothing that is known.
+      InputError: the folder is missing, or of no known layout.
     """
+    if not root.is_dir():
+        raise InputError("no such folder", path=root)
     if (root / "dataset.json").is_file():
         dataset = read_dataset(root, patient_pattern=patient_pattern, patients=patients)
         return _from_dataset(dataset)
-    if root.is_dir() and (found := nih.find_nih(root)):
+    if found := nih.find_nih(root):
         cases = [_from_nih(case, flip) for case in found.cases]
         return PancreasData(root, cases, found.skipped, (), {PANCREAS})
     raise InputError(

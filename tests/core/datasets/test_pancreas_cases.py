@@ -1,0 +1,70 @@
+"""Annotated CT of the pancreas from any layout: which labels there are, and what is refused."""
+
+import json
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from core.datasets.pancreas import PANCREAS, TUMOR
+from core.datasets.pancreas_cases import read_pancreas, require_annotated
+from core.errors import InputError
+
+SHAPE = (6, 5, 4)
+
+
+def write(root, names, *, case="100000_00001", name="Set"):
+    """An nnU-Net folder of one case; voxel (0, 0, 0) has the id of each label name in turn."""
+    for folder, ending, array in (
+        ("imagesTr", "_0000", np.zeros(SHAPE, np.int16)),
+        ("labelsTr", "", np.arange(np.prod(SHAPE)).reshape(SHAPE) % (len(names) + 1)),
+    ):
+        (root / folder).mkdir(parents=True)
+        image = nib.Nifti1Image(array.astype(np.int16), np.diag([-1.0, -1.0, 1.0, 1.0]))
+        nib.save(image, root / folder / f"{case}{ending}.nii.gz")
+    labels = {"background": 0} | {label: i for i, label in enumerate(names, start=1)}
+    description = {"name": name, "channel_names": {"0": "CT"}, "labels": labels}
+    description |= {"numTraining": 1, "file_ending": ".nii.gz"}
+    (root / "dataset.json").write_text(json.dumps(description))
+    return root
+
+
+def test_labels_are_mapped_by_name_onto_the_grid_of_the_image(tmp_path):
+    data = read_pancreas(write(tmp_path / "d", ["lesion", "veins", "pancreas"]))
+    (case,) = data.cases
+    image, label = case.read()
+    assert label.shape == image.shape
+    expected = np.array([0, TUMOR, 0, PANCREAS])[np.arange(np.prod(SHAPE)) % 4].reshape(SHAPE)
+    np.testing.assert_array_equal(label.array, expected.transpose(2, 1, 0))
+    np.testing.assert_array_equal(case.read_label().array, label.array)
+    assert set(data.annotated) == {PANCREAS, TUMOR}
+
+
+def test_patients_and_diagnoses_of_panorama(tmp_path):
+    root = write(tmp_path / "d", ["pancreas", "pdac lesion"])
+    header = "PANORAMA_patient_id,PANORAMA_study_id,label"
+    (root / "clinical_information.csv").write_text(f"{header}\n100000,1,PDAC\n")
+    (case,) = read_pancreas(root).cases
+    assert (case.patient, case.tumor, case.phase) == ("100000", True, "venous")
+
+
+@pytest.mark.parametrize(("name", "phase"), [("Pancreas", "venous"), ("Set", "unknown")])
+def test_the_phase_is_known_of_public_sets_only(tmp_path, name, phase):
+    (case,) = read_pancreas(write(tmp_path / "d", ["pancreas"], case="a", name=name)).cases
+    assert (case.phase, case.tumor) == (phase, None)
+
+
+def test_labels_are_required_of_all_data_sets_together(tmp_path):
+    pancreas = read_pancreas(write(tmp_path / "a", ["pancreas"]))
+    both = read_pancreas(write(tmp_path / "b", ["pancreas", "tumor"]))
+    require_annotated([pancreas, both], [PANCREAS, TUMOR])
+    with pytest.raises(InputError, match=r"no label for tumor: .*a has pancreas") as refusal:
+        require_annotated([pancreas], [PANCREAS, TUMOR])
+    assert refusal.value.path == tmp_path / "a"
+
+
+def test_what_is_no_data_set_is_refused(tmp_path):
+    with pytest.raises(InputError, match="no such folder"):
+        read_pancreas(tmp_path / "absent")
+    with pytest.raises(InputError, match="is no annotated data set"):
+        read_pancreas(tmp_path)

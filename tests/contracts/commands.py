@@ -1,8 +1,10 @@
 """The papers whose commands keep the contract: a small data set, and words to call them with."""
 
+import contextlib
 import json
+import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
@@ -50,17 +52,29 @@ class Commands(NamedTuple):
     def __call__(self, *words: object) -> int:
         """Exit status of a call in this process."""
         program = import_module(f"{self.name}.cli")
-        return cli.run(
-            program.COMMANDS,
-            prog=self.name,
-            description="",
-            recipes=program.RECIPES,
-            args=[str(word) for word in words],
-        )
+        with _same_log_handlers():
+            return cli.run(
+                program.COMMANDS,
+                prog=self.name,
+                description="",
+                recipes=program.RECIPES,
+                args=[str(word) for word in words],
+            )
 
     def runs(self, folder: Path) -> list[object]:
         """Flags that name the runs of a folder."""
         return [word for name in self.recipes for word in ("--run", folder / name)]
+
+
+@contextlib.contextmanager
+def _same_log_handlers() -> Iterator[None]:
+    """A command logs to the stderr of its test, which is closed when later tests log."""
+    root = logging.getLogger()
+    before = root.handlers[:]
+    try:
+        yield
+    finally:
+        root.handlers[:] = before
 
 
 def _rename_volumes(root: Path, prefix: str) -> None:

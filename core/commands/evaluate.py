@@ -16,7 +16,7 @@ from core.commands import results
 from core.csv_io import write_csv
 from core.errors import InputError
 from core.metrics.rows import Row
-from core.train.run_folder import FOLDS, read_division
+from core.train.run_folder import FOLDS, PARTS, read_division
 
 logger = logging.getLogger(__name__)
 
@@ -213,7 +213,7 @@ def _match(
 
 def _name(path: str | Path) -> str:
     name = Path(path).name
-    return next((name.removesuffix(e) for e in ENDINGS if name.lower().endswith(e)), name)
+    return next((name[: -len(e)] for e in ENDINGS if name.lower().endswith(e)), name)
 
 
 def _parts(matched: Sequence[Matched]) -> list[str | None]:
@@ -227,8 +227,12 @@ def _parts(matched: Sequence[Matched]) -> list[str | None]:
         output = m.prediction.output
         if output in shared and output not in patients:
             runs = [Path(run["path"]) for run in m.prediction.results["runs"]]
-            divisions = [read_division(run) for run in runs if (run / FOLDS).is_file()]
-            patients[output] = {p: part for d in divisions for p, part in d.patients.items()}
+            patients[output] = {}
+            for run in (run for run in runs if (run / FOLDS).is_file()):
+                for patient, part in read_division(run).patients.items():
+                    # Of several folds, the one that learned from the patient decides.
+                    other = patients[output].get(patient, part)
+                    patients[output][patient] = max(part, other, key=PARTS.index)
     return [
         m.prediction.row.get("part") or patients.get(m.prediction.output, {}).get(m.truth.patient)
         for m in matched

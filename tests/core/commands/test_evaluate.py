@@ -162,6 +162,25 @@ def test_another_study_of_a_patient_who_was_learned_from_is_marked_too(truths, t
     assert evaluate(PAPER, [alone], truths).metrics["rows"][0]["part"] is None
 
 
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_of_an_ensemble_the_fold_that_learned_from_a_patient_decides(truths, tmp_path, order):
+    runs = []
+    for fold, part in enumerate(("train", "test")):
+        run = tmp_path / f"run{fold}"
+        patients = {"pa": "test", "pb": part}
+        record_division(run, Division(fold, ("b",), (), ("a",), {"A": "test"}, patients))
+        runs.append({"path": str(run), "step": 1, "fingerprint": "f", "fold": fold})
+    rows = [row(truths[0].path, part="test"), row(truths[1].path)]
+    pred = output(tmp_path / "o", rows, runs=[runs[i] for i in order])
+    metrics = evaluate(PAPER, [pred], truths).metrics
+    assert [row["part"] for row in metrics["rows"]] == ["test", "train"]
+
+
+def test_an_ending_in_capitals_belongs_to_no_name(truths, tmp_path):
+    pred = output(tmp_path / "o", [row("moved/a.NII.GZ")])
+    assert ids(evaluate(PAPER, [pred], truths)) == ["a"]
+
+
 def test_nothing_in_common_is_refused(truths, tmp_path):
     with pytest.raises(InputError, match="none of 1 predicted cases is among the 4 annotated"):
         evaluate(PAPER, [output(tmp_path / "o", [row("elsewhere/z.nii.gz")])], truths)

@@ -8,12 +8,14 @@ import logging
 import shutil
 import subprocess
 import sys
+from collections import defaultdict
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from core.commands import results as results_module
+from core.data.cache import open_case
 from core.report import html
 from tests.contracts.commands import COMMANDS, Commands, forge
 from tests.core.train import hosts
@@ -120,6 +122,42 @@ def test_a_class_without_a_case_is_told_with_numbers(system, tmp_path, capsys):
 
 
 # train
+
+
+def test_cases_of_a_patient_are_in_one_part(system, tmp_path):
+    """PANORAMA has several studies of a patient, and tables of pictures name theirs."""
+    paper, cache = system.paper, tmp_path / "cache"
+    paper.write_pairs(tmp_path / "data", 0, 5)
+    assert paper.prepare("--data", tmp_path / "data", "--out", cache) == 0
+    (part,) = index(cache)["data"].values()
+    cases = defaultdict(set)
+    for id_, entry in part["cases"].items():
+        cases[entry["patient"]].add(id_)
+    assert [len(ids) for ids in cases.values()] == [2] * 5
+    words = ("--data", cache, "--out", tmp_path / "run", *paper.few, *paper.fold)
+    assert paper("train", paper.recipes[0], *words) == 0
+    images = json.loads((tmp_path / "run" / "folds.json").read_text())["images"]
+    (folder,) = (path.parent for path in cache.glob("*/index.json"))
+    parts = [{images[open_case(folder, i).meta["digest"]] for i in ids} for ids in cases.values()]
+    assert [len(of_patient) for of_patient in parts] == [1] * 5
+    assert set.union(*parts) >= {"train", "test"}
+
+
+def test_folds_that_a_data_set_prescribes_are_used_or_said_not_to_be(system, tmp_path, capsys):
+    paper, data = system.paper, tmp_path / "data"
+    shutil.copytree(system.data, data)
+    (part,) = index(system.cache)["data"].values()
+    first, second, *others = part["cases"]
+    folds = [{"train": others, "val": [first, second]}, {"train": [first, second], "val": others}]
+    (data / "splits_final.json").write_text(json.dumps(folds))
+    assert paper.prepare("--data", data, "--out", tmp_path / "cache") == 0
+    words = ("--data", tmp_path / "cache", "--out", tmp_path / "run", *paper.few, *paper.fold)
+    assert paper("train", paper.recipes[0], *words) == 0
+    division = json.loads((tmp_path / "run" / "folds.json").read_text())
+    assert (division["test"] == [first, second]) == paper.uses_folds
+    lines = capsys.readouterr().err.splitlines()
+    told = any(str(data) in line and "splits_final.json is not used" in line for line in lines)
+    assert told != paper.uses_folds
 
 
 def test_train_takes_a_batch_that_the_devices_do_not_divide(system):

@@ -83,7 +83,9 @@ def test_the_score_is_the_mean_over_the_kept_slices_of_all_phases(out):
         votes = [one["tumor"] for one in slices if one["tumor"] is not None]
         assert case["num_empty"] == len(located) - len(votes)
         assert case["score"] == pytest.approx(np.mean(votes), rel=1e-6)
-        assert case["decision"] == ("tumor" if case["score"] >= 0.5 else "normal")
+        assert case["decision"] == (
+            "tumor" if case["score"] >= THRESHOLDS["diagnose"] else "normal"
+        )
 
 
 def test_masks_lie_on_the_grid_of_their_series_and_only_in_kept_slices(out, cohort):

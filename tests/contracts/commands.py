@@ -30,6 +30,7 @@ class Commands(NamedTuple):
       fold: flags of `train` that hold patients out.
       other: flags of `prepare` that make another preparation than the recipes want.
       choice: an operating choice, as flags and as results.json has it.
+      counts: of a summary of `evaluate`, that together are the cases in it.
       uses_folds: whether folds of splits_final.json are used; where not, a warning tells so.
       same: flags of `prepare` that make what the recipes want.
     """
@@ -46,6 +47,7 @@ class Commands(NamedTuple):
     fold: tuple[str, ...]
     other: tuple[str, ...]
     choice: tuple[tuple[str, ...], dict[str, object]]
+    counts: tuple[str, ...]
     uses_folds: bool
     same: tuple[str, ...] = ()
 
@@ -147,6 +149,7 @@ S4C = Commands(
     fold=("--fold", "0"),
     other=("--prepare.window-hu", "-50", "200"),
     choice=(("--decision.min-tumor-voxels", "7"), {"decision.min_tumor_voxels": 7}),
+    counts=("num_abnormal", "num_normal"),
     uses_folds=True,
 )
 
@@ -166,6 +169,7 @@ EUSDAF = Commands(
     fold=("--fold", "0"),
     other=("--prepare.size", "64"),
     choice=(("--infer.threshold", "0.25"), {"infer.threshold": 0.25}),
+    counts=("num_lesions", "num_normal"),
     uses_folds=False,
 )
 
@@ -188,6 +192,7 @@ FEE = Commands(
     same=(*_AS_TINY, "--prepare.window-hu", "20", "160"),
     other=(*_AS_TINY, "--prepare.window-hu", "-50", "200"),
     choice=(("--infer.threshold", "0.25"), {"infer.threshold": 0.25}),
+    counts=("num_patients",),
     uses_folds=False,
 )
 

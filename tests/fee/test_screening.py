@@ -192,8 +192,8 @@ def test_the_table_has_a_row_per_file_and_names_no_patient(tmp_path):
     found = screen(tmp_path / "p", ANY)
     path = write_screening(tmp_path / "out", found)
     assert path == tmp_path / "out" / "screening.csv"
-    assert not {"SECRET", SECRET, str(tmp_path)} & set(path.read_text().split(","))
-    assert "SECRET" not in path.read_text() + summary(found)
+    for private in ("SECRET", SECRET, str(tmp_path)):
+        assert private not in path.read_text() + summary(found)
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["path"] for row in rows] == ["README", *(f"a/I{n:03d}" for n in range(10))]

@@ -20,11 +20,12 @@ def failing(error: Exception):
     return work
 
 
-def test_a_case_that_is_done_keeps_what_was_told_about_it():
+def test_a_case_that_is_done_keeps_what_was_told_about_it_and_its_time(monkeypatch):
+    clock = iter((10.0, 12.5))
+    monkeypatch.setattr("core.commands.results.time.perf_counter", lambda: next(clock))
     row = results.attempt("a", SOURCE, lambda: {"score": 0.5})
-    seconds = row.pop("seconds")
-    assert row == {"id": "a", "input": SOURCE, "status": "done", "score": 0.5}
-    assert seconds >= 0
+    told = {"score": 0.5, "seconds": 12.5 - 10.0}
+    assert row == {"id": "a", "input": SOURCE, "status": "done", **told}
 
 
 @pytest.mark.parametrize(

@@ -60,13 +60,6 @@ def _columns_at_once(in_channels: int, out_channels: int, width: int) -> int:
     return 2 if max(in_channels, out_channels) <= FEW_CHANNELS and width % 2 == 0 else 1
 
 
-def input_gradient(
-    kernel: Float[Array, "3 3 i o"], grad: Float[Array, "n h w o"]
-) -> Float[Array, "n h w i"]:
-    """Gradient of `convolve` with respect to its image."""
-    return convolve(grad, jnp.flip(kernel, (0, 1)).swapaxes(2, 3))
-
-
 def kernel_gradient(
     image: Float[Array, "n h w i"], grad: Float[Array, "n h w o"]
 ) -> Float[Array, "3 3 i o"]:

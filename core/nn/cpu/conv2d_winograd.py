@@ -17,6 +17,7 @@ from jaxtyping import Array, Float
 
 from core.nn.cpu import conv2d
 from core.nn.cpu.conv3d_winograd import INPUT, KERNEL, OUTPUT, TILE, combine
+from core.nn.xla_conv import mirrored
 
 MANY_CHANNELS = 64
 """On either side; below, XLA's own is the faster one."""
@@ -46,7 +47,7 @@ def input_gradient(
     kernel: Float[Array, "3 3 i o"], grad: Float[Array, "n h w o"]
 ) -> Float[Array, "n h w i"]:
     """Gradient of `convolve` with respect to its image."""
-    return convolve(grad, jnp.flip(kernel, (0, 1)).swapaxes(2, 3))
+    return convolve(grad, mirrored(kernel))
 
 
 def kernel_gradient(

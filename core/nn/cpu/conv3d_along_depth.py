@@ -10,6 +10,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from core.nn.xla_conv import mirrored
+
 
 def convolve(
     image: Float[Array, "n d h w i"], kernel: Float[Array, "3 1 1 i o"]
@@ -30,7 +32,7 @@ def input_gradient(
     kernel: Float[Array, "3 1 1 i o"], grad: Float[Array, "n d h w o"]
 ) -> Float[Array, "n d h w i"]:
     """Gradient of `convolve` with respect to its image."""
-    return convolve(grad, jnp.flip(kernel, 0).swapaxes(3, 4))
+    return convolve(grad, mirrored(kernel))
 
 
 def kernel_gradient(

@@ -23,6 +23,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from core.nn.cpu import conv2d, conv2d_stride2
+from core.nn.xla_conv import mirrored
 
 TILE = 4
 ROWS_PER_STEP = 8192
@@ -65,7 +66,7 @@ def input_gradient(
 ) -> Float[Array, "n d h w i"]:
     """Gradient of `convolve` with respect to its image of `size` voxels per axis."""
     if stride == 1:
-        return convolve(grad, jnp.flip(kernel, (0, 1, 2)).swapaxes(3, 4))
+        return convolve(grad, mirrored(kernel))
 
     def plane(slopes: jax.Array, taps: jax.Array) -> jax.Array:
         return conv2d_stride2.input_gradient(taps, slopes, size[1:])

@@ -57,13 +57,10 @@ def write_cohort(
     Raises:
       InputError: the folder exists and holds something.
     """
-    check.positive("num_cases", num_cases)
-    check.positive("num_processes", num_processes)
-    check.fraction("tumor_fraction", tumor_fraction)
     for phase in phases:
         check.one_of("phase", phase, PHASES)
-    table, out = label_table(labels), new_folder(out)
     diameters = draw_diameters(num_cases, seed, tumor_fraction, diameters_mm)
+    table, out = label_table(labels), new_folder(out)
     with aside(out) as folder:
         work = partial(
             _make_case,
@@ -88,6 +85,7 @@ def in_processes(
     Each on one core: the products here are small, and the threads of a BLAS that wait for each
     other take a quarter of the time.
     """
+    check.positive("num_processes", num_processes)
     if num_processes == 1:
         with threadpool_limits(1):
             return [work(item) for item in items]
@@ -150,6 +148,8 @@ def draw_diameters(
     num_cases: int, seed: int, tumor_fraction: float, diameters_mm: tuple[float, float]
 ) -> list[float | None]:
     """Tumor diameter per case, None for the healthy ones."""
+    check.positive("num_cases", num_cases)
+    check.fraction("tumor_fraction", tumor_fraction)
     rng = stream(seed, "cohort")
     num_tumors = round(num_cases * tumor_fraction)
     chosen = set(rng.permutation(num_cases)[:num_tumors].tolist())

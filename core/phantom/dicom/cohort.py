@@ -64,13 +64,10 @@ def write_dicom_cohort(
     Raises:
       InputError: the folder exists and holds something.
     """
-    check.positive("num_patients", num_patients)
-    check.positive("num_processes", num_processes)
-    check.fraction("tumor_fraction", tumor_fraction)
     for phase in phases:
         check.one_of("phase", phase, PHASES)
-    out = new_folder(out)
     diameters = draw_diameters(num_patients, seed, tumor_fraction, diameters_mm)
+    out = new_folder(out)
     with aside(out) as folder:
         work = partial(
             _write_patient,

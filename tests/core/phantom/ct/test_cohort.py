@@ -125,6 +125,7 @@ def test_a_folder_with_content_is_left_alone(tmp_path):
         ({"phases": ("native",)}, "phase must be one of"),
         ({"tumor_fraction": 1.5}, "tumor_fraction must lie in"),
         ({"num_cases": 0}, "num_cases must be positive"),
+        ({"num_processes": 0}, "num_processes must be positive"),
     ],
 )
 def test_wrong_arguments_are_refused_before_anything_is_written(tmp_path, change, message):

@@ -44,10 +44,10 @@ def kernel_gradient(
 
     def step(i: jax.Array, total: jax.Array) -> jax.Array:
         three = lax.dynamic_slice_in_dim(padded, i, 3, axis=1)
-        seen = jnp.concatenate([three[:, a] for a in range(3)], axis=-1)
+        taps = jnp.concatenate([three[:, a] for a in range(3)], axis=-1)
         here = lax.dynamic_index_in_dim(grad, i, axis=1, keepdims=False)
         return total + jnp.tensordot(
-            seen, here, ((0, 1, 2), (0, 1, 2)), preferred_element_type=jnp.float32
+            taps, here, ((0, 1, 2), (0, 1, 2)), preferred_element_type=jnp.float32
         )
 
     zeros = jnp.zeros((3 * channels[0], channels[1]), jnp.float32)

@@ -123,5 +123,5 @@ def _slice(x: jax.Array, i: jax.Array | int) -> jax.Array:
     """Depth slice `i` (n, h, w, c); zeros outside the volume."""
     depth = x.shape[1]
     inside = (i >= 0) & (i < depth)
-    found = lax.dynamic_index_in_dim(x, jnp.clip(i, 0, depth - 1), 1, keepdims=False)
-    return jnp.where(inside, found, 0)
+    section = lax.dynamic_index_in_dim(x, jnp.clip(i, 0, depth - 1), 1, keepdims=False)
+    return jnp.where(inside, section, 0)

@@ -96,7 +96,7 @@ def _write_patient(
     phases: Sequence[str],
     messy: bool,
 ) -> dict:
-    """Write one patient, (the number, the tumor's diameter); return the row of the table."""
+    """Write one patient, (number, tumor diameter in mm or None); return its row of patients.csv."""
     number, diameter = item
     rng = stream(seed, f"dicom patient {number}")
     patient_seed, type_ = int(rng.integers(2**31)), str(rng.choice(list(TYPES), p=SHARES))

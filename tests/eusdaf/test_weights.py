@@ -86,17 +86,17 @@ def layouts(source):
 @pytest.mark.parametrize("layout", sorted(layouts(draw(CFG, 1))))
 def test_an_encoder_is_read_in_every_layout_and_the_decoder_kept(layout, source, ours, tmp_path):
     save_file(layouts(source)[layout], tmp_path / "encoder.safetensors")
-    found = weights.load_encoder(ours, tmp_path / "encoder.safetensors")
-    assert_equal(encoder(found), encoder(source))
-    assert_equal(decoder(found), decoder(ours))
+    filled = weights.load_encoder(ours, tmp_path / "encoder.safetensors")
+    assert_equal(encoder(filled), encoder(source))
+    assert_equal(decoder(filled), decoder(ours))
 
 
 def test_an_encoder_is_read_out_of_a_whole_checkpoint(source, ours, tmp_path):
     rest = {"down1.0.weight": np.zeros((4, 16, 1, 1), np.float32), "predict1.bias": np.zeros(1)}
     tensors = {f"module.{n}": t for n, t in (layouts(source)["daf"] | rest).items()}
     save_file(tensors, tmp_path / "daf.safetensors")
-    found = weights.load_encoder(ours, tmp_path / "daf.safetensors")
-    assert_equal(encoder(found), encoder(source))
+    filled = weights.load_encoder(ours, tmp_path / "daf.safetensors")
+    assert_equal(encoder(filled), encoder(source))
 
 
 def test_a_file_without_an_encoder_is_refused(ours, tmp_path):

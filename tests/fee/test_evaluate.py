@@ -172,8 +172,10 @@ def test_overlap_is_per_patient_and_slices_are_counted_together(truth, pred, tmp
 
 def test_each_type_has_its_accuracy(truth, pred, tmp_path):
     metrics = evaluate([pred], [truth], tmp_path / "out")
-    found = {line["type"]: (line["num_right"], line["num"]) for line in metrics["summary"]["types"]}
-    assert found == {"PDAC": (1, 2), "IPMN": (1, 1), "normal": (1, 2)}
+    counts = {
+        line["type"]: (line["num_right"], line["num"]) for line in metrics["summary"]["types"]
+    }
+    assert counts == {"PDAC": (1, 2), "IPMN": (1, 1), "normal": (1, 2)}
     texts = to_text(types_table(metrics))
     assert "87.6 %" in texts
     assert "50.0 % (1/2;" in texts

@@ -47,15 +47,15 @@ def test_any_number_of_slices_gives_the_probabilities_of_the_network(task, mesh)
     mask = MASK if task == "diagnose" else None
     predict = network(config(task), *variables(task), mesh)
     image = jnp.asarray(IMAGE)
-    seen = image if mask is None else fuse(image, jnp.asarray(mask))
+    inputs = image if mask is None else fuse(image, jnp.asarray(mask))
     apply = jax.jit(model.apply, static_argnums=0)
-    logits, _ = apply(MODELS[task], *variables(task), normalize(seen))
+    logits, _ = apply(MODELS[task], *variables(task), normalize(inputs))
     expected = jax.nn.softmax(logits)[..., 1]
     assert expected.shape == ((5, SIZE, SIZE) if task == "segment" else (5,))
     for num in (5, 4, 1, 0):
-        found = predict(IMAGE[:num], None if mask is None else mask[:num])
+        probs = predict(IMAGE[:num], None if mask is None else mask[:num])
         # Another batch sums in another order: float32.
-        np.testing.assert_allclose(found, expected[:num], rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(probs, expected[:num], rtol=1e-4, atol=1e-6)
 
 
 def test_one_compilation_serves_every_number_of_slices(mesh):

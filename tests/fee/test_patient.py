@@ -50,7 +50,7 @@ def test_all_phases_decide_together_and_each_has_its_mask(series, tmp_path):
     assert row["score"] == pytest.approx((0 + 1 / 3 + 2 / 3) / 3)
     assert (row["decision"], row["num_slices"], row["num_kept"]) == ("normal", 2 * NUM, NUM)
     # The least probable slices of both phases speak most for "normal".
-    assert [one["tumor"] for one in row["explained"]] == [0, 0, 1 / 3]
+    assert [slice_["tumor"] for slice_ in row["explained"]] == [0, 0, 1 / 3]
     assert len(list(out.glob("saliency_*.png"))) == NUM_EXPLAINED
     for phase in ("arterial", "venous"):
         label = read_label(out / phase / "segmentation.nii.gz").array
@@ -77,16 +77,16 @@ def test_a_series_that_cannot_be_read_leaves_the_others(series, tmp_path, caplog
 
 
 def test_a_patient_without_any_readable_series_has_failed(series, tmp_path):
-    for one in series:
-        one.scan.path.write_bytes(one.scan.path.read_bytes()[:300])
+    for stack in series:
+        stack.scan.path.write_bytes(stack.scan.path.read_bytes()[:300])
     with pytest.raises(InputError, match=r"arterial\.nii\.gz"):
         diagnose_study(series, bundle(), tmp_path / "out", Stopwatch())
 
 
 def test_a_volume_that_screening_read_is_not_read_again(series, tmp_path, monkeypatch):
     volumes = VolumeCache()
-    for one in series:
-        volumes.read(one.scan)
+    for stack in series:
+        volumes.read(stack.scan)
     monkeypatch.setattr("fee.volume_cache.read_scan", None)
     answer = diagnose_study(series, bundle(), tmp_path / "out", Stopwatch(), volumes=volumes)
     assert answer.row["num_failed_series"] == 0
@@ -98,8 +98,8 @@ def test_only_volumes_that_fit_are_kept(series, monkeypatch):
         "fee.volume_cache.read_scan", lambda scan: reads.append(scan.id) or read_scan(scan)
     )
     volumes = VolumeCache(max_bytes=read_scan(series[0].scan).array.nbytes)
-    for one in (series[0], series[0], series[1], series[1]):
-        volumes.read(one.scan)
+    for stack in (series[0], series[0], series[1], series[1]):
+        volumes.read(stack.scan)
     assert reads == ["arterial", "venous", "venous"]
     volumes.forget(series[0].scan)
     volumes.take(series[0].scan)
@@ -111,6 +111,6 @@ def test_slices_without_segmented_pancreas_are_counted_and_noted(series, tmp_pat
     row, _, details = diagnose_study(series, nothing, tmp_path / "out", Stopwatch())
     assert (row["decision"], row["note"]) == ("normal", NO_PANCREAS)
     assert (row["num_kept"], row["num_empty"]) == (NUM, NUM)
-    slices = [one for phase in details["phases"] for one in phase["slices"]]
-    assert sum(one["located"] for one in slices) == NUM
-    assert all(one["tumor"] is None for one in slices)
+    slices = [slice_ for phase in details["phases"] for slice_ in phase["slices"]]
+    assert sum(slice_["located"] for slice_ in slices) == NUM
+    assert all(slice_["tumor"] is None for slice_ in slices)

@@ -39,8 +39,8 @@ def test_evidence_is_asked_in_its_order(scan):
         "agent": SeriesPhase("native", "contrast agent"),
         "delay_s": SeriesPhase("venous", "60 s after injection"),
     }
-    for left_out, found in expected.items():
-        assert told(scan, **header) == found
+    for left_out, phase in expected.items():
+        assert told(scan, **header) == phase
         del header[left_out]
     assert told(scan) == SeriesPhase("unknown", "image: no liver and spine found")
 
@@ -61,9 +61,9 @@ def test_a_scan_that_cannot_be_read_is_of_unknown_phase(tmp_path):
     folder = save(tmp_path / "ct", slices(SeriesDescription=""))
     ((scan,), _) = find_scans(folder)
     scan.files[3].write_bytes(scan.files[3].read_bytes()[:-20])
-    found = told(scan)
-    assert found.phase == "unknown"
-    assert "the image cannot be read: its pixels cannot be decoded" in found.evidence
+    phase = told(scan)
+    assert phase.phase == "unknown"
+    assert "the image cannot be read: its pixels cannot be decoded" in phase.evidence
 
 
 def test_a_table_names_paths_or_descriptions(tmp_path, scan):
@@ -72,8 +72,8 @@ def test_a_table_names_paths_or_descriptions(tmp_path, scan):
     assert read_phases(path) == {"": {"a/b": "venous", "abdomen b30f": "unknown"}}
     table = phases_of_patient(read_phases(path), "anybody")
     assert told(scan, name="a/b", description="abdomen b30f", table=table).phase == "venous"
-    found = told(scan, name="c", description="ABDOMEN B30f", table=table, protocol="venous")
-    assert found == SeriesPhase("unknown", "the user's table")
+    phase = told(scan, name="c", description="ABDOMEN B30f", table=table, protocol="venous")
+    assert phase == SeriesPhase("unknown", "the user's table")
 
 
 @pytest.mark.parametrize(

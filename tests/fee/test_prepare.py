@@ -100,7 +100,7 @@ def test_a_cohort_gives_every_phase_of_every_patient_with_its_mask(cohort, tmp_p
         assert np.median(gray) > 100
     left_out = skipped(tmp_path / "cache")
     assert len(left_out) > 0
-    assert all(one["reason"] for one in left_out)
+    assert all(file["reason"] for file in left_out)
     assert "6 cases of 3 patients" in caplog.text
     assert len({case.digest for case in cases.values()}) == len(cases)
 
@@ -123,7 +123,7 @@ def test_a_mask_that_fits_no_series_costs_that_series_alone(cohort, tmp_path):
     assert prepare([data], tmp_path / "cache", screen=ANY_SIZE, cfg=CFG) == 1
     series = prepared(tmp_path / "cache", tmp_path)
     assert "phantom_000_arterial" not in series
-    assert any("(12, 64, 63)" in one["reason"] for one in skipped(tmp_path / "cache"))
+    assert any("(12, 64, 63)" in file["reason"] for file in skipped(tmp_path / "cache"))
     assert series["phantom_000_venous"].mask is None
     assert series["phantom_000_venous"].pancreas_slices == ()
 
@@ -133,7 +133,7 @@ def test_a_mask_whose_phase_no_series_has_is_a_labelled_case_left_out(cohort, tm
     venous = data / "masks" / "phantom_000" / "venous.nii.gz"
     venous.rename(venous.with_name("delayed.nii.gz"))
     assert prepare([data], tmp_path / "cache", screen=ANY_SIZE, cfg=CFG) == 1
-    (lost,) = (one for one in skipped(tmp_path / "cache") if one["is_broken"])
+    (lost,) = (file for file in skipped(tmp_path / "cache") if file["is_broken"])
     assert "delayed" in lost["reason"]
 
 
@@ -147,8 +147,8 @@ def test_a_mended_table_is_seen_without_another_reading(cohort, tmp_path):
         "\n".join("phantom_000,1,SCN" if line.startswith("phantom_000") else line for line in lines)
     )
     prepare([data], tmp_path / "cache", screen=ANY_SIZE, cfg=CFG)
-    one = prepared(tmp_path / "cache", tmp_path)["phantom_000_arterial"]
-    assert (one.tumor, one.tumor_type) == (True, "SCN")
+    stack = prepared(tmp_path / "cache", tmp_path)["phantom_000_arterial"]
+    assert (stack.tumor, stack.tumor_type) == (True, "SCN")
     assert path.stat().st_mtime_ns == before
 
 
@@ -198,7 +198,7 @@ def test_a_mask_that_fits_no_series_or_several_is_an_error_of_these():
     assert isinstance(matched[0], InputError)
     assert matched[1] is None
     matched, _ = match_masks([("arterial", GRID), ("arterial", GRID)], [arterial])
-    assert all(isinstance(one, InputError) for one in matched)
+    assert all(isinstance(refusal, InputError) for refusal in matched)
 
     def damaged() -> Volume:
         raise InputError("is damaged", path="x")
@@ -283,20 +283,20 @@ def test_real_slices_are_turned_upright_and_belong_to_their_patients(shared_data
             file = f"PANCREAS_{name}.jpg"
             (tmp_path / "data" / part / file).symlink_to(source / part / file)
     cfg = PrepareConfig(size=512)
-    one, two = load([tmp_path / "data"], tmp_path / "run", screen=ANY_SIZE, cfg=cfg)
-    assert [(c.patient, len(c.image)) for c in (one, two)] == [
+    first, second = load([tmp_path / "data"], tmp_path / "run", screen=ANY_SIZE, cfg=cfg)
+    assert [(c.patient, len(c.image)) for c in (first, second)] == [
         ("PANCREAS_0001", 2),
         ("PANCREAS_0002", 1),
     ]
-    assert (one.phase, one.tumor) == ("venous", False)
+    assert (first.phase, first.tumor) == ("venous", False)
     stored = np.asarray(Image.open(source / "images" / "PANCREAS_0001-1124.jpg").convert("L"))
-    np.testing.assert_array_equal(one.image[1], stored[::-1])
+    np.testing.assert_array_equal(first.image[1], stored[::-1])
     truth = np.asarray(Image.open(source / "masks" / "PANCREAS_0001-1124.jpg").convert("L")) > 127
-    np.testing.assert_array_equal(one.mask[1], truth[::-1])
+    np.testing.assert_array_equal(first.mask[1], truth[::-1])
     # The spine, which is the brightest, lies at the back: in the lower half.
-    bright = np.nonzero(one.image[1][:400] > 220)[0]
+    bright = np.nonzero(first.image[1][:400] > 220)[0]
     assert bright.mean() > 256
-    assert one.pancreas_slices == (0, 1)
+    assert first.pancreas_slices == (0, 1)
 
 
 def test_other_slices_are_taken_as_they_are(tmp_path):
@@ -325,7 +325,11 @@ def test_data_sets_share_a_cache_and_a_pattern_tells_patients(tmp_path):
     both = [tmp_path / "one", tmp_path / "two"]
     prepare(both, tmp_path / "cache", screen=ANY_SIZE, cfg=CFG, patient_pattern=r"(\w)_\d")
     series = prepared(tmp_path / "cache", tmp_path)
-    assert {one.id: one.patient for one in series.values()} == {"a_1": "a", "a_2": "a", "b_1": "b"}
+    assert {stack.id: stack.patient for stack in series.values()} == {
+        "a_1": "a",
+        "a_2": "a",
+        "b_1": "b",
+    }
 
 
 def test_prescribed_folds_are_said_not_to_be_used(tmp_path, caplog):

@@ -30,13 +30,13 @@ def imagenet(variables):
 def test_a_trunk_is_read_its_colors_summed_and_our_classes_kept(tmp_path):
     source, ours = draw(CFG, 1), draw(CFG, 2)
     save_file(imagenet(source), tmp_path / "resnet.safetensors")
-    found = weights.load_resnet(ours, tmp_path / "resnet.safetensors")
-    assert jax.tree.structure(found) == jax.tree.structure(ours)
+    filled = weights.load_resnet(ours, tmp_path / "resnet.safetensors")
+    assert jax.tree.structure(filled) == jax.tree.structure(ours)
     # The quarters add up exactly, up to float32 rounding.
     for collection in ("params", "batch_stats"):
-        got, wanted = found[collection]["trunk"], source[collection]["trunk"]
+        got, wanted = filled[collection]["trunk"], source[collection]["trunk"]
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), got, dict(wanted))
-    jax.tree.map(np.testing.assert_array_equal, found["params"]["fc"], ours["params"]["fc"])
+    jax.tree.map(np.testing.assert_array_equal, filled["params"]["fc"], ours["params"]["fc"])
 
 
 def test_missing_and_left_over_tensors_are_named(tmp_path):

@@ -112,11 +112,11 @@ def trains_alike(case, image):
         return jax.value_and_grad(loss, (0, 1), has_aux=True)(params, image)
 
     (_, (logits, after)), (grads, of_image) = run(variables["params"], image)
-    seen = to_tensor(image).requires_grad_()
-    theirs = twin.train()(seen)
+    pixels = to_tensor(image).requires_grad_()
+    theirs = twin.train()(pixels)
     (theirs * to_tensor(pull)).sum().backward()
     assert_close(logits, to_array(theirs))
-    assert_close(of_image, to_array(seen.grad))
+    assert_close(of_image, to_array(pixels.grad))
     tensors = torch_fee.tensors_of((n, p.grad) for n, p in twin.named_parameters())
     expected = torch_weights.fill({"params": grads}, tensors, torch_fee.name_of)["params"]
     largest = max(np.abs(t).max() for t in tensors.values())

@@ -88,16 +88,16 @@ def test_what_is_written_is_read_back(tmp_path):
     rows = [results.attempt("a", SOURCE, lambda: {"score": float("nan")})]
     skipped = [Skipped(Path("notes.txt"), "is no picture"), Skipped(SOURCE, "is cut", True)]
     results.write(tmp_path, rows, skipped=skipped, provenance={"commit": "c"}, fold=2)
-    found = results.read(tmp_path, "paper job")
-    assert (found["version"], found["manifest"], found["fold"]) == (
+    content = results.read(tmp_path, "paper job")
+    assert (content["version"], content["manifest"], content["fold"]) == (
         results.VERSION,
         {"commit": "c"},
         2,
     )
-    (case,) = found["cases"]
+    (case,) = content["cases"]
     assert (case["input"], case["score"]) == ("in/a.png", None)  # undefined is null
-    assert found["skipped"] == [{"path": "notes.txt", "reason": "is no picture"}]
-    assert json.loads((tmp_path / "results.json").read_text()) == found
+    assert content["skipped"] == [{"path": "notes.txt", "reason": "is no picture"}]
+    assert json.loads((tmp_path / "results.json").read_text()) == content
 
 
 def test_a_folder_without_results_is_refused(tmp_path):

@@ -19,10 +19,10 @@ def test_an_opened_case_is_the_one_written(tmp_path):
     assert (case.id, case.source, case.meta) == ("a", "s", META)
     assert list(case.arrays) == list(ARRAYS)
     for name, array in ARRAYS.items():
-        found = case.arrays[name]
-        assert (found.shape, found.dtype, found.ndim) == (array.shape, array.dtype, array.ndim)
-        assert len(found) == len(array)
-        np.testing.assert_array_equal(found, array)
+        stored = case.arrays[name]
+        assert (stored.shape, stored.dtype, stored.ndim) == (array.shape, array.dtype, array.ndim)
+        assert len(stored) == len(array)
+        np.testing.assert_array_equal(stored, array)
 
 
 def test_patches_of_a_disk_array_are_those_of_the_array(tmp_path):
@@ -80,14 +80,14 @@ def test_the_source_changes_with_the_name_the_size_and_the_time(tmp_path):
     path = tmp_path / "scan.nii.gz"
     path.write_bytes(b"1234")
     os.utime(path, ns=(5, 5))
-    seen = {source_of([path])}
+    identities = {source_of([path])}
     os.utime(path, ns=(5, 6))
-    seen.add(source_of([path]))
+    identities.add(source_of([path]))
     path.write_bytes(b"12345")
     os.utime(path, ns=(5, 5))
-    seen.add(source_of([path]))
-    seen.add(source_of([path.rename(tmp_path / "other.nii.gz")]))
-    assert len(seen) == 4
+    identities.add(source_of([path]))
+    identities.add(source_of([path.rename(tmp_path / "other.nii.gz")]))
+    assert len(identities) == 4
 
 
 def test_the_source_does_not_depend_on_the_order_or_the_folder(tmp_path):

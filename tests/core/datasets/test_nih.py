@@ -69,8 +69,8 @@ def test_a_flip_that_is_given_is_taken(tree, phantom):
     truth = label_of(phantom)
     write_label(tree, truth)
     (case,) = nih.find_nih(tree).cases
-    found = nih.read_nih_case(case, flip="dw")[1].array
-    np.testing.assert_array_equal(found, stored(truth, "dw"))
+    label = nih.read_nih_case(case, flip="dw")[1].array
+    np.testing.assert_array_equal(label, stored(truth, "dw"))
     np.testing.assert_array_equal(nih.read_nih_case(case, flip="")[1].array, truth)
 
 
@@ -99,9 +99,9 @@ def test_images_and_labels_are_paired_by_number(tmp_path):
         (tmp_path / f"PANCREAS_{number}").mkdir()
     for number in ("0002", "0003"):
         write_label(tmp_path, np.zeros((2, 2, 2), np.uint8), number)
-    found = nih.find_nih(tmp_path)
-    assert [case.patient for case in found.cases] == ["PANCREAS_0002"]
-    assert {s.path.name: s.reason for s in found.skipped} == {
+    nih_data = nih.find_nih(tmp_path)
+    assert [case.patient for case in nih_data.cases] == ["PANCREAS_0002"]
+    assert {s.path.name: s.reason for s in nih_data.skipped} == {
         "PANCREAS_0001": "no label of its number",
         "label0003.nii.gz": "no images of its number",
     }

@@ -23,20 +23,20 @@ def root(tmp_path: Path) -> Path:
 
 
 def test_patients_have_their_files_their_tumor_and_their_masks(root):
-    one, two, three = read_patients(root).patients
-    assert (one.id, one.study, one.tumor, one.tumor_type) == (
+    first, second, third = read_patients(root).patients
+    assert (first.id, first.study, first.tumor, first.tumor_type) == (
         "p1",
         root / "patients" / "p1",
         True,
         "PDAC",
     )
-    assert one.masks == {
+    assert first.masks == {
         "arterial": root / "masks" / "p1" / "arterial.nii.gz",
         "venous": root / "masks" / "p1" / "venous.nii",
     }
-    assert (two.study.name, two.tumor) == ("p2.zip", False)
-    assert two.masks == {"arterial": root / "masks" / "p2.nii.gz"}
-    assert (three.tumor, three.tumor_type, three.masks) == (None, "", {})
+    assert (second.study.name, second.tumor) == ("p2.zip", False)
+    assert second.masks == {"arterial": root / "masks" / "p2.nii.gz"}
+    assert (third.tumor, third.tumor_type, third.masks) == (None, "", {})
 
 
 def test_what_is_on_one_side_only_is_named(root):

@@ -24,11 +24,11 @@ def test_answers_are_those_of_the_images_whatever_their_number(num_devices):
     apply.clear_cache()
     mesh = sharding.mesh(jax.devices()[:num_devices])
     for num in (9, 8, 4, 3, 0):
-        found = in_batches(apply, FACTOR, [IMAGE[:num], MASK[:num]], batch=4, mesh=mesh)
+        outputs = in_batches(apply, FACTOR, [IMAGE[:num], MASK[:num]], batch=4, mesh=mesh)
         expected = np.where(MASK[:num] > 0, 2 * IMAGE[:num], np.float32(0)).sum(1)
-        assert found.dtype == np.float32
+        assert outputs.dtype == np.float32
         # Sums of three in another order.
-        np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
+        np.testing.assert_allclose(outputs, expected, rtol=1e-6, atol=1e-6)
     assert apply._cache_size() == 1
 
 

@@ -79,9 +79,9 @@ def test_ids_are_unique_and_never_from_the_header(tmp_path):
     for name in ("a/b.nii", "a_b.nii", "a_b.nii.gz"):
         ct(tmp_path / name)
     save(tmp_path / "d", slices())
-    found = ids(tmp_path)
-    assert found == ["a_b", "a_b-2", "a_b-3", "d"]
-    assert SECRET not in " ".join(found)
+    names = ids(tmp_path)
+    assert names == ["a_b", "a_b-2", "a_b-3", "d"]
+    assert SECRET not in " ".join(names)
 
 
 def test_a_link_back_to_its_own_folder_ends(tmp_path):

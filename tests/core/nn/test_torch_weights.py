@@ -52,10 +52,10 @@ def test_a_tree_is_filled_by_name_in_our_layout(tensors):
 
 
 def test_export_inverts_fill(tensors):
-    found = export(fill(TEMPLATE, tensors, ".".join), ".".join)
-    assert found.keys() == tensors.keys()
+    exported = export(fill(TEMPLATE, tensors, ".".join), ".".join)
+    assert exported.keys() == tensors.keys()
     for name, tensor in tensors.items():
-        np.testing.assert_array_equal(found[name], tensor)
+        np.testing.assert_array_equal(exported[name], tensor)
 
 
 def test_the_prefix_of_a_parallel_training_is_taken_off(tmp_path):
@@ -144,10 +144,10 @@ class TestPickles:
     def test_a_pickled_state_dict_equals_its_safetensors(self, torch, tmp_path, tensors, wrap):
         saved = {f"module.{n}": torch.tensor(t) for n, t in state_dict().items()}
         torch.save(wrap(saved), tmp_path / "net.pth")
-        found = read(tmp_path / "net.pth")
-        assert found.keys() == tensors.keys()
+        loaded = read(tmp_path / "net.pth")
+        assert loaded.keys() == tensors.keys()
         for name, tensor in tensors.items():
-            np.testing.assert_array_equal(found[name], tensor)
+            np.testing.assert_array_equal(loaded[name], tensor)
 
     def test_bfloat16_is_read_as_float32(self, torch, tmp_path):
         torch.save({"a": torch.ones(2, dtype=torch.bfloat16)}, tmp_path / "net.pt")

@@ -51,9 +51,9 @@ def test_restore_inverts_save_on_any_mesh(
         with Checkpoints(tmp_path / "c", keep=1) as checkpoints:
             assert checkpoints.latest() == 3
             wanted = target(state, rule, mesh)
-            found = checkpoints.restore(wanted)
-        assert_equal(found, state)
-        assert found.params["net"]["w"].sharding == wanted.params["net"]["w"].sharding
+            restored = checkpoints.restore(wanted)
+        assert_equal(restored, state)
+        assert restored.params["net"]["w"].sharding == wanted.params["net"]["w"].sharding
 
 
 def test_hosts_write_both_folders_at_once(tmp_path: Path):

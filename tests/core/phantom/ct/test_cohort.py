@@ -68,13 +68,13 @@ def test_a_named_duct_is_its_own_class(tmp_path):
 
 
 def test_equal_calls_write_equal_bytes_whatever_the_number_of_processes(tmp_path):
-    one, equal = (
+    first, equal = (
         digests(write_cohort(tmp_path / str(n), num_cases=2, seed=5, num_processes=n, **SMALL))
         for n in (1, 2)
     )
     other = digests(write_cohort(tmp_path / "c", num_cases=2, seed=6, **SMALL))
-    assert one == equal
-    assert one != other
+    assert first == equal
+    assert first != other
 
 
 def test_a_longer_cohort_starts_with_the_same_patients(tmp_path):

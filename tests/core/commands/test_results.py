@@ -9,6 +9,7 @@ import pytest
 from core.commands import results
 from core.errors import InputError
 from core.io.paths import Skipped
+from tests.refusals import refused
 
 SOURCE = Path("in/a.png")
 
@@ -80,7 +81,7 @@ def test_rows_are_on_disk_when_a_case_ends_and_only_finished_ones_count(tmp_path
 
 def test_results_of_an_older_version_say_what_to_do(tmp_path):
     (tmp_path / "results.json").write_text('{"version": 1, "cases": []}')
-    with pytest.raises(InputError, match="is of version 1; run paper job again"):
+    with refused(tmp_path / "results.json", "version 1", hint="paper job"):
         results.read(tmp_path, "paper job")
 
 
@@ -101,5 +102,5 @@ def test_what_is_written_is_read_back(tmp_path):
 
 
 def test_a_folder_without_results_is_refused(tmp_path):
-    with pytest.raises(InputError, match=r"holds no results\.json; give the --out of paper job"):
+    with refused(tmp_path, "results.json", hint="paper job"):
         results.read(tmp_path, "paper job")

@@ -19,6 +19,7 @@ from eusdaf.data import Prepared
 from eusdaf.networks import network
 from eusdaf.train import build, optimizer, train
 from tests.eusdaf.conftest import SIZE, SMALL
+from tests.refusals import refused
 
 PER_EPOCH = 264 / 32
 """Steps of an epoch of the paper: four folds of 66 pictures, batch 32."""
@@ -105,7 +106,7 @@ def test_lesions_only_leaves_pictures_without_a_lesion_out():
 
 def test_a_data_set_without_a_lesion_cannot_be_trained_on_lesions_only():
     cfg = replace(SMALL, data=DataConfig(8, lesions_only=True))
-    with pytest.raises(InputError, match=r"no training picture; look at data\.lesions_only"):
+    with refused(None, "no training picture", hint="data.lesions_only"):
         build(cfg, [picture(0, has_lesion=False)])
 
 
@@ -164,7 +165,7 @@ def test_a_whole_daf_net_without_encoder_weights_warns(caplog, tmp_path):
 def test_encoder_weights_need_an_encoder(tmp_path):
     save_file({"conv1.weight": np.zeros((64, 3, 7, 7), np.float32)}, tmp_path / "w.safetensors")
     task = build(SMALL, [picture(0, has_lesion=True)], encoder_weights=tmp_path / "w.safetensors")
-    with pytest.raises(InputError, match="weights of an encoder fit DAF-Net only"):
+    with refused(tmp_path / "w.safetensors", "DAF-Net only"):
         jax.eval_shape(task.init, jax.random.key(0))
 
 
@@ -175,10 +176,10 @@ def test_a_fold_that_does_not_exist_is_refused(cohort, tmp_path, fold):
 
 
 def test_a_run_is_not_started_twice(run, cohort):
-    with pytest.raises(InputError, match="already holds a run; continue it with --resume"):
+    with refused(run, "already holds a run", hint="--resume"):
         train(SMALL, [cohort], run, fold=1)
 
 
 def test_a_run_does_not_go_on_with_another_fold(run, cohort):
-    with pytest.raises(InputError, match="was started on other cases or another fold"):
+    with refused(run / "folds.json", "other cases", "fold"):
         train(SMALL, [cohort], run, fold=2, resume=True)

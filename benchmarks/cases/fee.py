@@ -99,7 +99,7 @@ def diagnoser(cfgs: Mapping[str, Config], weights: Mapping[str, Any]) -> Callabl
     mesh = sharding.mesh()
     bundle = Bundle(
         cfgs,
-        *(network(cfgs[task], *weights[task], mesh) for task in TASKS),
+        **{task: network(cfgs[task], *weights[task], mesh) for task in TASKS},
         explain=explainer(cfgs["diagnose"].model, *weights["diagnose"]),
     )
 

@@ -94,12 +94,14 @@ def write_patient(folder: Path, size: int) -> Path:
     return folder
 
 
-def diagnoser(cfgs: Mapping[str, Config], weights: Mapping[str, Any]) -> Callable[[Path], Answer]:
+def diagnoser(
+    cfgs: Mapping[str, Config], weights: Mapping[str, tuple[Params, ModelState]]
+) -> Callable[[Path], Answer]:
     """Our pipeline, without files of results."""
     mesh = sharding.mesh()
     bundle = Bundle(
         cfgs,
-        **{task: network(cfgs[task], *weights[task], mesh) for task in TASKS},
+        *(network(cfgs[task], *weights[task], mesh) for task in TASKS),
         explain=explainer(cfgs["diagnose"].model, *weights["diagnose"]),
     )
 

@@ -9,6 +9,9 @@ import shutil
 import subprocess
 import sys
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,7 +31,8 @@ class Prepared(NamedTuple):
     data: Path
     cache: Path
     runs: Path
-    said: str
+    learned: dict[str, set[str]]
+    """Digests of the cases that the batches of each run are drawn from."""
 
 
 @pytest.fixture(scope="module", params=COMMANDS.values(), ids=COMMANDS.keys())
@@ -37,10 +41,27 @@ def system(request, tmp_path_factory) -> Prepared:
     data, cache, runs = root / "data", root / "cache", root / "runs"
     paper.write(data, 0, 6)
     assert paper.prepare("--data", data, "--out", cache) == 0
+    learned = {}
     for name in paper.recipes:
         words = ("--data", cache, "--out", runs / name, *paper.few, *paper.fold)
-        assert paper("train", name, *words) == 0
-    return Prepared(paper, data, cache, runs, "")
+        with learned_from(paper) as learned[name]:
+            assert paper("train", name, *words) == 0
+    return Prepared(paper, data, cache, runs, learned)
+
+
+@contextmanager
+def learned_from(paper: Commands) -> Iterator[set[str]]:
+    """Digests of the cases that a training inside draws batches from."""
+    module, digests = import_module(f"{paper.name}.train"), set()
+    batch_maker = module.batch_maker
+
+    def watched(examples, *args, **kwargs):
+        digests.update(getattr(example, "series", example).digest for example in examples)
+        return batch_maker(examples, *args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "batch_maker", watched)
+        yield digests
 
 
 @pytest.fixture(scope="module")
@@ -170,6 +191,8 @@ def test_train_holds_out_and_evaluates(system):
         division = json.loads((system.runs / name / "folds.json").read_text())
         assert division["test"]
         assert set(division["images"].values()) >= {"train", "test"}
+        parts = {division["images"][digest] for digest in system.learned[name]}
+        assert parts == {"train"}
         lines = (system.runs / name / "metrics.jsonl").read_text().splitlines()
         assert any("evaluation" in json.loads(line) for line in lines)
         assert (system.runs / name / "plots" / "loss.png").is_file()

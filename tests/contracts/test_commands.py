@@ -90,6 +90,15 @@ def refused(capsys, paper, *words) -> str:
     return line
 
 
+@pytest.mark.parametrize("paper", COMMANDS.values(), ids=COMMANDS.keys())
+def test_every_command_of_the_overview_has_help(paper, capsys):
+    commands = import_module(f"{paper.name}.cli").COMMANDS
+    assert paper.verb in commands
+    for name in commands:
+        assert paper(name, "--help") == 0
+        assert capsys.readouterr().out.startswith(f"usage: {paper.name} {name} ")
+
+
 # prepare
 
 

@@ -1,6 +1,6 @@
 """What S4C shows: a scan with its segmentation, and the pages of a screening and an evaluation."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,17 +8,29 @@ import numpy as np
 from jaxtyping import UInt8
 
 from core.datasets.pancreas import BACKGROUND, TUMOR
+from core.metrics.rows import Row
 from core.report import html
 from core.report import overlay as views
+from core.report.cases import case_table, decision, decision_tiles, files_not_used, listed
 from core.report.outline import Outline
-from core.report.table import Badge, Link, Table, Tone
+from core.report.table import badges
 from core.volume import Volume
 
 # As in Fig. 3: blue pancreas, red tumor; lighter for the annotation.
 PRED_COLORS = {"pancreas": "#4f8dff", "tumor": "#ff4d4d"}
 TRUE_COLORS = {"pancreas": "#9fd0ff", "tumor": "#ffc04d"}
 
-TONES: dict[str, Tone] = {"PDAC": "bad", "normal": "good", "failed": "warn"}
+BADGES = badges({"PDAC": "bad", "normal": "good", "failed": "warn"})
+COLUMNS = {
+    "call": lambda case: BADGES[decision(case)],
+    "score": "score",
+    "tumor ml": "tumor_ml",
+    "tumor voxels": "num_tumor_voxels",
+    "pancreas ml": "pancreas_ml",
+    "s": "seconds",
+    "error": "error",
+}
+"""Of the scans of a screening."""
 
 
 def overlay(
@@ -58,54 +70,26 @@ def screening_page(results: Mapping[str, Any], out: Path) -> str:
       results: content of results.json.
       out: folder that holds cases/<id>/overlay.png.
     """
-    cases = results["cases"]
-    calls = [case.get("decision", "failed") for case in cases]
-    tiles = [
-        html.Tile("scans", str(len(cases))),
-        html.Tile("called PDAC", str(calls.count("PDAC"))),
-        html.Tile("called normal", str(calls.count("normal"))),
-        html.Tile("failed", str(calls.count("failed"))),
-    ]
-    shown = [case for case in cases if case["status"] == "done"][: html.MAX_PICTURES]
-    linked = {case["id"] for case in shown}
-    sections = [html.tiles("Screening", tiles), html.table("Scans", _cases_table(cases, linked))]
-    if results["skipped"]:
-        rows = [(str(s["path"]), s["reason"]) for s in results["skipped"]]
-        skipped = html.table("", Table(("file", "reason"), rows))
-        sections.append(html.details(f"{len(rows)} files not used", [skipped]))
-    sections += [case_section(case, out / "cases" / case["id"]) for case in shown]
-    sections.append(html.provenance(results["manifest"]))
+    rows, cases = results["cases"], listed(results["cases"])
+    labels = {"PDAC": "called PDAC", "normal": "called normal", "failed": "failed"}
     return html.page(
         "S4C screening",
-        sections,
+        [
+            html.tiles("Screening", decision_tiles("scans", rows, labels)),
+            html.table("Scans", case_table("scan", COLUMNS, cases)),
+            *files_not_used(results["skipped"]),
+            *(
+                case_section(case.title, case.row, out / "cases" / case.row["id"])
+                for case in cases
+                if case.has_section
+            ),
+            html.provenance(results["manifest"]),
+        ],
         subtitle="A scan is called PDAC if enough of its voxels are tumor. For research only.",
     )
 
 
-def _cases_table(cases: Sequence[Mapping[str, Any]], linked: Collection[str]) -> Table:
-    columns = ("scan", "call", "score", "tumor ml", "tumor voxels", "pancreas ml", "s", "error")
-    names = ("score", "tumor_ml", "num_tumor_voxels", "pancreas_ml", "seconds", "error")
-    return Table(
-        columns,
-        [
-            [
-                Link(case["id"], case["id"]) if case["id"] in linked else case["id"],
-                badge(case.get("decision", "failed")),
-                *(case.get(name) for name in names),
-            ]
-            for case in cases
-        ],
-    )
-
-
-def badge(call: str) -> Badge:
-    """Colored word for a call."""
-    return Badge(call, TONES[call])
-
-
-def case_section(
-    case: Mapping[str, Any], folder: Path, note: str = "", title: str = ""
-) -> html.Section:
+def case_section(title: str, case: Row, folder: Path, note: str = "") -> html.Section:
     """One screened scan, folded: its picture and what was measured in it."""
     png = (folder / "overlay.png").read_bytes()
     caption = (
@@ -114,4 +98,4 @@ def case_section(
     )
     alt = f"CT of {case['id']} with the predicted pancreas and tumor outlined"
     picture = html.figure("", png, alt=alt, caption=caption)
-    return html.details(title or case["id"], [picture], badge=badge(case["decision"]), note=note)
+    return html.details(title, [picture], badge=BADGES[case["decision"]], note=note)

@@ -2,11 +2,12 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from core.metrics.compare import wilson_interval
+from core.metrics.compare import Interval, wilson_interval
+from core.metrics.rows import Row
 
 UNDEFINED = "–"
 
@@ -31,6 +32,8 @@ class Link:
 
 
 Cell = str | int | float | None | Badge | Link
+Columns = Mapping[str, str | Callable[[Row], Cell]]
+"""By heading, the key of a row, or what is made of the row."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,21 @@ class Table:
 
     def _columns(self) -> list[list[Cell]]:
         return [[row[i] for row in self.rows] for i in range(len(self.columns))]
+
+
+def badges(tones: Mapping[str, Tone]) -> dict[str, Badge]:
+    """A badge for each word."""
+    return {word: Badge(word, tone) for word, tone in tones.items()}
+
+
+def cells_of(columns: Columns, row: Row) -> list[Cell]:
+    """Cells of a row; a key that it does not have is undefined."""
+    return [row.get(value) if isinstance(value, str) else value(row) for value in columns.values()]
+
+
+def table_of(columns: Columns, rows: Sequence[Row]) -> Table:
+    """A table with a line for each row."""
+    return Table(tuple(columns), [cells_of(columns, row) for row in rows])
 
 
 def without_empty(columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> Table:
@@ -114,13 +132,24 @@ def mean_sd(mean: float, sd: float) -> str:
     return f"{100 * mean:.2f}{spread} %"
 
 
+def ci(bounds: Interval) -> str:
+    """An interval of 95 %: "95 % CI 0.512–0.873"."""
+    low, high = bounds
+    return "no interval" if math.isnan(low) else f"95 % CI {low:.3f}–{high:.3f}"
+
+
+def percent_ci(bounds: Interval) -> str:
+    """An interval of 95 % of a fraction: "95 % CI 88.8–97.0"."""
+    low, high = bounds
+    return "no interval" if math.isnan(low) else f"95 % CI {100 * low:.1f}–{100 * high:.1f}"
+
+
 def proportion(num_successes: int, num: int) -> str:
     """A share of cases with its Wilson interval: "94.1 % (128/136; 95 % CI 88.8–97.0)"."""
     if num == 0:
         return UNDEFINED
-    low, high = wilson_interval(num_successes, num)
-    share = percent(num_successes / num)
-    return f"{share} ({num_successes}/{num}; 95 % CI {100 * low:.1f}–{100 * high:.1f})"
+    bounds = percent_ci(wilson_interval(num_successes, num))
+    return f"{percent(num_successes / num)} ({num_successes}/{num}; {bounds})"
 
 
 def _texts(column: Sequence[Cell]) -> list[str]:

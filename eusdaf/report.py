@@ -9,7 +9,7 @@ from jaxtyping import Bool
 
 from core.metrics.rows import Row
 from core.report import html
-from core.report.cases import case_table, decision, decision_tiles, files_not_used, listed
+from core.report.cases import decision, results_page
 from core.report.outline import Outline
 from core.report.picture import PRED_COLOR, TRUE_COLOR, picture
 from core.report.table import Badge, badges
@@ -27,8 +27,6 @@ COLUMNS = {
     "area, px": "area_px",
     "axes, mm": lambda case: _axes(case, "mm"),
     "area, mm²": "area_mm2",
-    "s": "seconds",
-    "error": "error",
 }
 """Of the files of a segmentation."""
 
@@ -49,24 +47,21 @@ def segmentation_page(results: Mapping[str, Any], out: Path) -> str:
       results: content of results.json.
       out: folder that holds cases/<id>/overlay.png.
     """
-    rows, cases = results["cases"], listed(results["cases"])
-    labels = {word: word for word in BADGES}
-    return html.page(
-        "EUS segmentation",
-        [
-            html.tiles("Segmentation", decision_tiles("files", rows, labels)),
-            html.table("Files", case_table("file", COLUMNS, cases)),
-            *files_not_used(results["skipped"]),
-            *(_case_section(case.row, out) for case in cases if case.has_section),
-            html.provenance(results["manifest"]),
-        ],
-        subtitle=f"{NETWORKS[results['network']]}. For research only.",
+
+    def section(case: Row) -> html.Section:
+        png = (out / "cases" / case["id"] / "overlay.png").read_bytes()
+        return picture_section(case["id"], png, BADGES[case["decision"]], _caption(case))
+
+    return results_page(
+        results,
+        system="EUS",
+        job="segmentation",
+        case="file",
+        labels={word: word for word in BADGES},
+        columns=COLUMNS,
+        section=section,
+        subtitle=f"{NETWORKS[results['network']]}.",
     )
-
-
-def _case_section(case: Row, out: Path) -> html.Section:
-    png = (out / "cases" / case["id"] / "overlay.png").read_bytes()
-    return picture_section(case["id"], png, BADGES[case["decision"]], _caption(case))
 
 
 def picture_section(title: str, png: bytes, badge: Badge, caption: str) -> html.Section:

@@ -10,9 +10,9 @@ from core.metrics.overlap import Counts
 from core.metrics.rows import Row
 from core.report import html
 from core.report.agreement import confusion_matrix, shares_by_group
-from core.report.cases import NO, YES, Case, case_table, listed
+from core.report.cases import RIGHT, Case, case_table, listed
 from core.report.evaluation import metric_tiles, own_data_note, roc_figures, summary_mean_sd
-from core.report.table import UNDEFINED, Badge, Table, ci, percent, percent_ci, proportion
+from core.report.table import UNDEFINED, Table, ci, percent, percent_ci, proportion
 from fee.report import BADGES, patient_section, used_files
 
 PAPER_TYPES = {
@@ -46,10 +46,11 @@ NETWORKS_NOTE = (
     "the runs learned from, or chose their weights by."
 )
 TILES = {"accuracy": "accuracy", "f1": "F1", "auc": "AUC", "dsc": "pancreas DSC"}
+CALLS = {True: "tumor", False: "normal"}
 COLUMNS = {
     "truth": lambda row: _type(row) if "tumor" in row else None,
-    "called": lambda row: _call(row) if row["status"] == "done" else BADGES["failed"],
-    "right": lambda row: (YES if row["right"] else NO) if row["status"] == "done" else None,
+    "called": lambda row: BADGES[CALLS.get(row.get("called"), "failed")],
+    "right": lambda row: RIGHT.get(row.get("right")),
     "score": "score",
     "with pancreas": "num_kept",
     "DSC": "dsc",
@@ -218,10 +219,6 @@ def _charts(metrics: Mapping[str, Any]) -> list[html.Section]:
 
 def _type(row: Row) -> str:
     return (row["tumor_type"] or "tumor") if row["tumor"] else "normal"
-
-
-def _call(row: Row) -> Badge:
-    return BADGES["tumor" if row["called"] else "normal"]
 
 
 def _counts(summary: Mapping[str, Any]) -> Counts:

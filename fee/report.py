@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from core.metrics.rows import Row
 from core.report import html
 from core.report import overlay as views
-from core.report.cases import case_table, decision, decision_tiles, listed
+from core.report.cases import decision, results_page
 from core.report.outline import Outline
 from core.report.picture import PRED_COLOR, picture
 from core.report.table import Table, badges, percent, table_of
@@ -29,8 +29,6 @@ COLUMNS = {
     "files used": "num_used",
     "skipped": "num_skipped",
     "damaged": "num_error",
-    "s": "seconds",
-    "error": "error",
 }
 """Of the patients of a diagnosis."""
 SERIES_COLUMNS = {
@@ -103,17 +101,17 @@ def diagnosis_page(results: Mapping[str, Any], out: Path) -> str:
       results: content of results.json.
       out: folder that holds the pictures in cases/<id>/.
     """
-    rows, cases = results["cases"], listed(results["cases"])
-    tiles = decision_tiles("patients", rows, {word: word for word in BADGES}) + used_files(rows)
-    return html.page(
-        "FEE-DL diagnosis",
-        [
-            html.tiles("Diagnosis", tiles),
-            html.table("Patients", case_table("patient", COLUMNS, cases), note=_note(results)),
-            *(patient_section(case.title, case.row, out) for case in cases if case.has_section),
-            html.provenance(results["manifest"]),
-        ],
-        subtitle="Pancreatic tumors in contrast-enhanced CT. For research only.",
+    return results_page(
+        results,
+        system="FEE-DL",
+        job="diagnosis",
+        case="patient",
+        labels={word: word for word in BADGES},
+        columns=COLUMNS,
+        section=lambda case: patient_section(case["id"], case, out),
+        subtitle="Pancreatic tumors in contrast-enhanced CT.",
+        note=_note(results),
+        tiles=used_files(results["cases"]),
     )
 
 

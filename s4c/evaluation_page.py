@@ -6,31 +6,26 @@ from typing import Any
 from core.commands.evaluate import Prediction, failures_note, headline_of_first
 from core.metrics.rows import Row
 from core.report import figures, html
-from core.report.cases import NO, YES, Case, case_table, listed
+from core.report.cases import RIGHT, Case, case_table, listed
 from core.report.evaluation import metric_tiles, own_data_note, roc_figures, summary_mean_sd
-from core.report.table import Badge, Table, percent, percent_ci, proportion
+from core.report.table import Table, percent, percent_ci, proportion
 from s4c.report import BADGES, case_section
 
+FIGURES = (
+    "normal pancreas DSC",
+    "abnormal pancreas DSC",
+    "tumor DSC",
+    "misses",
+    "sensitivity",
+    "specificity",
+)
 PAPER = {
-    "scale": ("64³", "32³", "16³", "multi"),
-    "normal pancreas DSC": (
-        "86.90 ± 8.57 %",
-        "82.01 ± 12.21 %",
-        "61.53 ± 20.64 %",
-        "84.52 ± 11.11 %",
-    ),
-    "abnormal pancreas DSC": (
-        "80.98 ± 10.75 %",
-        "75.66 ± 19.92 %",
-        "64.14 ± 20.16 %",
-        "78.60 ± 18.34 %",
-    ),
-    "tumor DSC": ("57.25 ± 28.05 %", "53.84 ± 26.08 %", "42.53 ± 26.63 %", "56.46 ± 26.23 %"),
-    "misses": ("10/136", "7/136", "4/136", "8/136"),
-    "sensitivity": ("92.7 %", "94.9 %", "97.1 %", "94.1 %"),
-    "specificity": ("99.0 %", "96.0 %", "86.5 %", "98.5 %"),
+    "64³": ("86.90 ± 8.57 %", "80.98 ± 10.75 %", "57.25 ± 28.05 %", "10/136", "92.7 %", "99.0 %"),
+    "32³": ("82.01 ± 12.21 %", "75.66 ± 19.92 %", "53.84 ± 26.08 %", "7/136", "94.9 %", "96.0 %"),
+    "16³": ("61.53 ± 20.64 %", "64.14 ± 20.16 %", "42.53 ± 26.63 %", "4/136", "97.1 %", "86.5 %"),
+    "multi": ("84.52 ± 11.11 %", "78.60 ± 18.34 %", "56.46 ± 26.23 %", "8/136", "94.1 %", "98.5 %"),
 }
-"""Table 1 of the paper, column by column."""
+"""Table 1 of the paper: these figures at each scale."""
 PAPER_POINT = (0.941, 0.985)
 """Sensitivity and specificity of the multi-scale cascade (Table 1)."""
 TILES = {
@@ -40,10 +35,11 @@ TILES = {
     "tumor_dsc": "tumor DSC",
     "pancreas_dsc": "pancreas DSC",
 }
+CALLS = {True: "PDAC", False: "normal"}
 COLUMNS = {
-    "truth": lambda row: _call(row["abnormal"]) if "abnormal" in row else None,
-    "call": lambda row: _call(row["called"]) if row["status"] == "done" else BADGES["failed"],
-    "right": lambda row: (YES if _is_right(row) else NO) if row["status"] == "done" else None,
+    "truth": lambda row: BADGES[CALLS[row["abnormal"]]] if "abnormal" in row else None,
+    "call": lambda row: BADGES[CALLS.get(row.get("called"), "failed")],
+    "right": lambda row: RIGHT[_is_right(row)] if "called" in row else None,
     "score": "score",
     "tumor DSC": "tumor_dsc",
     "pancreas DSC": "pancreas_dsc",
@@ -84,28 +80,29 @@ def _section(case: Case, prediction: Prediction) -> html.Section:
 def table_1(metrics: Mapping[str, Any]) -> Table:
     """Our figures in the paper's rows, beside the paper's own; a column for each system."""
     groups = metrics["groups"]
-    titles = [f"ours, {name}" if len(groups) > 1 else "ours" for name in groups]
-    ours = [_column(summary) for summary in groups.values()]
-    columns = ("", *titles, *(f"paper, {scale}" for scale in PAPER["scale"]))
-    names = [name for name in PAPER if name != "scale"]
-    return Table(columns, [(n, *(column[n] for column in ours), *PAPER[n]) for n in names])
+    ours = {f"ours, {name}" if len(groups) > 1 else "ours": groups[name] for name in groups}
+    columns = {title: _column(summary) for title, summary in ours.items()}
+    columns |= {f"paper, {scale}": column for scale, column in PAPER.items()}
+    return Table(("", *columns), list(zip(FIGURES, *columns.values(), strict=True)))
 
 
-def _column(summary: Mapping[str, Any]) -> dict[str, str]:
+def _column(summary: Row) -> tuple[str, ...]:
+    """Figures of one system."""
     called_normal = proportion(summary["num_true_negative"], summary["num_normal"])
     if summary["num_folds"] > 1:
         called_normal = (
             f"{percent(summary['specificity'])} (mean of {summary['num_folds']} folds; "
             f"{percent_ci(summary['specificity_ci'])})"
         )
-    return {
-        "normal pancreas DSC": summary_mean_sd(summary, "normal_pancreas_dsc"),
-        "abnormal pancreas DSC": summary_mean_sd(summary, "abnormal_pancreas_dsc"),
-        "tumor DSC": summary_mean_sd(summary, "tumor_dsc"),
-        "misses": f"{summary['num_misses']}/{summary['num_abnormal']}",
-        "sensitivity": proportion(summary["num_true_positive"], summary["num_abnormal"]),
-        "specificity": called_normal,
-    }
+    return (
+        *(
+            summary_mean_sd(summary, f"{part}_dsc")
+            for part in ("normal_pancreas", "abnormal_pancreas", "tumor")
+        ),
+        f"{summary['num_misses']}/{summary['num_abnormal']}",
+        proportion(summary["num_true_positive"], summary["num_abnormal"]),
+        called_normal,
+    )
 
 
 def _note(summary: Row) -> str:
@@ -130,10 +127,6 @@ def _charts(metrics: Mapping[str, Any]) -> list[html.Section]:
         alt = "Tumor DSC of every abnormal case, from the smallest tumor to the largest"
         charts.append(html.figure("Tumor DSC by size", png, alt=alt))
     return charts
-
-
-def _call(is_pdac: bool) -> Badge:
-    return BADGES["PDAC" if is_pdac else "normal"]
 
 
 def _is_right(row: Row) -> bool:

@@ -11,7 +11,7 @@ from core.datasets.pancreas import BACKGROUND, TUMOR
 from core.metrics.rows import Row
 from core.report import html
 from core.report import overlay as views
-from core.report.cases import case_table, decision, decision_tiles, files_not_used, listed
+from core.report.cases import decision, results_page
 from core.report.outline import Outline
 from core.report.table import badges
 from core.volume import Volume
@@ -27,8 +27,6 @@ COLUMNS = {
     "tumor ml": "tumor_ml",
     "tumor voxels": "num_tumor_voxels",
     "pancreas ml": "pancreas_ml",
-    "s": "seconds",
-    "error": "error",
 }
 """Of the scans of a screening."""
 
@@ -70,22 +68,15 @@ def screening_page(results: Mapping[str, Any], out: Path) -> str:
       results: content of results.json.
       out: folder that holds cases/<id>/overlay.png.
     """
-    rows, cases = results["cases"], listed(results["cases"])
-    labels = {"PDAC": "called PDAC", "normal": "called normal", "failed": "failed"}
-    return html.page(
-        "S4C screening",
-        [
-            html.tiles("Screening", decision_tiles("scans", rows, labels)),
-            html.table("Scans", case_table("scan", COLUMNS, cases)),
-            *files_not_used(results["skipped"]),
-            *(
-                case_section(case.title, case.row, out / "cases" / case.row["id"])
-                for case in cases
-                if case.has_section
-            ),
-            html.provenance(results["manifest"]),
-        ],
-        subtitle="A scan is called PDAC if enough of its voxels are tumor. For research only.",
+    return results_page(
+        results,
+        system="S4C",
+        job="screening",
+        case="scan",
+        labels={"PDAC": "called PDAC", "normal": "called normal", "failed": "failed"},
+        columns=COLUMNS,
+        section=lambda case: case_section(case["id"], case, out / "cases" / case["id"]),
+        subtitle="A scan is called PDAC if enough of its voxels are tumor.",
     )
 
 

@@ -4,8 +4,8 @@ The rows are those of results.json on the page of a paper's own job, and of metr
 of its evaluation.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from core.metrics.rows import Row
 from core.report import html
 from core.report.table import Badge, Columns, Link, Table, cells_of, without_empty
 
-YES, NO = Badge("yes", "good"), Badge("no", "bad")
+RIGHT = {True: Badge("yes", "good"), False: Badge("no", "bad")}
 
 
 class Case(NamedTuple):
@@ -70,21 +70,53 @@ def decision(row: Row) -> str:
     return row.get("decision", "failed")
 
 
-def decision_tiles(total: str, rows: Sequence[Row], labels: Mapping[str, str]) -> list[html.Tile]:
-    """How many cases there are, and how many of each decision.
+def results_page(
+    results: Mapping[str, Any],
+    *,
+    system: str,
+    job: str,
+    case: str,
+    labels: Mapping[str, str],
+    columns: Columns,
+    section: Callable[[Row], html.Section],
+    subtitle: str,
+    note: str = "",
+    tiles: Sequence[html.Tile] = (),
+) -> str:
+    """The page of a paper's own job: how often what was decided, every case, and pictures.
 
     Args:
-      total: label of the number of all cases.
-      rows: of results.json.
-      labels: of each decision's number.
+      results: content of results.json.
+      system: name of the paper's system.
+      job: what it did, "screening".
+      case: what a case is, "scan".
+      labels: of the number of each decision.
+      columns: of the table, between the case and its seconds and error.
+      section: row of a finished case → its pictures.
+      subtitle: one line under the title.
+      note: under the table.
+      tiles: more headline numbers.
     """
+    rows, cases = results["cases"], listed(results["cases"])
     decisions = [decision(row) for row in rows]
-    counts = {label: decisions.count(word) for word, label in labels.items()}
-    return [html.Tile(label, str(num)) for label, num in {total: len(rows), **counts}.items()]
+    counts = {f"{case}s": len(rows)}
+    counts |= {label: decisions.count(word) for word, label in labels.items()}
+    numbers = [html.Tile(label, str(count)) for label, count in counts.items()]
+    table = case_table(case, {**columns, "s": "seconds", "error": "error"}, cases)
+    return html.page(
+        f"{system} {job}",
+        [
+            html.tiles(job.capitalize(), [*numbers, *tiles]),
+            html.table(f"{case}s".capitalize(), table, note=note),
+            *_files_not_used(results["skipped"]),
+            *(section(case.row) for case in cases if case.has_section),
+            html.provenance(results["manifest"]),
+        ],
+        subtitle=f"{subtitle} For research only.",
+    )
 
 
-def files_not_used(skipped: Sequence[Mapping[str, str]]) -> list[html.Section]:
-    """The files that were no cases, folded; nothing where there are none."""
+def _files_not_used(skipped: Sequence[Mapping[str, str]]) -> list[html.Section]:
     if not skipped:
         return []
     table = Table(("file", "reason"), [(file["path"], file["reason"]) for file in skipped])

@@ -12,9 +12,9 @@ from core.metrics import pixel_roc
 from core.metrics.pixel_roc import ScoreHistogram
 from core.metrics.rows import Row, summarize
 from core.report import html
-from core.report.cases import Case, case_table, listed
+from core.report.cases import case_table, listed
 from core.report.comparisons import Boxes, Roc, box_plots, rocs
-from core.report.evaluation import metric_tiles, own_data_note
+from core.report.evaluation import OWN_DATA, metric_tiles
 from core.report.learning import fold_curves
 from core.report.table import Badge, Table, p_value, percent, table_of
 from eusdaf.report import NETWORKS, overlay, picture_section
@@ -72,7 +72,7 @@ def evaluation_page(
             html.group("Figures", _charts(metrics, pixels, matched)),
             _statistics(metrics["statistics"], names[0]),
             html.table("Pictures", case_table("picture", PICTURE_COLUMNS, cases)),
-            *(_picture(case, matched[case.index]) for case in cases if case.has_section),
+            *(_picture(case, matched[case["index"]]) for case in cases if case["has_section"]),
             html.provenance(matched[0].prediction.results["manifest"]),
         ],
         subtitle=f"{', '.join(names)}. {len(rows)} segmentations, {num_lesions} of a lesion.",
@@ -107,9 +107,9 @@ def _cells(values: Mapping[str, float]) -> tuple:
 
 def _note(metrics: Mapping[str, Any]) -> str:
     notes = [
-        f"{own_data_note('330 pictures')} AVD, HD and MAD in pixels at 256 × 256. A missed lesion "
-        "has DSC 0, the diagonal of the picture for distances, and no precision; a picture without "
-        "one a specificity only."
+        f"{OWN_DATA.format('330 pictures')} AVD, HD and MAD in pixels at 256 × 256. A missed "
+        "lesion has DSC 0, the diagonal of the picture for distances, and no precision; a picture "
+        "without one a specificity only."
     ]
     for network, summary in metrics["groups"].items():
         notes.append(
@@ -184,11 +184,10 @@ def _mark(row: Row) -> Badge:
     return Badge("IoU > 0.5", "good") if row["success"] else Badge("IoU ≤ 0.5", "bad")
 
 
-def _picture(case: Case, matched: Matched) -> html.Section:
-    row = case.row
+def _picture(row: Row, matched: Matched) -> html.Section:
     frame, true = read_case(matched.truth.case)
     pred = read_mask([matched.prediction.folder / "mask.png"], shape=frame.shape).array
     caption = "No lesion is annotated."
     if row["has_lesion"]:
         caption = f"DSC {row['dsc']:.3f}, IoU {row['iou']:.3f}, HD {row['hd']:.1f} pixels."
-    return picture_section(case.title, overlay(frame, pred, true.array), _mark(row), caption)
+    return picture_section(row["title"], overlay(frame, pred, true.array), _mark(row), caption)

@@ -10,9 +10,9 @@ from core.metrics.overlap import Counts
 from core.metrics.rows import Row
 from core.report import html
 from core.report.agreement import confusion_matrix, shares_by_group
-from core.report.cases import RIGHT, Case, case_table, listed
-from core.report.evaluation import metric_tiles, own_data_note, roc_figures, summary_mean_sd
-from core.report.table import UNDEFINED, Table, ci, percent, percent_ci, proportion
+from core.report.cases import RIGHT, case_table, listed
+from core.report.evaluation import OWN_DATA, metric_tiles, roc_figures, summary_mean_sd
+from core.report.table import UNDEFINED, Table, ci, percent, proportion
 from fee.report import BADGES, patient_section, used_files
 
 PAPER_TYPES = {
@@ -82,16 +82,17 @@ def evaluation_page(metrics: Mapping[str, Any], predictions: Sequence[Prediction
             html.table("Table 2: images", images_table(metrics)),
             html.table("Table 3: networks", networks_table(metrics), note=NETWORKS_NOTE),
             html.table("Patients", case_table("patient", COLUMNS, cases)),
-            *(_section(case, predictions[case.index]) for case in cases if case.has_section),
+            *(_section(case, predictions) for case in cases if case["has_section"]),
             html.provenance(predictions[0].results["manifest"]),
         ],
         subtitle=f"{len(rows)} studies, {num_tumors} of them of patients with a tumor.",
     )
 
 
-def _section(case: Case, prediction: Prediction) -> html.Section:
-    truth = f"Truth: {_type(case.row) if case.row['tumor'] else 'no tumor'}."
-    return patient_section(case.title, prediction.row, prediction.output, note=truth)
+def _section(case: Row, predictions: Sequence[Prediction]) -> html.Section:
+    prediction = predictions[case["index"]]
+    truth = f"Truth: {_type(case) if case['tumor'] else 'no tumor'}."
+    return patient_section(case["title"], prediction.row, prediction.output, note=truth)
 
 
 def system_table(metrics: Mapping[str, Any]) -> Table:
@@ -123,7 +124,7 @@ def _rates(counts: Counts) -> dict[str, str]:
         "precision": proportion(tp, tp + fp),
         "recall, sensitivity": proportion(tp, tp + fn),
         "specificity": proportion(tn, tn + fp),
-        "F1": f"{percent(f1(counts))} ({percent_ci(f1_interval(counts))})",
+        "F1": f"{percent(f1(counts))} ({ci(f1_interval(counts), in_percent=True)})",
     }
 
 
@@ -189,7 +190,7 @@ def _networks(summary: Mapping[str, Any]) -> dict[str, str]:
 
 def _note(summary: Row) -> str:
     return (
-        f"{own_data_note('347 patients')} Patients first, intervals of 95 %. "
+        f"{OWN_DATA.format('347 patients')} Patients first, intervals of 95 %. "
         f"{failures_note(summary)} {summary['num_without_truth']} diagnosed patients are not in "
         "the data."
     )

@@ -1,14 +1,15 @@
 """The page of `s4c evaluate`: Table 1 beside ours, the ROC curve, and every case."""
 
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 from core.commands.evaluate import Prediction, failures_note, headline_of_first
 from core.metrics.rows import Row
 from core.report import figures, html
-from core.report.cases import RIGHT, Case, case_table, listed
-from core.report.evaluation import metric_tiles, own_data_note, roc_figures, summary_mean_sd
-from core.report.table import Table, percent, percent_ci, proportion
+from core.report.cases import RIGHT, case_table, listed
+from core.report.evaluation import OWN_DATA, metric_tiles, roc_figures, summary_mean_sd
+from core.report.table import Table, ci, percent, proportion
 from s4c.report import BADGES, case_section
 
 FIGURES = (
@@ -64,17 +65,20 @@ def evaluation_page(metrics: Mapping[str, Any], predictions: Sequence[Prediction
             html.tiles("Screening", metric_tiles(summary, TILES)),
             html.table("Beside Table 1 of the paper", table_1(metrics), note=_note(summary)),
             *([html.group("Figures", charts)] if charts else []),
-            html.table("Cases", case_table("case", COLUMNS, sorted(cases))),
-            *(_section(case, predictions[case.index]) for case in cases if case.has_section),
+            html.table(
+                "Cases", case_table("case", COLUMNS, sorted(cases, key=itemgetter("index")))
+            ),
+            *(_section(case, predictions) for case in cases if case["has_section"]),
             html.provenance(predictions[0].results["manifest"]),
         ],
         subtitle=f"{len(rows)} annotated scans, {summary['num_abnormal']} with a tumor.",
     )
 
 
-def _section(case: Case, prediction: Prediction) -> html.Section:
-    truth = f"Truth: {'tumor' if case.row['abnormal'] else 'no tumor'}."
-    return case_section(case.title, prediction.row, prediction.folder, note=truth)
+def _section(case: Row, predictions: Sequence[Prediction]) -> html.Section:
+    prediction = predictions[case["index"]]
+    truth = f"Truth: {'tumor' if case['abnormal'] else 'no tumor'}."
+    return case_section(case["title"], prediction.row, prediction.folder, note=truth)
 
 
 def table_1(metrics: Mapping[str, Any]) -> Table:
@@ -92,7 +96,7 @@ def _column(summary: Row) -> tuple[str, ...]:
     if summary["num_folds"] > 1:
         called_normal = (
             f"{percent(summary['specificity'])} (mean of {summary['num_folds']} folds; "
-            f"{percent_ci(summary['specificity_ci'])})"
+            f"{ci(summary['specificity_ci'], in_percent=True)})"
         )
     return (
         *(
@@ -107,8 +111,8 @@ def _column(summary: Row) -> tuple[str, ...]:
 
 def _note(summary: Row) -> str:
     return (
-        f"{own_data_note('439 scans')} Mean ± standard deviation over cases; intervals cover 95 %. "
-        f"{failures_note(summary)}"
+        f"{OWN_DATA.format('439 scans')} Mean ± standard deviation over cases; intervals cover "
+        f"95 %. {failures_note(summary)}"
     )
 
 

@@ -9,19 +9,21 @@ from core.metrics.rows import Row
 from core.report import figures, html
 from core.report.table import ci, mean_sd
 
+OWN_DATA = "The paper's figures are of its own {}; other data cannot be compared number by number."
+"""To be filled in with "439 scans"."""
+
 
 def metric_tiles(summary: Row, titles: Mapping[str, str]) -> list[html.Tile]:
-    """The defined ones of some metrics, each with its interval where it has one.
+    """The metrics of these titles that are defined, with their intervals as far as there are any.
 
-    Args:
-      summary: with "auc" and "auc_ci", for example.
-      titles: what each metric is called.
+    An interval is named like its metric: "auc" and "auc_ci".
     """
-    intervals = {name: summary.get(f"{name}_ci") for name in titles}
+    defined = {name for name in titles if np.isfinite(summary.get(name, np.nan))}
+    notes = {name: ci(summary[f"{name}_ci"]) for name in defined if f"{name}_ci" in summary}
     return [
-        html.Tile(title, f"{summary[name]:.3f}", ci(bounds) if bounds else "")
-        for (name, title), bounds in zip(titles.items(), intervals.values(), strict=True)
-        if np.isfinite(summary.get(name, np.nan))
+        html.Tile(title, f"{summary[name]:.3f}", notes.get(name, ""))
+        for name, title in titles.items()
+        if name in defined
     ]
 
 
@@ -32,12 +34,12 @@ def roc_figures(
     summary: Row,
     marks: Mapping[str, tuple[float, float]],
 ) -> list[html.Section]:
-    """The ROC curve of the rows' "score"; nothing where a class has no case.
+    """The ROC curve of a score; nothing where one of the two classes has no case.
 
     Args:
       title: of the figure.
-      rows: the cases that count.
-      positive: column that tells the truth.
+      rows: the cases that count, with "score".
+      positive: column of the truth.
       summary: of these rows, with "auc" and "auc_ci".
       marks: (sensitivity, specificity) by name.
     """
@@ -50,13 +52,5 @@ def roc_figures(
 
 
 def summary_mean_sd(summary: Row, name: str) -> str:
-    """Mean and standard deviation of a column that was summarized; undefined where it was not."""
+    """Mean and standard deviation of a column, "–" where it was not summarized."""
     return mean_sd(summary.get(name, np.nan), summary.get(f"{name}_sd", np.nan))
-
-
-def own_data_note(cases: str) -> str:
-    """Why the paper's figures and ours are no race; `cases` such as "439 scans"."""
-    return (
-        f"The paper's figures are of its own {cases}; other data cannot be compared number by "
-        "number."
-    )

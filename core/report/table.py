@@ -74,18 +74,16 @@ def badges(tones: Mapping[str, Tone]) -> dict[str, Badge]:
     return {word: Badge(word, tone) for word, tone in tones.items()}
 
 
-def cells_of(columns: Columns, row: Row) -> list[Cell]:
-    """Cells of a row; a key that it does not have is undefined."""
-    return [row.get(value) if isinstance(value, str) else value(row) for value in columns.values()]
-
-
 def table_of(columns: Columns, rows: Sequence[Row]) -> Table:
-    """A table with a line for each row."""
-    return Table(tuple(columns), [cells_of(columns, row) for row in rows])
+    """A table with a line for each row; what a row does not have is undefined."""
+    parts = columns.values()
+    cells = [[row.get(p) if isinstance(p, str) else p(row) for p in parts] for row in rows]
+    return Table(tuple(columns), cells)
 
 
-def without_empty(columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> Table:
+def without_empty(table: Table) -> Table:
     """A table without the columns in which no row has a value."""
+    columns, rows = table.columns, table.rows
     filled = [i for i in range(len(columns)) if i == 0 or any(_has_value(r[i]) for r in rows)]
     return Table([columns[i] for i in filled], [[row[i] for i in filled] for row in rows])
 
@@ -132,23 +130,17 @@ def mean_sd(mean: float, sd: float) -> str:
     return f"{100 * mean:.2f}{spread} %"
 
 
-def ci(bounds: Interval) -> str:
-    """An interval of 95 %: "95 % CI 0.512–0.873"."""
-    low, high = bounds
-    return "no interval" if math.isnan(low) else f"95 % CI {low:.3f}–{high:.3f}"
-
-
-def percent_ci(bounds: Interval) -> str:
-    """An interval of 95 % of a fraction: "95 % CI 88.8–97.0"."""
-    low, high = bounds
-    return "no interval" if math.isnan(low) else f"95 % CI {100 * low:.1f}–{100 * high:.1f}"
+def ci(bounds: Interval, *, in_percent: bool = False) -> str:
+    """An interval of 95 %: "95 % CI 0.888–0.970", and in percent "95 % CI 88.8–97.0"."""
+    low, high = (f"{100 * bound:.1f}" if in_percent else f"{bound:.3f}" for bound in bounds)
+    return "no interval" if math.isnan(bounds.low) else f"95 % CI {low}–{high}"
 
 
 def proportion(num_successes: int, num: int) -> str:
     """A share of cases with its Wilson interval: "94.1 % (128/136; 95 % CI 88.8–97.0)"."""
     if num == 0:
         return UNDEFINED
-    bounds = percent_ci(wilson_interval(num_successes, num))
+    bounds = ci(wilson_interval(num_successes, num), in_percent=True)
     return f"{percent(num_successes / num)} ({num_successes}/{num}; {bounds})"
 
 

@@ -98,7 +98,7 @@ def _section(case: Row, predictions: Sequence[Prediction]) -> html.Section:
 def system_table(metrics: Mapping[str, Any]) -> Table:
     """The whole system, the paper's figures beside ours (Fig. 6; Table 3)."""
     summary = metrics["summary"]
-    ours, paper = _rates(_counts(summary)), _rates(PAPER)
+    ours, paper, networks = _rates(_counts(summary)), _rates(PAPER), _networks(summary)
     area = f"{summary['auc']:.3f} ({ci(summary['auc_ci'])})"
     seconds = summary.get("seconds", float("nan"))
     return Table(
@@ -107,10 +107,10 @@ def system_table(metrics: Mapping[str, Any]) -> Table:
             *((name, paper[name], ours[name]) for name in paper),
             ("AUC", f"{PAPER_AUC:.3f}", area),
             *(
-                (title, percent(shares[2]), _networks(summary)[name])
-                for name, (title, shares) in PAPER_NETWORKS.items()
+                (title, percent(testing), networks[name])
+                for name, (title, (*_, testing)) in PAPER_NETWORKS.items()
             ),
-            ("images used", _share(*PAPER_USED), _share(*_used(summary))),
+            ("images used", _share(*PAPER_USED), _share(summary["num_used"], summary["num_files"])),
             ("seconds per patient", f"{PAPER_SECONDS:.1f}", f"{seconds:.1f}"),
         ],
     )
@@ -130,15 +130,13 @@ def _rates(counts: Counts) -> dict[str, str]:
 
 def types_table(metrics: Mapping[str, Any]) -> Table:
     """Patients of each type and how many of them were called rightly (Table 1; Fig. 6C)."""
-    ours = {line["type"]: line for line in metrics["summary"]["types"]}
-    names = [*PAPER_TYPES, *(name for name in ours if name not in PAPER_TYPES)]
+    ours = {line["type"]: (line["num_right"], line["num"]) for line in metrics["summary"]["types"]}
     lines = []
-    for name in names:
-        train, test, share = PAPER_TYPES.get(name, (None, None, None))
-        papers_right = UNDEFINED if share is None else percent(share)
-        line = ours.get(name, {"num": 0, "num_right": 0})
-        right = proportion(line["num_right"], line["num"])
-        lines.append((name, train, test, papers_right, line["num"], right))
+    for name in dict.fromkeys([*PAPER_TYPES, *ours]):
+        num_train, num_test, share = PAPER_TYPES.get(name, (None, None, None))
+        paper_right = None if share is None else percent(share)
+        num_right, num = ours.get(name, (0, 0))
+        lines.append((name, num_train, num_test, paper_right, num, proportion(num_right, num)))
     columns = ("", "paper, training", "paper, testing", "paper, right", "ours", "ours, right")
     return Table(columns, lines)
 
@@ -158,7 +156,11 @@ def images_table(metrics: Mapping[str, Any]) -> Table:
             ("images of patients with a tumor", f"{PAPER_TUMOR_IMAGES:,}", f"{with_tumor:,} used"),
             ("images of others", f"{PAPER_NORMAL_IMAGES:,}", f"{without:,} used"),
             ("all images", f"{PAPER_USED[1]:,}", f"{summary['num_files']:,} files"),
-            ("used after screening", _share(*PAPER_USED), _share(*_used(summary))),
+            (
+                "used after screening",
+                _share(*PAPER_USED),
+                _share(summary["num_used"], summary["num_files"]),
+            ),
         ],
     )
 
@@ -224,10 +226,6 @@ def _type(row: Row) -> str:
 
 def _counts(summary: Mapping[str, Any]) -> Counts:
     return Counts(*(summary[f"num_{name}"] for name in Counts._fields))
-
-
-def _used(summary: Mapping[str, Any]) -> tuple[int, int]:
-    return summary["num_used"], summary["num_files"]
 
 
 def _share(part: int, whole: int) -> str:

@@ -38,12 +38,9 @@ def listed(rows: Sequence[Row], quality: Sequence[float] = ()) -> list[dict[str,
 
 
 def case_table(heading: str, columns: Columns, cases: Sequence[Row]) -> Table:
-    """A line for each case, whose name leads to its section; columns without a value are left out.
+    """A line for each case of `listed`: its name, which leads to its section, and some columns.
 
-    Args:
-      heading: of the names.
-      columns: what follows them.
-      cases: of `listed`, in the order of the lines.
+    Columns without any value are left out.
     """
     return without_empty(table_of({heading: _name, **columns}, cases))
 

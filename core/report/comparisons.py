@@ -71,8 +71,8 @@ def box_plots(plots: Sequence[Boxes], *, limits: tuple[float, float] | None = (0
 
     Source: Cancers 2022 (EUSDAF), Fig. 7.
     """
-    figure, every = panels(len(plots))
-    for axes, plot in zip(every, plots, strict=True):
+    figure, all_axes = panels(len(plots))
+    for axes, plot in zip(all_axes, plots, strict=True):
         _draw_boxes(axes, plot)
         if limits:
             room = 0.03 * (limits[1] - limits[0])  # for half a star

@@ -34,11 +34,11 @@ def roc_figures(
     summary: Row,
     marks: Mapping[str, tuple[float, float]],
 ) -> list[html.Section]:
-    """The ROC curve of a score; nothing where one of the two classes has no case.
+    """The ROC curve of the rows' "score"; nothing where one of the two classes has no case.
 
     Args:
       title: of the figure.
-      rows: the cases that count, with "score".
+      rows: the cases that count.
       positive: column of the truth.
       summary: of these rows, with "auc" and "auc_ci".
       marks: (sensitivity, specificity) by name.

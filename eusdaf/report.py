@@ -9,7 +9,7 @@ from jaxtyping import Bool
 
 from core.metrics.rows import Row
 from core.report import html
-from core.report.cases import decision, results_page
+from core.report.cases import results_page
 from core.report.outline import Outline
 from core.report.picture import PRED_COLOR, TRUE_COLOR, picture
 from core.report.table import Badge, badges
@@ -18,7 +18,7 @@ from core.volume import Frame
 NETWORKS = {"daf": "DAF-Net", "unet": "U-Net", "attention-unet": "Attention U-Net"}
 BADGES = badges({"lesion": "bad", "no lesion": "good", "failed": "warn"})
 COLUMNS = {
-    "decision": lambda case: BADGES[decision(case)],
+    "decision": lambda case: BADGES[case["decision"]],
     "score": "score",
     "frames": "num_frames",
     "with lesion": "num_frames_with_lesion",

@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from core.metrics.rows import Row
 from core.report import html
 from core.report import overlay as views
-from core.report.cases import decision, results_page
+from core.report.cases import results_page
 from core.report.outline import Outline
 from core.report.picture import PRED_COLOR, picture
 from core.report.table import Table, badges, percent, table_of
@@ -20,7 +20,7 @@ from fee.saliency import brightness
 
 BADGES = badges({"tumor": "bad", "normal": "good", "failed": "warn"})
 COLUMNS = {
-    "decision": lambda case: BADGES[decision(case)],
+    "decision": lambda case: BADGES[case["decision"]],
     "PatientID": "patient_id",
     "score": "score",
     "slices": "num_slices",

@@ -12,21 +12,13 @@ from core.report.evaluation import OWN_DATA, metric_tiles, roc_figures, summary_
 from core.report.table import Table, ci, percent, proportion
 from s4c.report import BADGES, case_section
 
-FIGURES = (
-    "normal pancreas DSC",
-    "abnormal pancreas DSC",
-    "tumor DSC",
-    "misses",
-    "sensitivity",
-    "specificity",
-)
 PAPER = {
     "64³": ("86.90 ± 8.57 %", "80.98 ± 10.75 %", "57.25 ± 28.05 %", "10/136", "92.7 %", "99.0 %"),
     "32³": ("82.01 ± 12.21 %", "75.66 ± 19.92 %", "53.84 ± 26.08 %", "7/136", "94.9 %", "96.0 %"),
     "16³": ("61.53 ± 20.64 %", "64.14 ± 20.16 %", "42.53 ± 26.63 %", "4/136", "97.1 %", "86.5 %"),
     "multi": ("84.52 ± 11.11 %", "78.60 ± 18.34 %", "56.46 ± 26.23 %", "8/136", "94.1 %", "98.5 %"),
 }
-"""Table 1 of the paper: these figures at each scale."""
+"""Table 1 of the paper, a row for each scale."""
 PAPER_POINT = (0.941, 0.985)
 """Sensitivity and specificity of the multi-scale cascade (Table 1)."""
 TILES = {
@@ -84,29 +76,29 @@ def _section(case: Row, predictions: Sequence[Prediction]) -> html.Section:
 def table_1(metrics: Mapping[str, Any]) -> Table:
     """Our figures in the paper's rows, beside the paper's own; a column for each system."""
     groups = metrics["groups"]
-    ours = {f"ours, {name}" if len(groups) > 1 else "ours": groups[name] for name in groups}
-    columns = {title: _column(summary) for title, summary in ours.items()}
-    columns |= {f"paper, {scale}": column for scale, column in PAPER.items()}
-    return Table(("", *columns), list(zip(FIGURES, *columns.values(), strict=True)))
+    titles = [f"ours, {name}" if len(groups) > 1 else "ours" for name in groups]
+    ours = [_column(summary) for summary in groups.values()]
+    columns = ("", *titles, *(f"paper, {scale}" for scale in PAPER))
+    values = [column.values() for column in ours]
+    return Table(columns, list(zip(ours[0], *values, *PAPER.values(), strict=True)))
 
 
-def _column(summary: Row) -> tuple[str, ...]:
-    """Figures of one system."""
+def _column(summary: Row) -> dict[str, str]:
+    """Figures of one system, in the order of Table 1."""
     called_normal = proportion(summary["num_true_negative"], summary["num_normal"])
     if summary["num_folds"] > 1:
         called_normal = (
             f"{percent(summary['specificity'])} (mean of {summary['num_folds']} folds; "
             f"{ci(summary['specificity_ci'], in_percent=True)})"
         )
-    return (
-        *(
-            summary_mean_sd(summary, f"{part}_dsc")
-            for part in ("normal_pancreas", "abnormal_pancreas", "tumor")
-        ),
-        f"{summary['num_misses']}/{summary['num_abnormal']}",
-        proportion(summary["num_true_positive"], summary["num_abnormal"]),
-        called_normal,
-    )
+    return {
+        "normal pancreas DSC": summary_mean_sd(summary, "normal_pancreas_dsc"),
+        "abnormal pancreas DSC": summary_mean_sd(summary, "abnormal_pancreas_dsc"),
+        "tumor DSC": summary_mean_sd(summary, "tumor_dsc"),
+        "misses": f"{summary['num_misses']}/{summary['num_abnormal']}",
+        "sensitivity": proportion(summary["num_true_positive"], summary["num_abnormal"]),
+        "specificity": called_normal,
+    }
 
 
 def _note(summary: Row) -> str:

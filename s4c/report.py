@@ -11,7 +11,7 @@ from core.datasets.pancreas import BACKGROUND, TUMOR
 from core.metrics.rows import Row
 from core.report import html
 from core.report import overlay as views
-from core.report.cases import decision, results_page
+from core.report.cases import results_page
 from core.report.outline import Outline
 from core.report.table import badges
 from core.volume import Volume
@@ -22,7 +22,7 @@ TRUE_COLORS = {"pancreas": "#9fd0ff", "tumor": "#ffc04d"}
 
 BADGES = badges({"PDAC": "bad", "normal": "good", "failed": "warn"})
 COLUMNS = {
-    "call": lambda case: BADGES[decision(case)],
+    "call": lambda case: BADGES[case["decision"]],
     "score": "score",
     "tumor ml": "tumor_ml",
     "tumor voxels": "num_tumor_voxels",

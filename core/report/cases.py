@@ -45,11 +45,6 @@ def case_table(heading: str, columns: Columns, cases: Sequence[Row]) -> Table:
     return without_empty(table_of({heading: _name, **columns}, cases))
 
 
-def decision(row: Row) -> str:
-    """What was decided about a case of results.json, or "failed"."""
-    return row.get("decision", "failed")
-
-
 def results_page(
     results: Mapping[str, Any],
     *,
@@ -70,18 +65,18 @@ def results_page(
       system: name of the paper's system.
       job: what it did, "screening".
       case: what it did that to, "scan".
-      labels: by decision, what is written over the number of its cases.
-      columns: of the table, before seconds and error.
+      labels: of the number of cases of each "decision"; a case without one has "failed".
+      columns: of the table, between the case and its seconds.
       section: row of a finished case → its pictures.
       subtitle: one line under the title.
       note: under the table.
       tiles: more headline numbers.
     """
-    decisions = [decision(row) for row in results["cases"]]
-    counts = {f"{case}s": len(decisions)}
-    counts |= {label: decisions.count(word) for word, label in labels.items()}
+    cases = listed([{"decision": "failed", **row} for row in results["cases"]])
+    decisions = [row["decision"] for row in cases]
+    counts = {f"{case}s": len(cases)}
+    counts |= {label: decisions.count(name) for name, label in labels.items()}
     numbers = [html.Tile(label, str(count)) for label, count in counts.items()]
-    cases = listed(results["cases"])
     table = case_table(case, {**columns, "s": "seconds", "error": "error"}, cases)
     return html.page(
         f"{system} {job}",

@@ -76,8 +76,8 @@ def badges(tones: Mapping[str, Tone]) -> dict[str, Badge]:
 
 def table_of(columns: Columns, rows: Sequence[Row]) -> Table:
     """A table with a line for each row; what a row does not have is undefined."""
-    parts = columns.values()
-    cells = [[row.get(p) if isinstance(p, str) else p(row) for p in parts] for row in rows]
+    keys = columns.values()
+    cells = [[row.get(key) if isinstance(key, str) else key(row) for key in keys] for row in rows]
     return Table(tuple(columns), cells)
 
 

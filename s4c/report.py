@@ -16,10 +16,8 @@ from core.report.outline import Outline
 from core.report.table import badges
 from core.volume import Volume
 
-# As in Fig. 3: blue pancreas, red tumor; lighter for the annotation.
-PRED_COLORS = {"pancreas": "#4f8dff", "tumor": "#ff4d4d"}
-TRUE_COLORS = {"pancreas": "#9fd0ff", "tumor": "#ffc04d"}
-
+COLORS = {"pancreas": "#4f8dff", "tumor": "#ff4d4d"}
+"""As in Fig. 3."""
 BADGES = badges({"PDAC": "bad", "normal": "good", "failed": "warn"})
 COLUMNS = {
     "call": lambda case: BADGES[case["decision"]],
@@ -31,34 +29,21 @@ COLUMNS = {
 """Of the scans of a screening."""
 
 
-def overlay(
-    volume: Volume,
-    pred: UInt8[np.ndarray, "d h w"],
-    true: UInt8[np.ndarray, "d h w"] | None = None,
-) -> bytes:
-    """PNG of a scan through its tumor, or else its pancreas, with outlines.
+def overlay(volume: Volume, pred: UInt8[np.ndarray, "d h w"]) -> bytes:
+    """PNG of a scan through its tumor, or else its pancreas, with their outlines.
 
     Args:
       volume: canonical CT in Hounsfield units.
       pred: predicted ids.
-      true: annotated ids, where known.
     """
-    outlines = [] if true is None else _outlines(true, "annotated", TRUE_COLORS, tinted=False)
-    outlines += _outlines(pred, "predicted", PRED_COLORS, tinted=True)
-    candidates = [pred == TUMOR, pred != BACKGROUND]
-    if true is not None:
-        candidates = [true == TUMOR, pred == TUMOR, true != BACKGROUND, pred != BACKGROUND]
-    focus = next((mask for mask in candidates if mask.any()), candidates[-1])
-    return views.overlay(volume, outlines, focus)
-
-
-def _outlines(label: np.ndarray, source: str, colors: Mapping[str, str], *, tinted: bool):
-    masks = {"pancreas": label != BACKGROUND, "tumor": label == TUMOR}
-    return [
-        Outline(f"{name}, {source}", mask, colors[name], tinted)
+    masks = {"pancreas": pred != BACKGROUND, "tumor": pred == TUMOR}
+    outlines = [
+        Outline(f"{name}, predicted", mask, COLORS[name], True)
         for name, mask in masks.items()
         if mask.any()
     ]
+    focus = masks["tumor"] if masks["tumor"].any() else masks["pancreas"]
+    return views.overlay(volume, outlines, focus)
 
 
 def screening_page(results: Mapping[str, Any], out: Path) -> str:

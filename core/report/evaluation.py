@@ -18,13 +18,12 @@ def metric_tiles(summary: Row, titles: Mapping[str, str]) -> list[html.Tile]:
 
     An interval is named like its metric: "auc" and "auc_ci".
     """
-    defined = {name for name in titles if np.isfinite(summary.get(name, np.nan))}
-    notes = {name: ci(summary[f"{name}_ci"]) for name in defined if f"{name}_ci" in summary}
-    return [
-        html.Tile(title, f"{summary[name]:.3f}", notes.get(name, ""))
-        for name, title in titles.items()
-        if name in defined
-    ]
+    tiles = []
+    for name, title in titles.items():
+        if np.isfinite(summary.get(name, np.nan)):
+            bounds = summary.get(f"{name}_ci")
+            tiles.append(html.Tile(title, f"{summary[name]:.3f}", ci(bounds) if bounds else ""))
+    return tiles
 
 
 def roc_figures(

@@ -21,7 +21,7 @@ from core.metrics.rows import Row
 from core.volume import Volume, canonical
 from fee.annotated_patients import AnnotatedPatient, read_truths
 from fee.evaluation_page import evaluation_page
-from fee.patient_metrics import COUNTED, summarize_patients
+from fee.metrics import COUNTED, summarize_patients
 from fee.series_masks import SeriesMask, match_masks
 
 logger = logging.getLogger(__name__)

@@ -20,8 +20,8 @@ from fee import model
 from fee.config import Config, OptimConfig
 from fee.data import Example, PreparedSeries, batch_maker, examples
 from fee.loss import loss
+from fee.metrics import evaluator
 from fee.prepare import find_cache, open_series
-from fee.slice_metrics import evaluator
 
 
 def build(

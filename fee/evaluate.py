@@ -19,10 +19,9 @@ from core.metrics.classification import f1
 from core.metrics.overlap import Counts, confusion_counts, mean_iou, total
 from core.metrics.rows import Row
 from core.volume import Volume, canonical
-from fee.annotated_patients import AnnotatedPatient, read_truths
+from fee.annotations import AnnotatedPatient, SeriesMask, match_masks, read_truths
 from fee.evaluation_page import evaluation_page
 from fee.metrics import COUNTED, summarize_patients
-from fee.series_masks import SeriesMask, match_masks
 
 logger = logging.getLogger(__name__)
 

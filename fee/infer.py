@@ -15,7 +15,7 @@ from core.infer.load import Run
 from core.io.dicom.identity import patient_id
 from core.io.inventory import NIFTI_ENDINGS
 from core.io.paths import below, unique_ids
-from fee.annotated_patients import paths_by_patient
+from fee.annotations import paths_by_patient
 from fee.config import Config
 from fee.networks import Bundle, load_bundle, open_runs
 from fee.patient import diagnose_study

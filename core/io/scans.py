@@ -54,6 +54,15 @@ def read_scan(scan: Scan) -> Volume:
     return grid(scan.frames).with_array(read_hu(scan.frames))
 
 
+def read_grid(scan: Scan) -> Volume:
+    """Where a scan lies, as `read_scan` gives it, without its voxels.
+
+    Raises:
+      InputError: the file cannot be read.
+    """
+    return nifti.read_grid(scan.path) if scan.kind == "nifti" else grid(scan.frames)
+
+
 def write_segmentation(
     out_dir: str | Path,
     scan: Scan,
@@ -75,7 +84,7 @@ def write_segmentation(
       The files, and a note where a DICOM series cannot be referenced by a DICOM-SEG.
     """
     path = Path(out_dir) / "segmentation.nii.gz"
-    source = nifti.read_grid(scan.path) if scan.kind == "nifti" else grid(scan.frames)
+    source = read_grid(scan)
     placed = reorient(labels, source.direction)
     if not same_grid(source, placed):
         raise ValueError(f"labels of shape {placed.shape} do not lie on the grid of {scan.id}")

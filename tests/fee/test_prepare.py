@@ -17,10 +17,10 @@ from core.phantom.ct.phantom import make
 from core.phantom.dicom.cohort import write_dicom_cohort
 from core.phantom.dicom.series import write_dicom_study
 from core.volume import CANONICAL_DIRECTION, Volume, canonical
+from fee.annotations import SeriesMask, match_masks
 from fee.config import PrepareConfig, ScreenConfig
 from fee.data import PreparedSeries
 from fee.prepare import load, prepare
-from fee.series_masks import SeriesMask, match_masks
 from fee.slices import to_mask_slices, to_slices
 from tests.core.io.dicom.make import save, slices
 

@@ -14,9 +14,10 @@ from core.commands.predict import Answer
 from core.commands.prepare import digest
 from core.errors import InputError
 from core.io.paths import unique_ids
-from core.io.scans import Scan, write_segmentation
+from core.io.scans import Scan, VolumeCache, write_segmentation
 from core.volume import Volume, canonical
 from fee.config import PrepareConfig
+from fee.eligibility import Series
 from fee.networks import Bundle
 from fee.predict_series import (
     ExplainedSlice,
@@ -28,9 +29,7 @@ from fee.predict_series import (
     predict_series,
 )
 from fee.report import overlay, saliency_picture
-from fee.screening import Series
 from fee.slices import PANCREAS, to_slices, to_volume
-from fee.volume_cache import VolumeCache
 
 logger = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from core.io.scans import VolumeCache
 from fee.screening import Screening
-from fee.volume_cache import VolumeCache
 
 
 @dataclass

@@ -1,6 +1,6 @@
 import pytest
 
-from fee.phase_text import phase_of_delay, phase_of_text
+from fee.phases import phase_of_delay, phase_of_text
 
 NAMED = {
     "arterial": """Arterial Phase|ART|Abd_Art_1.0|late arterial|Late-Arterial 1.25mm|HAP|A phase

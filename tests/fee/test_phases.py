@@ -4,8 +4,8 @@ import pytest
 from core.errors import InputError
 from core.io.dicom.acquisition import Acquisition
 from core.io.inventory import find_scans
+from core.io.scans import VolumeCache
 from fee.phases import SeriesPhase, phase_of, phases_of_patient, read_phases
-from fee.volume_cache import VolumeCache
 from tests.core.io.dicom.make import save, slices
 
 

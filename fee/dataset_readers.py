@@ -17,12 +17,13 @@ from core.datasets.images import read_case, read_images
 from core.datasets.pancreas import TUMOR
 from core.datasets.pancreas_cases import PUBLIC_PHASE
 from core.datasets.patients import PHASES, TABLE, Patient, read_patients
+from core.datasets.series_masks import SeriesMask, masks_of, match_masks
 from core.errors import InputError
 from core.io.labels import require_same_grid
 from core.io.paths import Skipped, unique_ids
 from core.io.scans import Scan, read_grid, read_scan
 from core.volume import Volume
-from fee.annotations import SeriesMask, masks_of, match_masks, read_volumes
+from fee.annotations import read_volumes
 from fee.config import PrepareConfig, ScreenConfig
 from fee.phases import phases_of_patient, read_phases
 from fee.screening import Series, require_one_patient, screen

@@ -12,6 +12,7 @@ from core import json_io
 from core.commands import evaluate as evaluation
 from core.commands.evaluate import Paper, Prediction, Truth
 from core.datasets.pancreas import TUMOR
+from core.datasets.series_masks import SeriesMask, match_masks
 from core.errors import InputError
 from core.io import nifti
 from core.io.labels import require_same_grid
@@ -19,7 +20,7 @@ from core.metrics.classification import f1
 from core.metrics.overlap import Counts, confusion_counts, mean_iou, total
 from core.metrics.rows import Row
 from core.volume import Volume, canonical
-from fee.annotations import AnnotatedPatient, SeriesMask, match_masks, read_truths
+from fee.annotations import AnnotatedPatient, read_truths
 from fee.evaluation_page import evaluation_page
 from fee.metrics import COUNTED, summarize_patients
 

@@ -48,7 +48,7 @@ def main() -> None:
     cfg = recipe(args.scale, args.stretch)
     out = args.out / f"{args.scale}-{args.stretch}"
     cache = args.out / "prepared"
-    prepare([args.data], cache, screen=cfg.screen, cfg=cfg.prepare)
+    prepare([args.data], cache, screen=cfg.screen, prepare=cfg.prepare)
     train(cfg, [cache], out, resume=True)
     held_out = _test_part(load([cache], out, screen=cfg.screen, cfg=cfg.prepare), cfg)
     weights = restore_model(weights_folder(out))

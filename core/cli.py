@@ -1,8 +1,9 @@
 """From typed functions to a command line: the only file that knows the command-line library.
 
-A command is a function whose keyword parameters become flags; types, defaults and docstring become
-its help. It imports what it needs inside, so that help answers at once. It returns an exit status:
-0 or None all done, 1 some cases failed. `InputError` is 2, an interrupt 130, each with one line.
+A command is a function whose parameters become flags; types, defaults and docstring become its
+help. It is imported when it is called, so that the overview answers at once. An integer that it
+returns is the exit status: 0 all done, 1 some cases failed. `InputError` is 2, an interrupt 130,
+each with one line.
 """
 
 import contextlib
@@ -15,20 +16,41 @@ import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, NamedTuple, get_type_hints
 
 import tyro
 
 from core import config
 from core.errors import InputError, RunError
 
-Command = Callable[..., int | None]
 Recipes = Mapping[str, Any]
 
+
+class Command(NamedTuple):
+    """A command that is imported when it is called.
+
+    Args:
+      place: module and function, "s4c.train:train".
+      text: its line in the overview.
+    """
+
+    place: str
+    text: str
+
+    def function(self) -> Callable[..., Any]:
+        """The function behind it."""
+        module, _, name = self.place.partition(":")
+        return getattr(import_module(module), name)
+
+
+_MANY = "(one or more)"
+
 Paths = Annotated[
-    tyro.conf.Positional[tuple[Path, ...]],
-    tyro.conf.arg(metavar="PATH…", help_behavior_hint="(one or more)"),
+    Sequence[Path],
+    tyro.conf.Positional,
+    tyro.conf.arg(metavar="PATH…", help_behavior_hint=_MANY),
 ]
 """One or more paths without a flag: `INPUT…`."""
 
@@ -36,37 +58,47 @@ OnePath = tyro.conf.Positional[Path]
 """One path without a flag."""
 
 Runs = Annotated[
-    tuple[Path, ...],
+    Sequence[Path],
     tyro.conf.UseAppendAction,
-    tyro.conf.arg(name="run", metavar="RUN", help_behavior_hint="(one or more)"),
+    tyro.conf.arg(name="run", metavar="RUN", help_behavior_hint=_MANY),
 ]
 """One or more run folders, each behind its own flag: `--run RUN [--run RUN …]`."""
 
 Preds = Annotated[
-    tuple[Path, ...],
+    Sequence[Path],
     tyro.conf.UseAppendAction,
-    tyro.conf.arg(name="pred", metavar="DIR", help_behavior_hint="(one or more)"),
+    tyro.conf.arg(name="pred", metavar="DIR", help_behavior_hint=_MANY),
 ]
 """One or more folders of predictions, each behind its own flag: `--pred DIR [--pred DIR …]`."""
 
 Data = Annotated[
-    tuple[Path, ...],
+    Sequence[Path],
     tyro.conf.UseAppendAction,
-    tyro.conf.arg(name="data", metavar="DIR", help_behavior_hint="(one or more)"),
+    tyro.conf.arg(name="data", metavar="DIR", help_behavior_hint=_MANY),
 ]
 """One or more data sets, each behind its own flag: `--data DIR [--data DIR …]`."""
 
 Truths = Annotated[
-    tuple[Path, ...],
+    Sequence[Path],
     tyro.conf.UseAppendAction,
-    tyro.conf.arg(name="truth", metavar="DIR", help_behavior_hint="(one or more)"),
+    tyro.conf.arg(name="truth", metavar="DIR", help_behavior_hint=_MANY),
 ]
 """One or more annotated data sets, each behind its own flag: `--truth DIR [--truth DIR …]`."""
 
-T = TypeVar("T")
-_OVERRIDE = "override"
-Override = Annotated[T | None, _OVERRIDE]
-"""Flags that override fields of a config where they are given: `infer: Override[InferConfig]`."""
+
+class Overrides:
+    """Flags that override fields of configs: `Annotated[Choices, Overrides(infer=InferConfig)]`.
+
+    Args:
+      sections: dataclasses of operating choices by name.
+    """
+
+    def __init__(self, **sections: type) -> None:
+        self.sections = sections
+
+
+Choices = Mapping[str, Any] | None
+"""Values that override those of a config: "infer.threshold" → value."""
 
 GLOBAL_FLAGS = "With every command: -q prints errors only, --debug shows tracebacks."
 
@@ -80,15 +112,8 @@ def user_values() -> Iterator[None]:
         raise InputError(str(error)) from None
 
 
-def _optional(section: type) -> Any:
-    """Flags that override fields of a config where they are given: every default is None.
-
-    Args:
-      section: dataclass of operating choices, such as `InferConfig`.
-
-    Returns:
-      A dataclass with the same fields and help; `given` tells which were set.
-    """
+def _optional(section: type) -> type:
+    """Dataclass with the fields and help of another, every default None: nothing is overridden."""
     texts, hints = config.documentation(section), get_type_hints(section)
     fields = [
         (
@@ -101,21 +126,23 @@ def _optional(section: type) -> Any:
         )
         for f in dataclasses.fields(section)
     ]
-    return dataclasses.make_dataclass(section.__name__, fields, frozen=True)
+    return dataclasses.make_dataclass(
+        section.__name__, fields, frozen=True, namespace={"__doc__": section.__doc__}
+    )
 
 
-def given(**sections: Any) -> dict[str, Any]:
+def _given(sections: Mapping[str, Any]) -> dict[str, Any]:
     """Fields that were set on the command line: "section.field" → value."""
     return {
         f"{section}.{field.name}": value
         for section, flags in sections.items()
-        for field in (dataclasses.fields(flags) if flags is not None else ())
+        for field in dataclasses.fields(flags)
         if (value := getattr(flags, field.name)) is not None
     }
 
 
 def run(
-    commands: Mapping[str, Command],
+    commands: Mapping[str, Command | Callable[..., Any]],
     *,
     prog: str,
     description: str,
@@ -152,7 +179,7 @@ def run(
 
 
 def _dispatch(
-    commands: Mapping[str, Command],
+    commands: Mapping[str, Command | Callable[..., Any]],
     words: list[str],
     prog: str,
     description: str,
@@ -164,7 +191,7 @@ def _dispatch(
     name, *words = words
     if name not in commands:
         raise InputError(f"unknown command {name!r}; known are {', '.join(commands)}")
-    command, prog = commands[name], f"{prog} {name}"
+    command, prog = _function(commands[name]), f"{prog} {name}"
     if "cfg" not in inspect.signature(command).parameters:
         return _call(command, words, prog)
     recipe = words.pop(0) if words and not words[0].startswith("-") else None
@@ -176,7 +203,7 @@ def _dispatch(
     return _call(command, words, f"{prog} {recipe}", recipe=recipes[recipe])
 
 
-def _call(command: Command, words: list[str], prog: str, *, recipe: Any = None) -> int:
+def _call(command: Callable[..., Any], words: list[str], prog: str, *, recipe: Any = None) -> int:
     """Parse the words as the command's parameters and call it; a wrong word is an InputError."""
     said, bind = io.StringIO(), _binder(command, recipe)
     try:
@@ -187,26 +214,39 @@ def _call(command: Command, words: list[str], prog: str, *, recipe: Any = None) 
             return 0
         raise InputError(_one_line(said.getvalue()), hint=f"see {prog} --help") from None
     for name, parameter in inspect.signature(command).parameters.items():
-        if values[name] == () and parameter.default is parameter.empty:
+        is_empty = isinstance(values[name], list | tuple) and not values[name]
+        if is_empty and parameter.default is parameter.empty:
             raise InputError(f"{name.upper()} is missing", hint="give at least one")
-    return command(**values) or 0
+    status = command(**values)
+    return status if isinstance(status, int) else 0
 
 
-def _binder(command: Command, recipe: Any) -> Callable[..., dict[str, Any]]:
+def _function(command: Command | Callable[..., Any]) -> Callable[..., Any]:
+    return command.function() if isinstance(command, Command) else command
+
+
+def _binder(command: Callable[..., Any], recipe: Any) -> Callable[..., dict[str, Any]]:
     """A function that looks like the command and returns its arguments.
 
-    With a recipe, `cfg` is optional and its fields are flags without a prefix.
+    With a recipe, `cfg` is optional and its fields are flags without a prefix; a parameter that is
+    annotated with `Overrides` has a flag for every field of its sections.
     """
-
-    def bind(**values: Any) -> dict[str, Any]:
-        return values
-
     signature, hints = inspect.signature(command), get_type_hints(command, include_extras=True)
     parameters = {name: p.replace(kind=p.KEYWORD_ONLY) for name, p in signature.parameters.items()}
-    for name, hint in hints.items():
-        if get_origin(hint) is Annotated and _OVERRIDE in hint.__metadata__:
-            hints[name] = _optional(get_args(get_args(hint)[0])[0])
-            parameters[name] = parameters[name].replace(default=hints[name]())
+    sections = {name: overrides for name in parameters if (overrides := _overrides(hints[name]))}
+    for name, overrides in sections.items():
+        of_choices = parameters.pop(name)
+        for section, cls in overrides.items():
+            hints[section] = _optional(cls)
+            parameters[section] = of_choices.replace(name=section, default=hints[section]())
+
+    def bind(**values: Any) -> dict[str, Any]:
+        choices = {
+            name: _given({section: values.pop(section) for section in overrides})
+            for name, overrides in sections.items()
+        }
+        return values | choices
+
     if recipe is not None:
         hints["cfg"] = Annotated[type(recipe), tyro.conf.arg(name="")]
         # Last, so that the command's own flags stand first in the help.
@@ -215,6 +255,12 @@ def _binder(command: Command, recipe: Any) -> Callable[..., dict[str, Any]]:
     bind.__signature__ = signature.replace(parameters=listed)  # type: ignore[attr-defined]
     bind.__annotations__, bind.__doc__ = hints, inspect.getdoc(command)
     return bind
+
+
+def _overrides(hint: Any) -> Mapping[str, type]:
+    """Sections of a parameter that is annotated with `Overrides`."""
+    metadata = getattr(hint, "__metadata__", ())
+    return next((item.sections for item in metadata if isinstance(item, Overrides)), {})
 
 
 def _one_line(box: str) -> str:
@@ -244,17 +290,22 @@ def _explain(error: BaseException) -> tuple[int, str]:
             return 1, f"{type(error).__name__}: {text}; --debug shows where"
 
 
-def _overview(commands: Mapping[str, Command], prog: str, description: str) -> str:
+def _overview(
+    commands: Mapping[str, Command | Callable[..., Any]], prog: str, description: str
+) -> str:
     width = max(map(len, commands))
-    lines = [
-        f"  {name:{width}}  {(inspect.getdoc(command) or '').partition(chr(10))[0]}"
-        for name, command in commands.items()
-    ]
+    lines = [f"  {name:{width}}  {_first_line(command)}" for name, command in commands.items()]
     usage = f"usage: {prog} COMMAND …    ({prog} COMMAND --help says more)"
     return "\n".join([usage, "", inspect.cleandoc(description), "", *lines, "", GLOBAL_FLAGS])
 
 
-def _recipes_command(recipes: Recipes) -> Command:
+def _first_line(command: Command | Callable[..., Any]) -> str:
+    if isinstance(command, Command):
+        return command.text
+    return (inspect.getdoc(command) or "").partition("\n")[0]
+
+
+def _recipes_command(recipes: Recipes) -> Callable[..., None]:
     def show(name: tyro.conf.Positional[str] = "") -> None:
         """List the recipes, or print one with every number's address in the paper.
 

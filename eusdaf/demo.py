@@ -1,13 +1,13 @@
 """The whole of EUSDAF on synthetic patients: phantoms, training, segmentation, evaluation."""
 
 from pathlib import Path
+from typing import Literal
 
+from core import cli
 from core.commands.demo import TEST_SEED, Demo, demo
 from core.phantom.ultrasound.cohort import write_image_cohort
-from core.report.table import Table
 from eusdaf.config import RECIPES
 from eusdaf.evaluate import evaluate
-from eusdaf.evaluation_page import table_2
 from eusdaf.infer import segment
 from eusdaf.prepare import prepare
 from eusdaf.train import train
@@ -17,8 +17,11 @@ NUM_TRAIN, NUM_TEST = 60, 20
 TRAIN_SEED = 0
 
 
-def run(out: Path) -> int:
-    """Do it all in `out`, and print the paper's Table 2 with our row.
+def run(*, out: Path = Path("out/eusdaf-demo")) -> int:
+    """Train and segment synthetic patients; no input needed, minutes on two CPU cores.
+
+    Args:
+      out: gets phantoms, runs, predictions, metrics.json and report.html; must be new or empty.
 
     Returns:
       0 if every held-out picture could be segmented.
@@ -32,7 +35,7 @@ def run(out: Path) -> int:
             predict=lambda new, runs, pred: segment(
                 [new / "images"], [runs / NETWORK], pred, probabilities=True
             ),
-            evaluate=_evaluated,
+            evaluate=evaluate,
         ),
         out,
     )
@@ -43,5 +46,31 @@ def _write_both(known: Path, new: Path) -> None:
     write_image_cohort(new, num_patients=NUM_TEST, seed=TEST_SEED)
 
 
-def _evaluated(pred: Path, truth: Path, out: Path) -> Table:
-    return table_2(evaluate([pred], [truth], out))
+@cli.user_values()
+def write_pictures(
+    out: cli.OnePath,
+    *,
+    num_cases: int,
+    seed: int = 0,
+    num_frames: int = 2,
+    tumor_fraction: float = 0.85,
+    kind: Literal["png", "dicom"] = "png",
+) -> None:
+    """Write a synthetic cohort in the layout that `train` reads: images, masks and a table.
+
+    Args:
+      out: new folder.
+      num_cases: patients.
+      seed: of the cohort; another seed, other patients.
+      num_frames: pictures of each patient.
+      tumor_fraction: share of the patients with a tumor.
+      kind: of the pictures.
+    """
+    write_image_cohort(
+        out,
+        num_patients=num_cases,
+        seed=seed,
+        num_frames=num_frames,
+        tumor_fraction=tumor_fraction,
+        kind=kind,
+    )

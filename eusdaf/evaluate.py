@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool
 
+from core import cli
 from core.commands import evaluate as evaluation
 from core.commands.evaluate import Paper, Prediction, Truth, headline
 from core.datasets.case import ImageCase
@@ -22,7 +23,7 @@ from core.metrics.overlap import confusion_counts, dice, iou
 from core.metrics.pixel_roc import ScoreHistogram
 from core.metrics.rows import Row, column, summarize
 from core.preprocess.resize import resize_mask
-from eusdaf.evaluation_page import MEASURES, evaluation_page
+from eusdaf.evaluation_page import MEASURES, evaluation_page, table_2
 from eusdaf.prepare import read_data_sets
 from eusdaf.statistics import statistics
 
@@ -53,11 +54,11 @@ class Pixels(NamedTuple):
 NO_PIXELS = Pixels(pixel_roc.pool([]), 0)
 
 
-def evaluate(preds: Sequence[Path], truths: Sequence[Path], out: Path) -> dict[str, Any]:
-    """Compare outputs of `eusdaf segment` with annotated data sets.
+def evaluate(preds: cli.Preds, truths: cli.Truths, out: Path) -> dict[str, Any]:
+    """Compare segmentations with annotated data: Table 2, ROC, statistics, all pictures.
 
     Args:
-      preds: outputs; folds of a network are pooled, several networks stand side by side.
+      preds: the --out of `segment`; folds of a network are pooled, networks stand side by side.
       truths: data sets that hold the segmented pictures.
       out: gets metrics.json, rows.csv and report.html.
 
@@ -87,7 +88,8 @@ def evaluate(preds: Sequence[Path], truths: Sequence[Path], out: Path) -> dict[s
         "statistics": statistics(counted),
     }
     histograms = {name: of_network.histogram for name, of_network in pixels.items()}
-    evaluation.write(out, metrics, evaluation_page(metrics, histograms, matched))
+    page = evaluation_page(metrics, histograms, matched)
+    evaluation.write(out, metrics, page, table_2(metrics))
     return metrics
 
 

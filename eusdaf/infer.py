@@ -1,15 +1,15 @@
 """Segmenting new pictures and clips: from files to masks, sizes, a decision and a report."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
-from core import atomic, sharding
+from core import atomic, cli, sharding
 from core.commands.predict import Answer, Job, held_out_of, predict
 from core.commands.prepare import digest
 from core.datasets.images import read_images
@@ -18,31 +18,32 @@ from core.io.image.mask import write_mask, write_probability
 from core.io.images import ImageSource, find_images, read_frames, source_of
 from core.io.paths import Skipped, find_all
 from core.preprocess.resize import resize_gray, resize_map
+from eusdaf.config import InferConfig
 from eusdaf.lesion import measure
 from eusdaf.networks import Ensemble, load_ensemble, open_runs
 from eusdaf.report import overlay, segmentation_page
 
 
 def segment(
-    inputs: Sequence[Path],
-    runs: Sequence[Path],
+    inputs: cli.Paths,
+    runs: cli.Runs,
     out: Path,
     *,
     held_out: bool = False,
     probabilities: bool = False,
     allow_unfinished: bool = False,
-    choices: Mapping[str, Any] | None = None,
+    choices: Annotated[cli.Choices, cli.Overrides(infer=InferConfig)] = None,
 ) -> int:
-    """Segment every picture found in `inputs`; write masks, overlays, sizes and a report.
+    """Segment new pictures: images, DICOM, videos, or folders of them.
 
     Args:
-      inputs: pictures, DICOM files, videos, or folders of any of them.
-      runs: run folders, such as the folds of one recipe; their probabilities are averaged.
-      out: gets results.json, report.html and cases/<id>/.
+      inputs: what to segment.
+      runs: trained networks, such as the folds of one recipe; their probabilities are averaged.
+      out: gets results.json, report.html and cases/<id>/ with masks at the size of the pictures.
       held_out: of one data set, take the pictures that the run did not train on.
-      probabilities: also write probability maps, as 16-bit PNG.
+      probabilities: also write probability maps (16-bit PNG); `evaluate` needs them for the ROC.
       allow_unfinished: also use runs that have not reached their end.
-      choices: operating choices that override the runs', "infer.threshold" → probability.
+      choices: override the first run's, "infer.threshold" → probability.
 
     Returns:
       0 if every file was segmented, 1 if some failed; each failure has its line in results.json.

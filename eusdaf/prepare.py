@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from core import cli
 from core.commands import prepare as prepared_data
 from core.commands.prepare import Made, Source, Sources, digest
 from core.config import fingerprint, flags
@@ -31,36 +32,37 @@ CLASSES = {
 
 
 def prepare(
-    data: Sequence[Path],
+    data: cli.Data,
     out: Path,
-    cfg: PrepareConfig,
+    prepare: PrepareConfig = PrepareConfig(),  # noqa: B008 - frozen, and the flags' defaults
     *,
     patient_pattern: str | None = None,
     patients: Path | None = None,
-) -> int:
-    """Prepare every annotated picture of some data sets; what is done already stays.
+) -> bool:
+    """Read data sets once for all networks: files to prepared pictures, cached and resumable.
 
     Args:
       data: folders of pictures and masks.
-      out: cache folder; pictures of another size beside these are left alone.
-      cfg: size.
+      out: cache folder, the --data of `train`; its index.json lists every file used or skipped, and
+        pictures of another size beside these are left alone.
+      prepare: size.
       patient_pattern: regular expression whose first group is the patient in a picture's id.
-      patients: table with the columns image,patient.
+      patients: table with the columns image,patient, as CSV or .xlsx.
 
     Returns:
-      Annotated pictures that were left out.
+      Whether an annotated picture was left out.
 
     Raises:
       InputError: no usable picture; the reason of each is logged.
     """
-    folder = out / fingerprint(cfg)
+    folder = out / fingerprint(prepare)
     read = read_data_sets(data, patient_pattern=patient_pattern, patients=patients, cache=folder)
     if not all(dataset.knows_patients for dataset in read):
         logger.info("not all patients are known: near-duplicate pictures count as one patient's")
-    sources = [_sources(dataset, cfg) for dataset in read]
+    sources = [_sources(dataset, prepare) for dataset in read]
     num_left_out = prepared_data.prepare(sources, folder, at_a_time=CASES_AT_A_TIME)
     prepared_data.warn_of_empty_classes(open_cases(folder), CLASSES)
-    return num_left_out
+    return num_left_out > 0
 
 
 def read_data_sets(

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import optax
 
-from core import sharding
+from core import cli, sharding
 from core.commands import train as training
 from core.commands.train import Division, Training
 from core.data.pipeline import batches
@@ -93,7 +93,7 @@ def _is_pretrained_in_the_paper(cfg: ModelConfig) -> bool:
 
 def train(
     cfg: Config,
-    data: Sequence[Path],
+    data: cli.Data,
     out: Path,
     *,
     fold: int | None = None,
@@ -102,17 +102,18 @@ def train(
     resume: bool = False,
     distributed: bool = False,
 ) -> None:
-    """Train one network into a run folder.
+    """Train a network.
 
     Args:
       cfg: the recipe.
-      data: cache of `eusdaf.prepare`, or data sets.
-      out: run folder.
-      fold: train on this fold and evaluate on its held-out patients; None trains on everybody.
-      workers: processes that make batches; 0 for threads.
-      encoder_weights: file of an ImageNet encoder to start DAF-Net from.
-      resume: continue the run in `out`.
-      distributed: join the other hosts first.
+      data: what `prepare` wrote, or data sets (prepared into the run folder first).
+      out: run folder: config.json, manifest.json, metrics.jsonl, checkpoints/.
+      fold: hold this fold out, the first is 0, and evaluate on it; without, train on every picture.
+      workers: processes that make batches, where threads starve the device; 0 for threads.
+      encoder_weights: .safetensors or .pth of a ResNeXt trained on ImageNet, for DAF-Net; give it
+        again with --resume.
+      resume: continue a run, bit for bit as if it had not stopped.
+      distributed: join the other hosts of a cluster first.
 
     Raises:
       InputError: data, weights, fold or run folder cannot be used.

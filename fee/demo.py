@@ -4,12 +4,11 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from core import cli
 from core.commands.demo import TEST_SEED, Demo, demo
 from core.phantom.dicom.cohort import write_dicom_cohort
-from core.report.table import Table
 from fee.config import RECIPES
 from fee.evaluate import evaluate
-from fee.evaluation_page import system_table
 from fee.infer import diagnose
 from fee.prepare import prepare
 from fee.train import train
@@ -26,8 +25,11 @@ NUM_SLICES, SLICE_MM = 29, 5.0
 """The upper abdomen; the paper's slices are 3 to 5 mm apart (Methods, Dataset preparation)."""
 
 
-def run(out: Path) -> int:
-    """Do it all in `out`, and print the paper's figures beside ours.
+def run(*, out: Path = Path("out/fee-demo")) -> int:
+    """Train and diagnose synthetic patients; no input needed, minutes on two CPU cores.
+
+    Args:
+      out: gets phantoms, runs, diagnoses, metrics.json and report.html; must be new or empty.
 
     Returns:
       0 if every held-out patient could be diagnosed.
@@ -37,13 +39,13 @@ def run(out: Path) -> int:
         Demo(
             phantoms=_write_both,
             prepare=lambda known, cache: prepare(
-                [known], cache, screen=first.screen, cfg=first.prepare
+                [known], cache, screen=first.screen, prepare=first.prepare
             ),
             trainings={RECIPES[name].task: _training(name) for name in NETWORKS},
             predict=lambda new, runs, pred: diagnose(
                 sorted((new / "patients").iterdir()), [runs], pred
             ),
-            evaluate=_evaluated,
+            evaluate=evaluate,
         ),
         out,
     )
@@ -54,7 +56,7 @@ def _write_both(known: Path, new: Path) -> None:
     for folder, num, seed in ((known, NUM_TRAIN, TRAIN_SEED), (new, NUM_TEST, TEST_SEED)):
         write_patients(
             folder,
-            num_patients=num,
+            num_cases=num,
             seed=seed,
             size=size,
             field_of_view_mm=PANCREAS_MM,
@@ -66,29 +68,38 @@ def _training(name: str) -> Callable[[Path, Path], None]:
     return lambda cache, workdir: train(RECIPES[name], [cache], workdir)
 
 
-def _evaluated(pred: Path, truth: Path, out: Path) -> Table:
-    return system_table(evaluate([pred], [truth], out))
-
-
+@cli.user_values()
 def write_patients(
-    out: Path,
+    out: cli.OnePath,
     *,
-    num_patients: int,
-    seed: int,
-    size: int,
+    num_cases: int,
+    seed: int = 0,
+    size: int = 512,
     field_of_view_mm: float = BODY_MM,
     tumor_fraction: float = 0.5,
     diameters_mm: tuple[float, float] = (8.0, 40.0),
 ) -> None:
-    """Write patients with an arterial and a venous series each, as hospitals export them."""
+    """Write synthetic patients as hospitals export them: folders of DICOM, a table and masks.
+
+    Each has an arterial and a venous series.
+
+    Args:
+      out: new folder.
+      num_cases: patients.
+      seed: of the cohort; another seed, other patients.
+      size: rows and columns of a slice.
+      field_of_view_mm: of a slice.
+      tumor_fraction: share of the patients with a tumor.
+      diameters_mm: of the tumors, least and most.
+    """
     pixel_mm = field_of_view_mm / size
     write_dicom_cohort(
         out,
-        num_patients=num_patients,
+        num_patients=num_cases,
         seed=seed,
         shape=(NUM_SLICES, size, size),
         spacing_mm=(SLICE_MM, pixel_mm, pixel_mm),
         tumor_fraction=tumor_fraction,
         diameters_mm=diameters_mm,
-        num_processes=min(num_patients, os.cpu_count() or 1),
+        num_processes=min(num_cases, os.cpu_count() or 1),
     )

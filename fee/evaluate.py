@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core import json_io
+from core import cli, json_io
 from core.commands import evaluate as evaluation
 from core.commands.evaluate import Paper, Prediction, Truth
 from core.datasets.pancreas import TUMOR
@@ -21,7 +21,7 @@ from core.metrics.overlap import Counts, confusion_counts, mean_iou, total
 from core.metrics.rows import Row
 from core.volume import Volume, canonical
 from fee.annotations import AnnotatedPatient, read_truths
-from fee.evaluation_page import evaluation_page
+from fee.evaluation_page import evaluation_page, system_table
 from fee.metrics import COUNTED, summarize_patients
 
 logger = logging.getLogger(__name__)
@@ -29,11 +29,11 @@ logger = logging.getLogger(__name__)
 SEGMENTATION = "segmentation.nii.gz"
 
 
-def evaluate(preds: Sequence[Path], truths: Sequence[Path], out: Path) -> dict[str, Any]:
-    """Compare outputs of `fee diagnose` with annotated data sets.
+def evaluate(preds: cli.Preds, truths: cli.Truths, out: Path) -> dict[str, Any]:
+    """Compare diagnoses with the truth: Tables 1 to 3 and Figure 6 beside the paper's.
 
     Args:
-      preds: outputs; parts of one data set are pooled, both rules stand side by side.
+      preds: the --out of `diagnose`; parts of one data set are pooled, rules stand side by side.
       truths: cohorts, nnU-Net, MSD or PANORAMA folders, or NIH Pancreas-CT, that hold the patients.
       out: gets metrics.json, rows.csv and report.html.
 
@@ -46,7 +46,7 @@ def evaluate(preds: Sequence[Path], truths: Sequence[Path], out: Path) -> dict[s
     annotated = [truth for root in truths for truth in read_truths(root)]
     metrics, matched = evaluation.evaluate(PAPER, preds, annotated)
     page = evaluation_page(metrics, [match.prediction for match in matched])
-    evaluation.write(out, metrics, page)
+    evaluation.write(out, metrics, page, system_table(metrics))
     return metrics
 
 

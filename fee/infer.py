@@ -4,9 +4,9 @@ import logging
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
-from core import sharding
+from core import cli, sharding
 from core.commands import results
 from core.commands.predict import Answer, Job, held_out_of, predict
 from core.datasets.patients import PHASES
@@ -16,7 +16,7 @@ from core.io.dicom.identity import patient_id
 from core.io.inventory import NIFTI_ENDINGS
 from core.io.paths import below, unique_ids
 from fee.annotations import paths_by_patient
-from fee.config import Config
+from fee.config import Config, InferConfig, ScreenConfig
 from fee.networks import Bundle, load_bundle, open_runs
 from fee.patient import diagnose_study
 from fee.phases import PhaseTable, phases_of_patient, read_phases
@@ -47,29 +47,35 @@ class Options(NamedTuple):
 
 
 def diagnose(
-    patients: Sequence[Path],
-    runs: Sequence[Path],
+    patients: cli.Paths,
+    runs: cli.Runs,
     out: Path,
     *,
     held_out: bool = False,
+    phases: Path | None = None,
     identify: bool = False,
-    phases_csv: Path | None = None,
     anonymous: bool = False,
     allow_unfinished: bool = False,
-    choices: Mapping[str, Any] | None = None,
+    choices: Annotated[cli.Choices, cli.Overrides(infer=InferConfig, screen=ScreenConfig)] = None,
 ) -> int:
-    """Diagnose every patient, each study by itself; write results, masks, pictures and a report.
+    """Diagnose new patients: raw DICOM folders, zipped studies or NIfTI files.
 
     Args:
-      patients: a folder, a zip or a NIfTI file for each patient.
-      runs: run folders of the three networks, or one folder that holds them.
-      out: gets results.json, report.html and cases/<id>/; ids come from names of files and folders.
+      patients: one folder or file each; with --held-out one data set.
+      runs: the three trained networks, or one folder that holds them as locate/, segment/ and
+        diagnose/.
+      out: gets results.json, report.html and cases/<id>/ with masks, overlays and saliency maps;
+        ids come from names of files and folders.
       held_out: of one data set, take the patients of the runs' test part.
-      identify: also tell the PatientID of the headers, in results.json and the report.
-      phases_csv: phases of series that the user knows.
+      phases: CSV with the columns series,phase and, if wanted, patient, where the headers do not
+        tell the contrast phase.
+      identify: add the patient's ID to the results; without, nothing that identifies is written
+        but the tags of DICOM-SEG.
       anonymous: write DICOM-SEG without the patient's tags.
       allow_unfinished: also use runs that have not reached their end.
-      choices: operating choices that override the runs', "infer.threshold" → probability.
+      choices: override the runs' batch and screening, and the rule and threshold of the decision
+        about a patient, "infer.threshold" → probability; slices are located and segmented with the
+        thresholds of their own runs.
 
     Returns:
       0 if all went well; 1 if a patient has no result, or has damaged files. Each failure has its
@@ -82,12 +88,12 @@ def diagnose(
     if held_out:
         data = patients
         patients = _held_out(data, opened)
-        if phases_csv is None and (data[0] / PHASES).is_file():
-            phases_csv = data[0] / PHASES
+        if phases is None and (data[0] / PHASES).is_file():
+            phases = data[0] / PHASES
     for path in patients:
         if not path.exists():
             raise InputError("no such file or folder", path=path)
-    table = {} if phases_csv is None else read_phases(phases_csv)
+    table = {} if phases is None else read_phases(phases)
     mesh, options = sharding.mesh(), Options(identify, anonymous, table)
     bundle = load_bundle(opened, mesh, choices)
     ids = unique_ids([below(path, path, ENDINGS) for path in patients], instead="patient")

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from core import cli
 from core.commands import prepare as prepared_data
 from core.commands.prepare import Case
 from core.config import fingerprint, flags
@@ -23,27 +24,28 @@ CLASSES = {
 
 
 def prepare(
-    data: Sequence[Path],
+    data: cli.Data,
     out: Path,
     *,
-    screen: ScreenConfig,
-    cfg: PrepareConfig,
+    screen: ScreenConfig = ScreenConfig(),  # noqa: B008 - frozen, and the flags' defaults
+    prepare: PrepareConfig = PrepareConfig(),  # noqa: B008
     patient_pattern: str | None = None,
     patients: Path | None = None,
-) -> int:
-    """Prepare every series of some data sets; what is done already stays.
+) -> bool:
+    """Read data sets once for all networks: files to prepared slices, cached and resumable.
 
     Args:
-      data: cohorts (`core.datasets.patients`), NIH Pancreas-CT, nnU-Net, MSD or PANORAMA folders,
-        or folders of slices and masks.
-      out: cache folder; stacks of another preparation beside these are left alone.
+      data: cohorts of DICOM folders (`core.datasets.patients`), NIH Pancreas-CT, nnU-Net, MSD or
+        PANORAMA folders, or folders of slices and masks.
+      out: cache folder, the --data of `train`; its index.json lists every file used or skipped, and
+        stacks of another preparation beside these are left alone.
       screen: which series of a cohort are used.
-      cfg: how slices are made.
+      prepare: how a slice is made.
       patient_pattern: regular expression whose first group is the patient in a case id.
-      patients: table with the columns case,patient.
+      patients: table with the columns case,patient, as CSV or .xlsx.
 
     Returns:
-      Labelled series that were left out.
+      Whether a labelled series was left out.
 
     Raises:
       InputError: no usable series; the reason of each is logged.
@@ -53,19 +55,19 @@ def prepare(
             root,
             out / "screening",
             screening=screen,
-            cfg=cfg,
+            cfg=prepare,
             patient_pattern=patient_pattern,
             patients=patients,
         )
         for root in data
     ]
-    folder = out / _name(screen, cfg)
+    folder = out / _name(screen, prepare)
     num_left_out = prepared_data.prepare(sources, folder, at_a_time=CASES_AT_A_TIME)
     series = open_series(folder)
     prepared_data.warn_of_empty_classes(series, CLASSES)
     if num_unknown := sum(stack.tumor is None for stack in series):
         logger.warning("of %d series it is not known whether there is a tumor", num_unknown)
-    return num_left_out
+    return num_left_out > 0
 
 
 def find_cache(
@@ -76,7 +78,7 @@ def find_cache(
     return prepared_data.find_cache(
         data,
         _name(screen, cfg),
-        prepare_into=lambda data_sets, out: prepare(data_sets, out, screen=screen, cfg=cfg),
+        prepare_into=lambda data_sets, out: prepare(data_sets, out, screen=screen, prepare=cfg),
         workdir=workdir,
         command=" ".join(("run fee prepare", *words)),
     )

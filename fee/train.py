@@ -8,6 +8,7 @@ from pathlib import Path
 import jax
 import optax
 
+from core import cli
 from core.commands import train as training
 from core.commands.train import Division, Training
 from core.data.pipeline import batches
@@ -73,7 +74,7 @@ def length(cfg: Config, num_slices: int) -> RunConfig:
 
 def train(
     cfg: Config,
-    data: Sequence[Path],
+    data: cli.Data,
     out: Path,
     *,
     weights: Path | None = None,
@@ -81,16 +82,17 @@ def train(
     resume: bool = False,
     distributed: bool = False,
 ) -> None:
-    """Train one network into a run folder.
+    """Train a network: locate, segment or diagnose.
 
     Args:
       cfg: the recipe.
-      data: cache of `fee.prepare`, or data sets.
-      out: run folder; its folds.json names the parts, and the test part is left alone.
-      weights: file of a ResNet trained on ImageNet to start from.
-      workers: processes that make batches; 0 for threads.
-      resume: continue the run in `out`.
-      distributed: join the other hosts first.
+      data: what `prepare` wrote, or data sets (prepared into the run folder first).
+      out: run folder: config.json, manifest.json, metrics.jsonl, checkpoints/, best/; its
+        folds.json names the parts, and the test part is left alone.
+      weights: .safetensors or .pth of a ResNet trained on ImageNet, to start from.
+      workers: processes that make batches, where threads starve the device; 0 for threads.
+      resume: continue a run, bit for bit as if it had not stopped.
+      distributed: join the other hosts of a cluster first.
 
     Raises:
       InputError: data, weights or run folder cannot be used.

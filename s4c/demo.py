@@ -4,13 +4,12 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from core import cli
 from core.commands.demo import TEST_SEED, Demo, demo
 from core.datasets.pancreas import NAMES
 from core.phantom.ct.cohort import write_cohort
-from core.report.table import Table
 from s4c.config import RECIPES, PrepareConfig
 from s4c.evaluate import evaluate
-from s4c.evaluation_page import table_1
 from s4c.infer import screen
 from s4c.prepare import prepare
 from s4c.train import train
@@ -22,8 +21,11 @@ FIELD_OF_VIEW_MM = (144.0, 208.0, 256.0)
 """The upper abdomen around the pancreas, (D, H, W)."""
 
 
-def run(out: Path) -> int:
-    """Do it all in `out`, and print the paper's Table 1 with our column.
+def run(*, out: Path = Path("out/demo")) -> int:
+    """Train and screen synthetic patients; no input needed, minutes on two CPU cores.
+
+    Args:
+      out: gets phantoms, runs, screening, metrics.json and report.html; must be new or empty.
 
     Returns:
       0 if every held-out phantom could be screened.
@@ -36,7 +38,7 @@ def run(out: Path) -> int:
             predict=lambda new, runs, pred: screen(
                 [new / "imagesTr"], [runs / name for name in NETWORKS], pred
             ),
-            evaluate=_evaluated,
+            evaluate=evaluate,
         ),
         out,
     )
@@ -58,22 +60,28 @@ def _training(name: str) -> Callable[[Path, Path], None]:
     return lambda cache, workdir: train(RECIPES[name], [cache], workdir)
 
 
-def _evaluated(pred: Path, truth: Path, out: Path) -> Table:
-    return table_1(evaluate([pred], [truth], out))
-
-
+@cli.user_values()
 def write_phantoms(
-    out: Path,
+    out: cli.OnePath,
     *,
     num_cases: int,
-    seed: int,
+    seed: int = 0,
     spacing_mm: float = 2.0,
     tumor_fraction: float = 0.5,
     diameters_mm: tuple[float, float] = (8.0, 40.0),
 ) -> None:
-    """Write a cohort with S4C's labels; the duct is part of the pancreas (Sec. 2.1).
+    """Write a synthetic cohort in the layout that `train` reads (nnU-Net raw).
 
-    In the arterial phase, in which the tumor stands out most from the pancreas.
+    In the arterial phase, in which the tumor stands out most from the pancreas; the duct is part of
+    the pancreas (Sec. 2.1).
+
+    Args:
+      out: new folder.
+      num_cases: patients.
+      seed: of the cohort; another seed, other patients.
+      spacing_mm: side of the cubic voxels; the field of view stays 144 × 208 × 256 mm.
+      tumor_fraction: share of the patients with a tumor.
+      diameters_mm: of the tumors, least and most.
     """
     depth, height, width = (round(mm / spacing_mm) for mm in FIELD_OF_VIEW_MM)
     write_cohort(

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from core import cli
 from core.commands import evaluate as evaluation
 from core.commands.evaluate import Paper, Prediction, Truth
 from core.datasets.pancreas import BACKGROUND, TUMOR
@@ -22,19 +23,19 @@ from core.metrics.compare import (
 from core.metrics.overlap import confusion_counts, dice
 from core.metrics.rows import Row, column, summarize
 from core.volume import reorient, same_grid
-from s4c.evaluation_page import evaluation_page
+from s4c.evaluation_page import evaluation_page, table_1
 
 BOOTSTRAP_SEED = 0
 DSC_NAMES = ("tumor_dsc", "pancreas_dsc", "normal_pancreas_dsc", "abnormal_pancreas_dsc")
 SEGMENTATION = "segmentation.nii.gz"
 
 
-def evaluate(preds: Sequence[Path], truths: Sequence[Path], out: Path) -> dict[str, Any]:
-    """Compare outputs of `s4c screen` with annotated data sets.
+def evaluate(preds: cli.Preds, truths: cli.Truths, out: Path) -> dict[str, Any]:
+    """Compare screenings with annotated data: Table 1, ROC curve, a row per case.
 
     Args:
-      preds: outputs, such as one for each fold, or for each row of Table 1.
-      truths: nnU-Net raw, MSD or NIH data sets that hold the scans.
+      preds: the --out of `screen`; several where each fold, or row of Table 1, has its own.
+      truths: nnU-Net raw, MSD or NIH data sets that hold the screened scans.
       out: gets metrics.json, rows.csv and report.html.
 
     Returns:
@@ -46,7 +47,7 @@ def evaluate(preds: Sequence[Path], truths: Sequence[Path], out: Path) -> dict[s
     annotated = [_truth(case) for data in truths for case in read_pancreas(data).cases]
     metrics, matched = evaluation.evaluate(PAPER, preds, annotated)
     page = evaluation_page(metrics, [match.prediction for match in matched])
-    evaluation.write(out, metrics, page)
+    evaluation.write(out, metrics, page, table_1(metrics))
     return metrics
 
 

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from core import atomic, sharding
+from core import atomic, cli, sharding
 from core.commands.predict import Answer, Job, held_out_of, predict
 from core.commands.prepare import digest
 from core.datasets.pancreas import NAMES
@@ -16,33 +16,37 @@ from core.io.scans import Scan, read_scan, write_segmentation
 from core.preprocess.intensity import window, z_score
 from core.volume import Volume, canonical
 from s4c.cascade import Segmentation, segment
+from s4c.config import DecisionConfig, InferConfig
 from s4c.decision import Decision, decide, remove_outliers
 from s4c.networks import Cascade, load_cascade, open_runs
 from s4c.report import overlay, screening_page
 
 
 def screen(
-    inputs: Sequence[Path],
-    runs: Sequence[Path],
+    inputs: cli.Paths,
+    runs: cli.Runs,
     out: Path,
     *,
     held_out: bool = False,
     alone: bool = False,
     anonymous: bool = False,
     allow_unfinished: bool = False,
-    choices: Mapping[str, Any] | None = None,
+    choices: Annotated[
+        cli.Choices, cli.Overrides(infer=InferConfig, decision=DecisionConfig)
+    ] = None,
 ) -> int:
-    """Screen every scan found in `inputs`; write results, segmentations, overlays and a report.
+    """Screen new scans: NIfTI files, DICOM folders, or folders of either.
 
     Args:
-      inputs: NIfTI files, DICOM folders, or folders of either.
-      runs: run folders of the cascade.
-      out: gets results.json, report.html and cases/<id>/.
+      inputs: what to screen.
+      runs: trained networks, one for each patch size; the largest is the coarse one.
+      out: gets results.json, report.html and cases/<id>/ with segmentations and overlays.
       held_out: of one data set, take the scans that the runs did not train on.
-      alone: of two runs, the finer one answers by itself inside the region of the coarse one.
+      alone: of two runs, the finer answers by itself where the coarse one saw a pancreas (the
+        single-scale rows of Table 1).
       anonymous: write DICOM-SEG without the patient's tags.
       allow_unfinished: also use runs that have not reached their end.
-      choices: operating choices that override the runs', "decision.min_tumor_voxels" → voxels.
+      choices: override the coarse run's, "decision.min_tumor_voxels" → voxels.
 
     Returns:
       0 if every scan was screened, 1 if some failed; each failure has its line in results.json.

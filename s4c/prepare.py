@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from core import cli
 from core.commands import prepare as prepared_data
 from core.commands.prepare import Made, Source, Sources, digest
 from core.config import fingerprint, flags
@@ -34,39 +35,40 @@ CLASSES = {
 
 
 def prepare(
-    data: Sequence[Path],
+    data: cli.Data,
     out: Path,
-    cfg: PrepareConfig,
+    prepare: PrepareConfig = PrepareConfig(),  # noqa: B008 - frozen, and the flags' defaults
     *,
     patient_pattern: str | None = None,
     patients: Path | None = None,
-) -> int:
-    """Prepare every labelled case of some data sets; what is done already stays.
+) -> bool:
+    """Read data sets once for all networks: files to prepared cases, cached and resumable.
 
     Args:
       data: nnU-Net raw, MSD or NIH folders, whose labels together name pancreas and tumor.
-      out: cache folder; cases of other intensities beside these are left alone.
-      cfg: intensities.
+      out: cache folder, the --data of `train`; its index.json lists every file used or skipped, and
+        cases of other intensities beside these are left alone.
+      prepare: intensities.
       patient_pattern: regular expression whose first group is the patient in a case id.
-      patients: table with the columns case,patient.
+      patients: table with the columns case,patient, as CSV or .xlsx.
 
     Returns:
-      Labelled cases that were left out.
+      Whether a labelled case was left out.
 
     Raises:
       InputError: no usable case; the reason of each is logged.
     """
-    flip = {"auto": None, "none": ""}.get(cfg.label_flip, cfg.label_flip)
+    flip = {"auto": None, "none": ""}.get(prepare.label_flip, prepare.label_flip)
     read = [
         read_pancreas(path, patient_pattern=patient_pattern, patients=patients, flip=flip)
         for path in data
     ]
     require_annotated(read, NAMES)  # before any work
-    folder = out / fingerprint(cfg)
-    sources = [_sources(of_one, cfg) for of_one in read]
+    folder = out / fingerprint(prepare)
+    sources = [_sources(of_one, prepare) for of_one in read]
     num_left_out = prepared_data.prepare(sources, folder, at_a_time=CASES_AT_A_TIME)
     prepared_data.warn_of_empty_classes(open_cases(folder), CLASSES)
-    return num_left_out
+    return num_left_out > 0
 
 
 def _sources(data: PancreasData, cfg: PrepareConfig) -> Sources:

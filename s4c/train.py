@@ -7,7 +7,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from core import compiler
+from core import cli, compiler
 from core.commands import train as training
 from core.commands.train import Division, Training
 from core.data import patches
@@ -61,7 +61,7 @@ def build(
 
 def train(
     cfg: Config,
-    data: Sequence[Path],
+    data: cli.Data,
     out: Path,
     *,
     fold: int | None = None,
@@ -69,16 +69,16 @@ def train(
     resume: bool = False,
     distributed: bool = False,
 ) -> None:
-    """Train one network into a run folder.
+    """Train one network of the cascade.
 
     Args:
       cfg: the recipe.
-      data: cache of `s4c.prepare`, or data sets.
-      out: run folder.
-      fold: train on this fold and evaluate on its held-out cases; None trains on every case.
-      workers: processes that cut patches; 0 for threads.
-      resume: continue the run in `out`.
-      distributed: join the other hosts first.
+      data: what `prepare` wrote, or data sets (prepared into the run folder first).
+      out: run folder: config.json, manifest.json, metrics.jsonl, checkpoints/.
+      fold: hold this fold out, the first is 0, and evaluate on it; without, train on every case.
+      workers: processes that cut patches, where threads starve the device; 0 for threads.
+      resume: continue a run, bit for bit as if it had not stopped.
+      distributed: join the other hosts of a cluster first.
 
     Raises:
       InputError: data, fold or run folder cannot be used.

@@ -2,13 +2,12 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 from core.errors import InputError
-from core.report.table import Table, to_text
 
 logger = logging.getLogger(__name__)
 
@@ -24,14 +23,14 @@ class Demo(NamedTuple):
       prepare: (patients, cache) → prepares them.
       trainings: name of a run → (cache, run folder) → trains it.
       predict: (new patients, folder of the runs, output) → exit status.
-      evaluate: (output, new patients, demo folder) → the paper's table with our figures.
+      evaluate: (outputs, data sets of the new patients, demo folder) → prints the paper's table.
     """
 
     phantoms: Callable[[Path, Path], None]
     prepare: Callable[[Path, Path], object]
     trainings: Mapping[str, Callable[[Path, Path], None]]
     predict: Callable[[Path, Path, Path], int]
-    evaluate: Callable[[Path, Path, Path], Table]
+    evaluate: Callable[[Sequence[Path], Sequence[Path], Path], object]
 
 
 def demo(paper: Demo, out: Path) -> int:
@@ -64,8 +63,7 @@ def demo(paper: Demo, out: Path) -> int:
         for run in runs:
             run.result()
     status = paper.predict(new, out / "runs", out / "predictions")
-    table = paper.evaluate(out / "predictions", new, out)
-    print(to_text(table), end="")
+    paper.evaluate([out / "predictions"], [new], out)
     minutes = (time.perf_counter() - start) / 60
     print(f"{out / 'report.html'} written after {minutes:.1f} minutes")
     return status

@@ -16,6 +16,7 @@ from core.commands import results
 from core.csv_io import write_csv
 from core.errors import InputError
 from core.metrics.rows import Row
+from core.report.table import Table, to_text
 from core.train.run_folder import FOLDS, PARTS, read_division
 
 logger = logging.getLogger(__name__)
@@ -132,11 +133,19 @@ def evaluate(paper: Paper, preds: Sequence[Path], truths: Sequence[Truth]) -> Ev
     return Evaluated({"summary": first, "groups": groups, "rows": rows}, matched)
 
 
-def write(out: Path, metrics: Mapping[str, Any], page: str) -> None:
-    """Write metrics.json, rows.csv and report.html."""
+def write(out: Path, metrics: Mapping[str, Any], page: str, table: Table) -> None:
+    """Write metrics.json, rows.csv and report.html, and print the paper's table with our figures.
+
+    Args:
+      out: where to.
+      metrics: of `evaluate`, with what the paper adds.
+      page: HTML.
+      table: that is printed.
+    """
     json_io.write_json(out / "metrics.json", metrics)
     write_csv(out / "rows.csv", metrics["rows"])
     atomic.write_text(out / "report.html", page)
+    print(to_text(table), end="")
 
 
 def headline(rows: Sequence[Row]) -> list[Row]:

@@ -8,6 +8,7 @@ import logging
 import shutil
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
@@ -65,6 +66,15 @@ def refused(capsys, paper, *words) -> str:
     assert paper(*words) == 2
     (line,) = capsys.readouterr().err.splitlines()
     return line
+
+
+@pytest.mark.parametrize("paper", COMMANDS.values(), ids=COMMANDS.keys())
+def test_every_command_of_the_overview_has_help(paper, capsys):
+    commands = import_module(f"{paper.name}.cli").COMMANDS
+    assert paper.verb in commands
+    for name in commands:
+        assert paper(name, "--help") == 0
+        assert capsys.readouterr().out.startswith(f"usage: {paper.name} {name} ")
 
 
 # prepare

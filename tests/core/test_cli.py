@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import pytest
 
@@ -111,7 +112,7 @@ def test_recipe_without_flags_is_itself(s4c: Callable, calls: list):
 
 def test_paths_and_runs_may_be_many_and_the_status_is_the_command_s(s4c: Callable, calls: list):
     assert s4c("screen a b --run x --run y --out o") == 1
-    assert calls == [((Path("a"), Path("b")), (Path("x"), Path("y")), Path("o"))]
+    assert calls == [([Path("a"), Path("b")], [Path("x"), Path("y")], Path("o"))]
 
 
 @pytest.mark.parametrize(
@@ -227,13 +228,13 @@ def test_a_value_that_a_check_refuses_is_the_users_mistake():
 def overrides():
     given = []
 
-    def screen(*, model: cli.Override[Model] = None) -> None:
+    def screen(*, choices: Annotated[cli.Choices, cli.Overrides(model=Model)] = None) -> None:
         """Screen scans.
 
         Args:
-          model: overrides the run's network.
+          choices: override the run's.
         """
-        given.append(cli.given(model=model))
+        given.append(choices)
 
     def run(*words: str) -> tuple[int, list]:
         status = cli.run({"screen": screen}, prog="s4c", description="", args=["screen", *words])
@@ -254,8 +255,16 @@ def test_overrides_show_their_addresses_in_help(overrides, capsys):
     assert "Channels of the first step (Sec. 2.2) (default: the run's)" in text
 
 
-def test_a_function_called_from_python_overrides_nothing():
-    assert cli.given(model=None) == {}
+def test_a_command_is_imported_when_it_is_called(tmp_path, monkeypatch, capsys):
+    (tmp_path / "late.py").write_text("def count(*, to: int) -> dict: return {'to': print(to)}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    commands = {"count": cli.Command("late:count", "Count.")}
+    assert cli.run(commands, prog="s4c", description="", args=["--help"]) == 0
+    assert "count  Count." in capsys.readouterr().out
+    assert "late" not in sys.modules
+    # What is no integer is no exit status.
+    assert cli.run(commands, prog="s4c", description="", args=["count", "--to", "3"]) == 0
+    assert capsys.readouterr().out == "3\n"
 
 
 def test_overrides_go_through_the_checks_of_the_config():

@@ -80,7 +80,7 @@ def cohort(tmp_path_factory) -> Path:
 
 def test_a_cohort_gives_every_phase_of_every_patient_with_its_mask(cohort, tmp_path, caplog):
     caplog.set_level("INFO")
-    assert prepare([cohort], tmp_path / "cache", screen=ANY_SIZE, cfg=CFG) == 0
+    assert prepare([cohort], tmp_path / "cache", screen=ANY_SIZE, prepare=CFG) == 0
     cases = prepared(tmp_path / "cache", tmp_path)
     assert list(cases) == [
         f"phantom_{n:03d}_{phase}" for n in range(3) for phase in ("arterial", "venous")
@@ -119,7 +119,7 @@ def test_a_mask_that_fits_no_series_costs_that_series_alone(cohort, tmp_path):
     small = replace(GRID, array=np.zeros((12, 64, 63), np.uint8))
     (data / "masks").mkdir()
     nifti.write(data / "masks" / "phantom_000.nii.gz", small)
-    assert prepare([data], tmp_path / "cache", screen=ANY_SIZE, cfg=CFG) == 1
+    assert prepare([data], tmp_path / "cache", screen=ANY_SIZE, prepare=CFG) == 1
     series = prepared(tmp_path / "cache", tmp_path)
     assert "phantom_000_arterial" not in series
     assert any("(12, 64, 63)" in one["reason"] for one in skipped(tmp_path / "cache"))
@@ -131,21 +131,21 @@ def test_a_mask_whose_phase_no_series_has_is_a_labelled_case_left_out(cohort, tm
     data = copy_of(cohort, tmp_path / "data")
     venous = data / "masks" / "phantom_000" / "venous.nii.gz"
     venous.rename(venous.with_name("delayed.nii.gz"))
-    assert prepare([data], tmp_path / "cache", screen=ANY_SIZE, cfg=CFG) == 1
+    assert prepare([data], tmp_path / "cache", screen=ANY_SIZE, prepare=CFG) == 1
     (lost,) = (one for one in skipped(tmp_path / "cache") if one["is_broken"])
     assert "delayed" in lost["reason"]
 
 
 def test_a_mended_table_is_seen_without_another_reading(cohort, tmp_path):
     data = copy_of(cohort, tmp_path / "data")
-    prepare([data], tmp_path / "cache", screen=ANY_SIZE, cfg=CFG)
+    prepare([data], tmp_path / "cache", screen=ANY_SIZE, prepare=CFG)
     path = cache(tmp_path / "cache") / "phantom_000_arterial" / "case.json"
     before = path.stat().st_mtime_ns
     lines = (data / "patients.csv").read_text().splitlines()
     (data / "patients.csv").write_text(
         "\n".join("phantom_000,1,SCN" if line.startswith("phantom_000") else line for line in lines)
     )
-    prepare([data], tmp_path / "cache", screen=ANY_SIZE, cfg=CFG)
+    prepare([data], tmp_path / "cache", screen=ANY_SIZE, prepare=CFG)
     one = prepared(tmp_path / "cache", tmp_path)["phantom_000_arterial"]
     assert (one.tumor, one.tumor_type) == (True, "SCN")
     assert path.stat().st_mtime_ns == before
@@ -160,7 +160,7 @@ def test_a_folder_of_two_patients_is_left_out_and_the_others_are_prepared(tmp_pa
             )
             save(root / "patients" / name / id_, made)
     (root / "patients.csv").write_text("patient,tumor\nmixed,1\ngood,0\n")
-    assert prepare([root], tmp_path / "cache", screen=ANY_SIZE, cfg=CFG) == 1
+    assert prepare([root], tmp_path / "cache", screen=ANY_SIZE, prepare=CFG) == 1
     assert list(prepared(tmp_path / "cache", tmp_path)) == ["good_venous"]
     assert "2 patients" in caplog.text
 
@@ -270,10 +270,10 @@ def test_other_slices_are_taken_as_they_are(tmp_path):
 
 def test_what_is_prepared_is_not_made_again(tmp_path):
     write_nnunet(tmp_path / "data", {"background": 0, "pancreas": 1}, "a", "b")
-    prepare([tmp_path / "data"], tmp_path / "cache", screen=ANY_SIZE, cfg=CFG)
+    prepare([tmp_path / "data"], tmp_path / "cache", screen=ANY_SIZE, prepare=CFG)
     path = cache(tmp_path / "cache") / "b" / "case.json"
     before = path.stat().st_mtime_ns
-    prepare([tmp_path / "data"], tmp_path / "cache", screen=ANY_SIZE, cfg=CFG)
+    prepare([tmp_path / "data"], tmp_path / "cache", screen=ANY_SIZE, prepare=CFG)
     assert path.stat().st_mtime_ns == before
 
 
@@ -281,7 +281,7 @@ def test_data_sets_share_a_cache_and_a_pattern_tells_patients(tmp_path):
     write_nnunet(tmp_path / "one", {"background": 0, "pancreas": 1}, "a_1", "a_2")
     write_nnunet(tmp_path / "two", {"background": 0, "pancreas": 1}, "b_1")
     both = [tmp_path / "one", tmp_path / "two"]
-    prepare(both, tmp_path / "cache", screen=ANY_SIZE, cfg=CFG, patient_pattern=r"(\w)_\d")
+    prepare(both, tmp_path / "cache", screen=ANY_SIZE, prepare=CFG, patient_pattern=r"(\w)_\d")
     series = prepared(tmp_path / "cache", tmp_path)
     assert {one.id: one.patient for one in series.values()} == {"a_1": "a", "a_2": "a", "b_1": "b"}
 
@@ -290,13 +290,13 @@ def test_prescribed_folds_are_said_not_to_be_used(tmp_path, caplog):
     write_nnunet(tmp_path / "data", {"background": 0, "pancreas": 1}, "a", "b")
     folds = [{"train": ["a"], "val": ["b"]}]
     (tmp_path / "data" / "splits_final.json").write_text(json.dumps(folds))
-    prepare([tmp_path / "data"], tmp_path / "cache", screen=ANY_SIZE, cfg=CFG)
+    prepare([tmp_path / "data"], tmp_path / "cache", screen=ANY_SIZE, prepare=CFG)
     assert "splits_final.json is not used" in caplog.text
 
 
 def test_classes_are_counted_and_an_empty_one_is_a_warning(tmp_path, caplog):
     write_nnunet(tmp_path / "data", {"background": 0, "pancreas": 1}, "a")
-    prepare([tmp_path / "data"], tmp_path / "cache", screen=ANY_SIZE, cfg=CFG)
+    prepare([tmp_path / "data"], tmp_path / "cache", screen=ANY_SIZE, prepare=CFG)
     warnings = [record.message for record in caplog.records if record.levelname == "WARNING"]
     assert any("0 with a tumor, 0 without a tumor" in text for text in warnings)
     assert any("of 1 series it is not known" in text for text in warnings)
@@ -306,7 +306,7 @@ def test_a_bad_case_is_skipped_and_named(tmp_path, caplog):
     write_nnunet(tmp_path / "data", {"background": 0, "pancreas": 1}, "a", "b")
     bad = tmp_path / "data" / "imagesTr" / "a_0000.nii.gz"
     bad.write_bytes(bad.read_bytes()[:500])
-    assert prepare([tmp_path / "data"], tmp_path / "cache", screen=ANY_SIZE, cfg=CFG) == 1
+    assert prepare([tmp_path / "data"], tmp_path / "cache", screen=ANY_SIZE, prepare=CFG) == 1
     assert list(prepared(tmp_path / "cache", tmp_path)) == ["b"]
     assert "skipped a:" in caplog.text
 
@@ -330,7 +330,7 @@ def test_an_unknown_layout_is_refused_with_the_known_ones(tmp_path):
 
 def test_a_cache_that_was_made_otherwise_is_refused(tmp_path):
     write_nnunet(tmp_path / "data", {"background": 0, "pancreas": 1}, "a")
-    prepare([tmp_path / "data"], tmp_path / "cache", screen=ANY_SIZE, cfg=CFG)
+    prepare([tmp_path / "data"], tmp_path / "cache", screen=ANY_SIZE, prepare=CFG)
     with pytest.raises(InputError, match="otherwise") as error:
         prepared(tmp_path / "cache", tmp_path, size=64)
     assert "--prepare.size 64" in error.value.hint

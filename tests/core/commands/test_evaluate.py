@@ -10,6 +10,7 @@ import pytest
 from core.commands.evaluate import Paper, Truth, evaluate, failures_note, write
 from core.commands.results import VERSION
 from core.errors import InputError
+from core.report.table import Table
 from core.train.run_folder import Division, record_division
 
 
@@ -186,9 +187,10 @@ def test_nothing_in_common_is_refused(truths, tmp_path):
         evaluate(PAPER, [output(tmp_path / "o", [row("elsewhere/z.nii.gz")])], truths)
 
 
-def test_what_is_written(truths, tmp_path):
+def test_what_is_written_and_printed(truths, tmp_path, capsys):
     metrics, _ = evaluate(PAPER, [output(tmp_path / "o", [row(truths[0].path)])], truths)
-    write(tmp_path / "eval", metrics, "<p>page")
+    write(tmp_path / "eval", metrics, "<p>page", Table(("", "ours"), [("DSC", 0.5)]))
+    assert capsys.readouterr().out == "      ours\n---  -----\nDSC  0.500\n"
     assert json.loads((tmp_path / "eval/metrics.json").read_text())["rows"][0]["id"] == "a"
     assert (tmp_path / "eval/rows.csv").read_text().startswith("id,patient,group,fold")
     assert (tmp_path / "eval/report.html").read_text() == "<p>page"

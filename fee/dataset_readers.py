@@ -4,14 +4,15 @@ import hashlib
 import logging
 import re
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.commands.prepare import Made, Source, Sources
+from core.commands.prepare import Source, Sources
 from core.datasets.case import ImageCase
 from core.datasets.images import read_case, read_images
 from core.datasets.pancreas import TUMOR
@@ -23,7 +24,7 @@ from core.io.labels import require_same_grid
 from core.io.paths import Skipped, unique_ids
 from core.io.scans import Scan, read_grid, read_scan
 from core.volume import Volume
-from fee.annotations import read_volumes
+from fee.annotated_patients import read_volumes
 from fee.config import PrepareConfig, ScreenConfig
 from fee.phases import phases_of_patient, read_phases
 from fee.screening import Series, require_one_patient, screen
@@ -67,32 +68,21 @@ def read_data(
         logger.warning(note, root)
     labels_tumors = TUMOR in data.annotated
     sources = [
-        _source(
+        Source(
             case.id,
             case.patient,
             case.files,
             partial(make, case.read, cfg, labels_tumors=labels_tumors),
-            phase=case.phase,
-            tumor=case.tumor,
+            _facts(case.phase, case.tumor),
         )
         for case in data.cases
     ]
     return Sources(root, sources, data.skipped)
 
 
-def _source(
-    id_: str,
-    patient: str,
-    files: tuple[Path, ...],
-    read: Callable[[], Made],
-    *,
-    phase: str,
-    tumor: bool | None,
-    tumor_type: str = "",
-) -> Source:
-    """One series, and what tables say of it: None and "" where they do not tell."""
-    facts = {"phase": phase, "tumor": tumor, "tumor_type": tumor_type}
-    return Source(id_, patient, files, read, facts)
+def _facts(phase: str, tumor: bool | None, tumor_type: str = "") -> dict[str, Any]:
+    """What tables say of a series: None and "" where they do not tell."""
+    return {"phase": phase, "tumor": tumor, "tumor_type": tumor_type}
 
 
 def _cohort(root: Path, work: Path, screening: ScreenConfig, cfg: PrepareConfig) -> Sources:
@@ -131,14 +121,12 @@ def _with_masks(
     masks, without_series = match_masks(grids, masks_of(patient))
     ids = unique_ids([f"{patient.id}_{used.phase}" for used in series], instead="series")
     sources = [
-        _source(
+        Source(
             id_,
             patient.id,
             (*used.scan.files, mask.path) if isinstance(mask, SeriesMask) else used.scan.files,
             partial(make, partial(_read_series, used.scan, mask), cfg, labels_tumors=False),
-            phase=used.phase,
-            tumor=patient.tumor,
-            tumor_type=patient.tumor_type,
+            _facts(used.phase, patient.tumor, patient.tumor_type),
         )
         for id_, used, mask in zip(ids, series, masks, strict=True)
     ]
@@ -177,13 +165,13 @@ def _pictures(root: Path, patient_pattern: str | None, cfg: PrepareConfig) -> So
         patients[case.patient].append(case)
     ids = unique_ids(list(patients), instead="patient")
     sources = [
-        _source(
+        Source(
             id_,
             patient,
             tuple(file for case in cases for file in (case.image, *case.masks)),
             partial(make_from_pictures, partial(_read_pictures, cases, from_nih), cfg),
-            phase=PUBLIC_PHASE if from_nih else "unknown",
-            tumor=False if from_nih else None,  # all patients of NIH Pancreas-CT are healthy
+            # All patients of NIH Pancreas-CT are healthy.
+            _facts(PUBLIC_PHASE, False) if from_nih else _facts("unknown", None),
         )
         for id_, (patient, cases) in zip(ids, patients.items(), strict=True)
     ]

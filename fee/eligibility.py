@@ -20,6 +20,7 @@ from core.io.inventory import Bucket
 from core.io.scans import Scan, VolumeCache, read_grid
 from core.volume import Volume, canonical
 from fee.config import ScreenConfig
+from fee.landmarks import AIR_HU
 from fee.phase_from_image import Phase
 from fee.phases import phase_of
 
@@ -28,7 +29,6 @@ PLANES = ("sagittal reformat", "coronal reformat")
 COARSER = 1.5  # a step this much longer than the pixels is the one between slices
 PROJECTION_WORDS = re.compile(r"\b(mip|minip|vrt?|3d|curved|cpr)\b", re.IGNORECASE)
 MAP_WORDS = re.compile(r"iodine|\bz.?eff|perfusion|\bcb[fv]\b|monitoring", re.IGNORECASE)
-HIGHEST_AIR_HU = -200
 
 THICKNESS_MM = (3.0, 5.0)  # Methods, Patients
 SAME_TIME_S = 15.0  # two phases are further apart, two reconstructions of one are not
@@ -148,7 +148,7 @@ def _nifti_refusal(scan: Scan, cfg: ScreenConfig, volumes: VolumeCache) -> str:
     if upright.shape[0] < cfg.min_slices:
         return f"{upright.shape[0]} slices, fewer than {cfg.min_slices}"
     # A mask, or a slice of gray values, has the grid of a CT and no air.
-    is_ct = volumes.read(scan).array.min() < HIGHEST_AIR_HU
+    is_ct = volumes.read(scan).array.min() < AIR_HU
     return "" if is_ct else "a mask or no CT: nothing is air"
 
 

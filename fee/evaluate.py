@@ -20,7 +20,7 @@ from core.metrics.classification import f1
 from core.metrics.overlap import Counts, confusion_counts, mean_iou, total
 from core.metrics.rows import Row
 from core.volume import Volume, canonical
-from fee.annotations import AnnotatedPatient, read_truths
+from fee.annotated_patients import AnnotatedPatient, read_truths
 from fee.evaluation_page import evaluation_page, system_table
 from fee.metrics import COUNTED, summarize_patients
 

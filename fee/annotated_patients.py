@@ -1,4 +1,4 @@
-"""What is known about the patients of a data set, and where their images are."""
+"""Patients of a data set about whom the truth is known, and where their images are."""
 
 from collections import defaultdict
 from pathlib import Path

@@ -18,7 +18,7 @@ from core.datasets.images import read_case, read_images
 from core.datasets.pancreas import TUMOR
 from core.datasets.pancreas_cases import PUBLIC_PHASE
 from core.datasets.patients import PHASES, TABLE, Patient, read_patients
-from core.datasets.series_masks import SeriesMask, masks_of, match_masks
+from core.datasets.series_masks import SeriesMask, match_masks
 from core.errors import InputError
 from core.io.labels import require_same_grid
 from core.io.paths import Skipped, unique_ids
@@ -118,7 +118,7 @@ def _with_masks(
 ) -> tuple[list[Source], list[Skipped]]:
     """Series of a patient that are used, and the masks that belong to none of them."""
     grids = [(used.phase, read_grid(used.scan)) for used in series]
-    masks, without_series = match_masks(grids, masks_of(patient))
+    masks, without_series = match_masks(grids, patient.masks)
     ids = unique_ids([f"{patient.id}_{used.phase}" for used in series], instead="series")
     sources = [
         Source(

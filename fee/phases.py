@@ -44,6 +44,7 @@ BOTH += r"|\bavec et sans\b|\bcon y sin\b|\bsin y con\b"
 SECONDS = r"(?<![\w.])(\d{2,3}) ?(?:s|sec|secs|sek|seg|seconds?|秒)(?![a-z0-9])"
 MINUTES = r"(?<![\w.])(\d{1,2}) ?(?:m|min|mins|minutes?|minuten|minutos|分钟|分)(?![a-z0-9])"
 AFTER_DELAY = r"\bdelay(?:ed)? (\d{2,3})\b(?! ?(?:mm|kv|hu|m))"
+
 PhaseTable = Mapping[str, Mapping[str, Phase]]
 """Phases by series, by patient; "" is every patient."""
 

@@ -52,7 +52,7 @@ def apply(
     cfg: ModelConfig,
     params: Params,
     model_state: ModelState,
-    image: Float[Array, "n h w 1"],
+    image: Float[Array, "n *hw 1"],
     *,
     train: bool = False,
     key: Key | None = None,
@@ -63,7 +63,7 @@ def apply(
       cfg: the network.
       params: as `init` gives them.
       model_state: {"batch_stats": …}.
-      image: z-scores (`fee.loss.normalize`); for the U-Net each size is divisible by 16.
+      image: z-scores (`fee.loss.normalize`) (n, h, w, 1); a U-Net wants sizes divisible by 16.
       train: drop features, use batch statistics and move the running ones.
       key: of the dropout; wanted in training unless its rate is 0.
 

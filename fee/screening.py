@@ -102,9 +102,11 @@ def screen(
         files = list(inventory.files())
         names = _names(files, folder)
         for scan in inventory.scans():
-            found[scan.id] = judge(scan, names[scan.id], cfg, phases or {}, volumes)
-            if found[scan.id].bucket != "used":
+            series = judge(scan, names[scan.id], cfg, phases or {}, volumes)
+            if series.bucket != "used":  # neither its voxels nor its headers stay in memory
                 volumes.forget(scan)
+                series = replace(series, scan=replace(scan, frames=()))
+            found[scan.id] = series
         keys = {id_: _study_key(one.scan) for id_, one in found.items() if one.bucket == "used"}
     for id_, number in _numbered(keys).items():
         found[id_] = replace(found[id_], study=number)

@@ -173,8 +173,8 @@ def _files(study: Study, series: Sequence[Series], screening: Screening) -> dict
         "study": study.number,
         "num_studies": len(screening.studies),
         "num_used": sum(len(used.scan.files) for used in series),
-        "num_skipped": screening.num("skipped") if is_newest else 0,
-        "num_error": screening.num("error") if is_newest else 0,
+        "num_skipped": screening.num_skipped if is_newest else 0,
+        "num_error": screening.num_error if is_newest else 0,
         "screening": summary(screening),
     }
 

@@ -67,8 +67,22 @@ class Screening:
             studies[series.study].append(series)
         return [studies[number] for number in sorted(studies)]
 
-    def num(self, bucket: Bucket) -> int:
-        """Files that are used, left out on purpose, or damaged although they promise an image."""
+    @property
+    def num_used(self) -> int:
+        """Files that belong to a series that is used."""
+        return self._count("used")
+
+    @property
+    def num_skipped(self) -> int:
+        """Files that are left out on purpose."""
+        return self._count("skipped")
+
+    @property
+    def num_error(self) -> int:
+        """Files that promise an image and are damaged."""
+        return self._count("error")
+
+    def _count(self, bucket: Bucket) -> int:
         return sum(file.bucket == bucket for file in self.files)
 
 
@@ -146,7 +160,7 @@ def write_screening(out: str | Path, screening: Screening) -> Path:
 def summary(screening: Screening) -> str:
     """Counts in one line: "used 308 of 512 files: arterial 154, venous 154; skipped: …"."""
     used = Counter(file.phase for file in screening.files if file.bucket == "used")
-    line = f"used {screening.num('used'):,} of {len(screening.files):,} files"
+    line = f"used {screening.num_used:,} of {len(screening.files):,} files"
     line += f": {_counts(used)}" if used else ""
     for bucket, title in (("skipped", "skipped"), ("error", "errors")):
         reasons = Counter(_kind(f.reason) for f in screening.files if f.bucket == bucket)

@@ -66,13 +66,13 @@ def test_a_messy_study_has_a_reason_for_every_file(tmp_path, phantom):
         ("arterial", 10),
     ]
     reasons = Counter(f.reason for f in found.files)
-    assert reasons[""] == found.num("used") == 20
+    assert reasons[""] == found.num_used == 20
     assert reasons["coronal reformat"] == SIZE
     assert reasons["a localizer"] == 1
     assert reasons["not a DICOM file"] == 2
     kinds = {reason.split(" Storage")[0] for reason in reasons if " Storage" in reason}
     assert kinds == {"Secondary Capture Image", "Basic Text SR", "Encapsulated PDF"}
-    assert found.num("used") + found.num("skipped") == len(found.files)
+    assert found.num_used + found.num_skipped == len(found.files)
 
 
 def test_a_zipped_study_gives_what_its_folder_gives(tmp_path, phantom):
@@ -84,7 +84,7 @@ def test_a_zipped_study_gives_what_its_folder_gives(tmp_path, phantom):
     plain, zipped = (screen(tmp_path / name, cfg) for name in ("study", "study.zip"))
     for one, other in zip(plain.series, zipped.series, strict=True):
         assert (one.phase, len(one.scan.files)) == (other.phase, len(other.scan.files))
-    assert zipped.num("used") == plain.num("used") == 20
+    assert zipped.num_used == plain.num_used == 20
 
 
 def test_of_many_reconstructions_of_two_phases_one_each_is_used(tmp_path):
@@ -96,4 +96,4 @@ def test_of_many_reconstructions_of_two_phases_one_each_is_used(tmp_path):
             save(tmp_path / phase / name, slices(series=name, **told))
     found = screen(tmp_path, ScreenConfig(size=0))
     assert [s.scan.description for s in found.series] == ["arterial 5 B30f", "venous 5 B30f"]
-    assert (found.num("used"), found.num("skipped")) == (20, 40)
+    assert (found.num_used, found.num_skipped) == (20, 40)

@@ -41,7 +41,7 @@ def test_axial_images_of_the_size_in_a_contrast_phase_are_used(tmp_path):
         10,
     )
     assert {(f.bucket, f.reason, f.series, f.phase) for f in files} == {("used", "", "a", "venous")}
-    assert (found.num("used"), found.num("skipped"), found.num("error")) == (10, 0, 0)
+    assert (found.num_used, found.num_skipped, found.num_error) == (10, 0, 0)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_one_of_several_reconstructions_is_used_and_the_others_name_it(tmp_path)
     found = screen(tmp_path, ANY)
     assert [s.scan.id for s in found.series] == ["b"]
     assert reasons(found) == {"another reconstruction of the same phase: b is used"}
-    assert found.num("skipped") == 20
+    assert found.num_skipped == 20
     assert "skipped: 20 another reconstruction of the same phase" in summary(found)
 
 

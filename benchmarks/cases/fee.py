@@ -17,7 +17,7 @@ import numpy as np
 
 from benchmarks import harness
 from core import compiler, sharding
-from core.io.scans import read_scan
+from core.io.scans import VolumeCache, read_scan
 from core.phantom.ct.phantom import make
 from core.phantom.dicom.series import write_dicom_study
 from core.types import ModelState, Params
@@ -30,7 +30,6 @@ from fee.predict_series import Stopwatch, decide, predict_series
 from fee.saliency import explainer
 from fee.screening import screen
 from fee.slices import to_slices
-from fee.volume_cache import VolumeCache
 
 STAGES = ("screen", "read", "locate", "segment", "diagnose")
 NUM_SLICES = 154

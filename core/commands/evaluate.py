@@ -153,6 +153,12 @@ def headline(rows: Sequence[Row]) -> list[Row]:
     return [row for row in rows if row["status"] == "done" and row["part"] not in ("train", "val")]
 
 
+def headline_of_first(metrics: Mapping[str, Any]) -> list[Row]:
+    """Rows that count, of the first group, which is the one that "summary" is of."""
+    first = next(iter(metrics["groups"]))
+    return [row for row in headline(metrics["rows"]) if row["group"] == first]
+
+
 def failures_note(summary: Mapping[str, Any]) -> str:
     """Sentences about the cases that are not in the headline."""
     notes = [f"{summary['num_failed']} of {summary['num_cases']} cases failed"]

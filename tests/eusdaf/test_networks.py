@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from core import sharding
+from core import compiler, sharding
 from core.config import to_json
 from core.errors import InputError
 from core.infer.load import Run
@@ -46,13 +46,13 @@ def test_any_number_of_pictures_gives_the_probabilities_of_the_network(variables
 
 
 def test_one_compilation_serves_every_number_of_pictures_and_every_run(variables, mesh):
-    module._program.cache_clear()
+    compiler.of_config.cache_clear()
     for _ in range(2):
         predict = network(SMALL, *variables, mesh)
         for num in (1, 2, 5):
             predict(PICTURES[:num])
-    assert module._program.cache_info().currsize == 1
-    assert module._program(SMALL.model)._cache_size() == 1
+    assert compiler.of_config.cache_info().currsize == 1
+    assert compiler.of_config(module._probability, SMALL.model)._cache_size() == 1
 
 
 def test_an_ensemble_is_the_mean_of_its_networks(run, variables, mesh, monkeypatch):

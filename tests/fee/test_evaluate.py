@@ -2,7 +2,6 @@
 
 import csv
 import json
-import re
 import shutil
 from pathlib import Path
 
@@ -370,7 +369,7 @@ def test_data_without_volumes_or_without_an_answer_are_refused(pred, tmp_path):
         evaluate([pred], [unlabelled], tmp_path / "out")
 
 
-def test_the_page_has_every_table_and_figure_and_its_links_lead_somewhere(truth, pred, tmp_path):
+def test_the_page_has_every_table_and_figure(truth, pred, tmp_path):
     evaluate([pred], [truth], tmp_path / "out")
     page = (tmp_path / "out" / "report.html").read_text()
     for title in (
@@ -384,7 +383,3 @@ def test_the_page_has_every_table_and_figure_and_its_links_lead_somewhere(truth,
         "Truth: no tumor.",
     ):
         assert title in page, title
-    links = set(re.findall(r'href="#([^"]+)"', page))
-    assert {f"s-{name}" for name in SCORES} <= links
-    assert links <= set(re.findall(r'id="([^"]+)"', page))
-    assert "https://" not in page

@@ -5,13 +5,12 @@ import pytest
 
 from core.errors import InputError
 from core.io.nifti import read_label, write
-from core.io.scans import Scan, read_scan
+from core.io.scans import Scan, VolumeCache
 from core.volume import CANONICAL_DIRECTION, Volume
+from fee.eligibility import Series
 from fee.networks import Bundle
 from fee.patient import NUM_EXPLAINED, diagnose_study
 from fee.predict_series import NO_PANCREAS, NO_SLICE, Stopwatch
-from fee.screening import Series
-from fee.volume_cache import VolumeCache
 from tests.fee.tiny import MODELS, SIZE, config
 
 NUM = 6
@@ -85,25 +84,11 @@ def test_a_patient_without_any_readable_series_has_failed(series, tmp_path):
 
 def test_a_volume_that_screening_read_is_not_read_again(series, tmp_path, monkeypatch):
     volumes = VolumeCache()
-    for stack in series:
-        volumes.read(stack.scan)
-    monkeypatch.setattr("fee.volume_cache.read_scan", None)
+    for one in series:
+        volumes.read(one.scan)
+    monkeypatch.setattr("core.io.scans.read_scan", None)
     answer = diagnose_study(series, bundle(), tmp_path / "out", Stopwatch(), volumes=volumes)
     assert answer.row["num_failed_series"] == 0
-
-
-def test_only_volumes_that_fit_are_kept(series, monkeypatch):
-    reads = []
-    monkeypatch.setattr(
-        "fee.volume_cache.read_scan", lambda scan: reads.append(scan.id) or read_scan(scan)
-    )
-    volumes = VolumeCache(max_bytes=read_scan(series[0].scan).array.nbytes)
-    for stack in (series[0], series[0], series[1], series[1]):
-        volumes.read(stack.scan)
-    assert reads == ["arterial", "venous", "venous"]
-    volumes.forget(series[0].scan)
-    volumes.take(series[0].scan)
-    assert reads[3:] == ["arterial"]
 
 
 def test_slices_without_segmented_pancreas_are_counted_and_noted(series, tmp_path):

@@ -4,11 +4,11 @@ from scipy import ndimage as ndi
 
 from core.io import nifti
 from core.io.inventory import find_scans
+from core.io.scans import VolumeCache
 from core.phantom.ct.phantom import LABELS, make
 from core.volume import CANONICAL_DIRECTION, Volume, reorient
 from fee import phase_from_image
 from fee.phase_from_image import Enhancement, enhancement, scan_enhancement
-from fee.volume_cache import VolumeCache
 
 SHAPE, SPACING_MM = (16, 128, 128), (6.0, 3.0, 3.0)
 AORTA, LIVER = LABELS["aorta"], LABELS["liver"]

@@ -20,7 +20,6 @@ from core.volume import CANONICAL_DIRECTION, Volume, canonical
 from fee.config import PrepareConfig, ScreenConfig
 from fee.data import PreparedSeries
 from fee.prepare import load, prepare
-from fee.series_masks import SeriesMask, match_masks
 from fee.slices import to_mask_slices, to_slices
 from tests.core.io.dicom.make import save, slices
 
@@ -164,47 +163,6 @@ def test_a_folder_of_two_patients_is_left_out_and_the_others_are_prepared(tmp_pa
     assert prepare([root], tmp_path / "cache", screen=ANY_SIZE, prepare=CFG) == 1
     assert list(prepared(tmp_path / "cache", tmp_path)) == ["good_venous"]
     assert "2 patients" in caplog.text
-
-
-def mask(phase: str | None, array: np.ndarray, *, z: float = 0.0) -> SeriesMask:
-    volume = replace(GRID, array=array, origin_mm=(0.0, 0.0, z))
-    return SeriesMask(Path(f"{phase}.nii.gz"), phase, lambda: volume, lambda: volume)
-
-
-def test_masks_are_matched_by_phase_and_grid():
-    here, above = GRID, replace(GRID, origin_mm=(0.0, 0.0, 50.0))
-    other = replace(GRID, array=np.zeros((9, 64, 64), np.int16))
-    arterial = mask("arterial", ids())
-    (matched, missing) = match_masks([("venous", here), ("arterial", here)], [arterial])
-    assert (matched, missing) == ([None, arterial], [])
-    # Alone with a series alone, whatever its phase is taken for.
-    assert match_masks([("unknown", here)], [arterial])[0] == [arterial]
-    # Of two series of the phase it is that of the one on whose grid it lies.
-    assert match_masks([("arterial", other), ("arterial", here)], [arterial])[0] == [None, arterial]
-    assert match_masks([("arterial", above), ("arterial", here)], [arterial])[0] == [None, arterial]
-    # By the grid alone, where the phase is not told.
-    any_phase = mask(None, ids())
-    assert match_masks([("venous", other), ("arterial", here)], [any_phase])[0][1] is any_phase
-    assert match_masks([("venous", here), ("unknown", here)], [arterial]) == (
-        [None, None],
-        [arterial],
-    )
-
-
-def test_a_mask_that_fits_no_series_or_several_is_an_error_of_these():
-    other = replace(GRID, array=np.zeros((9, 64, 64), np.int16))
-    arterial = mask("arterial", ids())
-    matched, _ = match_masks([("arterial", other), ("venous", other)], [arterial])
-    assert isinstance(matched[0], InputError)
-    assert matched[1] is None
-    matched, _ = match_masks([("arterial", GRID), ("arterial", GRID)], [arterial])
-    assert all(isinstance(refusal, InputError) for refusal in matched)
-
-    def damaged() -> Volume:
-        raise InputError("is damaged", path="x")
-
-    matched, _ = match_masks([("arterial", GRID)], [arterial._replace(grid=damaged)])
-    assert str(matched[0]) == "x: is damaged"
 
 
 def write_nnunet(root: Path, ids_: dict[str, int], *names: str, name: str = "Own") -> None:

@@ -6,12 +6,11 @@ import pytest
 from core.errors import InputError
 from core.io import nifti
 from core.io.dicom.geometry import normal
-from core.io.scans import read_scan
+from core.io.scans import VolumeCache, read_scan
 from core.volume import CANONICAL_DIRECTION, Volume
 from fee.config import ScreenConfig
 from fee.phases import phases_of_patient, read_phases
 from fee.screening import require_one_patient, screen, summary, write_screening
-from fee.volume_cache import VolumeCache
 from tests.core.io.dicom.make import AXIAL, CORONAL, SAGITTAL, SECRET, hu, save, slices
 
 ANY = ScreenConfig(size=0)
@@ -246,7 +245,7 @@ def test_series_without_an_id_are_of_the_patient_beside_them(tmp_path):
 def test_a_nifti_file_is_read_once_for_air_phase_and_decision(tmp_path, monkeypatch):
     path, reads = ct(tmp_path / "ct.nii.gz"), []
     monkeypatch.setattr(
-        "fee.volume_cache.read_scan", lambda scan: reads.append(scan.id) or read_scan(scan)
+        "core.io.scans.read_scan", lambda scan: reads.append(scan.id) or read_scan(scan)
     )
     volumes = VolumeCache()
     (used,) = screen(path, ANY, volumes=volumes).series

@@ -18,8 +18,8 @@ from core.train.run_folder import read_division, weights_folder
 from fee import train as training
 from fee.config import RECIPES, Config, OptimConfig, SplitConfig, StopConfig
 from fee.data import PreparedSeries, examples
+from fee.metrics import evaluator
 from fee.networks import network
-from fee.slice_metrics import evaluator
 from fee.train import build, divide, length, optimizer, train
 from tests.fee.test_data import SIZE
 from tests.fee.test_data import prepared as case
@@ -202,7 +202,7 @@ def constant(monkeypatch, probability: float) -> None:
         shape = (SIZE, SIZE) if cfg.task == "segment" else ()
         return lambda image, mask: np.full((len(image), *shape), probability, np.float32)
 
-    monkeypatch.setattr("fee.slice_metrics.network", fake)
+    monkeypatch.setattr("fee.metrics.network", fake)
 
 
 @pytest.mark.parametrize("num_patients", [1, 2])

@@ -30,14 +30,14 @@ def test_patients_have_their_files_their_tumor_and_their_masks(root):
         True,
         "PDAC",
     )
-    assert {mask.phase: mask.path for mask in one.masks} == {
+    assert {mask.phase: mask.path for mask in first.masks} == {
         "arterial": root / "masks" / "p1" / "arterial.nii.gz",
         "venous": root / "masks" / "p1" / "venous.nii",
     }
-    assert (two.study.name, two.tumor) == ("p2.zip", False)
-    (mask,) = two.masks
+    assert (second.study.name, second.tumor) == ("p2.zip", False)
+    (mask,) = second.masks
     assert (mask.phase, mask.path) == ("arterial", root / "masks" / "p2.nii.gz")
-    assert (three.tumor, three.tumor_type, three.masks) == (None, "", ())
+    assert (third.tumor, third.tumor_type, third.masks) == (None, "", ())
 
 
 def test_what_is_on_one_side_only_is_named(root):

@@ -25,7 +25,7 @@ def test_answers_are_those_of_the_images_whatever_their_number(num_devices):
     mesh = sharding.mesh(jax.devices()[:num_devices])
     predict = in_batches(apply, FACTOR, batch=4, mesh=mesh)
     for num in (9, 8, 4, 3, 0):
-        found = predict(IMAGE[:num], MASK[:num])
+        outputs = predict(IMAGE[:num], MASK[:num])
         expected = np.where(MASK[:num] > 0, 2 * IMAGE[:num], np.float32(0)).sum(1)
         assert outputs.dtype == np.float32
         # Sums of three in another order.

@@ -41,7 +41,7 @@ def apply(
     cfg: ModelConfig,
     params: Params,
     model_state: ModelState,
-    image: Float[Array, "n h w c"],
+    image: Float[Array, "n *hw c"],
     *,
     train: bool = False,
 ) -> tuple[Outputs, ModelState]:

@@ -72,7 +72,7 @@ def test_a_wrong_table_is_refused(tmp_path, text, problem):
 def test_attention_over_a_real_ct_is_scipys(shared_data):
     label = canonical(nifti.read_label(shared_data / "ct_abdomen" / "example_ct_seg.nii.gz"))
     organs = to_organs(label.array, LABEL_MAPS["totalsegmentator"])
-    assert set(np.unique(organs)) == {0, 1, 2, 3, 4, 5, 6}
+    assert np.unique(organs).tolist() == [0, 1, 3, 4, 5, 6]  # the scan ends below the esophagus
     found = attention(jnp.asarray(organs), label.spacing_mm)
     # 3 mm ramps over float32 distances of up to 40 mm.
     np.testing.assert_allclose(found, equation_2(organs, label.spacing_mm), atol=1e-4)

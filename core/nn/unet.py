@@ -172,7 +172,7 @@ class Unit(nn.Module):
     dtype: Dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, x: Float[Array, "n d h w i"]) -> Float[Array, "n e i j o"]:
+    def __call__(self, x: Float[Array, "n d h w c"]) -> Float[Array, "n e i j o"]:
         """Convolve with the padding that keeps the size, normalize, activate."""
         x = Conv(
             self.features,
@@ -197,7 +197,7 @@ class Stage(nn.Module):
     dtype: Dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, x: Float[Array, "n d h w i"]) -> Float[Array, "n e i j o"]:
+    def __call__(self, x: Float[Array, "n d h w c"]) -> Float[Array, "n e i j o"]:
         """Convolve."""
         for i in range(self.num):
             stride = self.stride if i == 0 else (1, 1, 1)
@@ -220,7 +220,7 @@ class ResidualStage(nn.Module):
     dtype: Dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, x: Float[Array, "n d h w i"]) -> Float[Array, "n e i j o"]:
+    def __call__(self, x: Float[Array, "n d h w c"]) -> Float[Array, "n e i j o"]:
         """Convolve."""
         unit = partial(Unit, self.features, dtype=self.dtype)
         for b in range(self.num):

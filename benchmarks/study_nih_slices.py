@@ -28,9 +28,9 @@ from core.train.checkpoint import restore_model
 from core.train.run_folder import weights_folder
 from fee.config import RECIPES, Config
 from fee.data import Example, PreparedSeries, batch_of, examples
+from fee.metrics import evaluator
 from fee.networks import network
 from fee.prepare import load, prepare
-from fee.slice_metrics import evaluator
 from fee.train import divide, train
 
 MEASURES = {"dsc": "DSC", "miou": "MIoU"}

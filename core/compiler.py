@@ -5,7 +5,8 @@ forward pass. What a paper's `model.apply` or a loss does stays free of it, and 
 differentiated and sharded by whoever calls it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
+from functools import cache, partial
 from typing import Any
 
 import jax
@@ -38,3 +39,9 @@ def jit(function: Callable[..., Any], *, runs_once: bool = False, **options: Any
     if jax.default_backend() == "cpu":
         options["compiler_options"] = _CPU | (_LITTLE_EFFORT if runs_once else {})
     return jax.jit(function, **options)
+
+
+@cache
+def of_config(function: Callable[..., Any], cfg: Hashable) -> Any:
+    """`jit` of function(cfg, …), compiled once for a config, whatever the weights."""
+    return jit(partial(function, cfg))

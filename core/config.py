@@ -177,15 +177,15 @@ def _name(hint: type) -> str:
 def documentation(cls: type) -> dict[str, str]:
     """Docstring below each field of a dataclass, on one line; "" for a field without one."""
     tree: Any = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0]
-    found = {}
+    texts = {}
     for node, after in zip(tree.body, [*tree.body[1:], None], strict=True):
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
             match after:
                 case ast.Expr(value=ast.Constant(value=str(text))):
-                    found[node.target.id] = " ".join(text.split())
+                    texts[node.target.id] = " ".join(text.split())
                 case _:
-                    found[node.target.id] = ""
-    return found
+                    texts[node.target.id] = ""
+    return texts
 
 
 def describe(cfg: Any, prefix: str = "") -> list[str]:

@@ -36,6 +36,10 @@ def distributed() -> None:
     jax.distributed.initialize(
         num_processes=int(number) if number else None, process_id=int(index) if index else None
     )
+    if jax.default_backend() == "cpu":
+        # Programs for CPU that come back from the cache let their collectives overtake each other,
+        # and hosts that wait in different ones fail: jaxlib 0.10.2, whenever a run starts again.
+        jax.config.update("jax_enable_compilation_cache", False)
 
 
 def mesh(devices: Sequence[Any] | None = None, *, space: int = 1) -> Mesh:

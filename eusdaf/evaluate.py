@@ -10,7 +10,7 @@ from jaxtyping import Bool
 
 from core import cli
 from core.commands import evaluate as evaluation
-from core.commands.evaluate import Paper, Prediction, Truth, headline
+from core.commands.evaluate import Paper, Prediction, Truth, headline_of_first
 from core.datasets.case import ImageCase
 from core.datasets.images import read_case
 from core.io.image.mask import read_mask, read_probability
@@ -80,12 +80,10 @@ def evaluate(preds: cli.Preds, truths: cli.Truths, out: Path) -> dict[str, Any]:
         name: summary | _roc(pixels.get(name, NO_PIXELS))
         for name, summary in metrics["groups"].items()
     }
-    first = next(iter(groups))
-    counted = [row for row in headline(metrics["rows"]) if row["group"] == first]
     metrics |= {
-        "summary": metrics["summary"] | groups[first],
+        "summary": metrics["summary"] | next(iter(groups.values())),
         "groups": groups,
-        "statistics": statistics(counted),
+        "statistics": statistics(headline_of_first(metrics)),
     }
     histograms = {name: of_network.histogram for name, of_network in pixels.items()}
     page = evaluation_page(metrics, histograms, matched)

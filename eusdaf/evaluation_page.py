@@ -1,22 +1,22 @@
 """The page of `eusdaf evaluate`: Table 2 beside ours, the paper's figures, and every picture."""
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from core.commands.evaluate import Matched, failures_note, headline
+from core.commands.evaluate import Matched, failures_note, headline_of_first
 from core.datasets.images import read_case
 from core.io.image.mask import read_mask
 from core.metrics import pixel_roc
 from core.metrics.pixel_roc import ScoreHistogram
-from core.metrics.rows import summarize
+from core.metrics.rows import Row, summarize
 from core.report import html
+from core.report.cases import case_table, listed
 from core.report.comparisons import Boxes, Roc, box_plots, rocs
+from core.report.evaluation import OWN_DATA, metric_tiles
 from core.report.learning import fold_curves
-from core.report.table import Badge, Link, Table, p_value, percent, without_empty
+from core.report.table import Badge, Table, p_value, percent, table_of
 from eusdaf.report import NETWORKS, overlay, picture_section
 from eusdaf.statistics import FACTORS, VALUES, groups_of
 
@@ -24,14 +24,28 @@ MEASURES = ("dsc", "iou", "avd", "hd", "mad", "sensitivity", "specificity", "pre
 """Columns of Table 2, in its order."""
 COLUMNS = ("", "DSC", "IoU", "AVD", "HD", "MAD", "SEN", "SP", "PC", "IoU > 0.5")
 PAPER = {
-    "U-Net": (0.74, 0.62, 13.84, 44.26, 10.47, 0.80, 0.98, 0.83),
-    "Attention U-Net": (0.72, 0.60, 14.69, 43.47, 11.28, 0.78, 0.98, 0.81),
-    "DAF-Net": (0.83, 0.72, 9.04, 27.35, 7.53, 0.84, 0.98, 0.85),
+    "U-Net": (0.74, 0.62, 13.84, 44.26, 10.47, 0.80, 0.98, 0.83, 0.752),
+    "Attention U-Net": (0.72, 0.60, 14.69, 43.47, 11.28, 0.78, 0.98, 0.81, 0.709),
+    "DAF-Net": (0.83, 0.72, 9.04, 27.35, 7.53, 0.84, 0.98, 0.85, 0.909),
 }
-"""Table 2 of the paper."""
-PAPER_SUCCESS = {"U-Net": 0.752, "Attention U-Net": 0.709, "DAF-Net": 0.909}
-"""Share of pictures with IoU > 0.5 (Sec. 4)."""
+"""Table 2 of the paper, and the share of pictures with IoU > 0.5 (Sec. 4)."""
 TITLES = {"dsc": "DSC", "iou": "IoU"}
+TILES = {**TITLES, "sensitivity": "sensitivity", "precision": "precision", "auc": "pixel AUC"}
+PICTURE_COLUMNS = {
+    "result": lambda row: _mark(row),
+    **dict(zip(COLUMNS[1:-1], MEASURES, strict=True)),
+    "learned from": "part",
+}
+TEST_COLUMNS = {
+    "test": "test",
+    "of": lambda test: TITLES[test["value"]],
+    "groups": "groups",
+    "statistic": "statistic",
+    "p": lambda test: p_value(test["p"]),
+    "p after Holm": lambda test: p_value(test.get("p_holm", float("nan"))),
+    "pictures": "num",
+    "note": "reason",
+}
 
 
 def evaluation_page(
@@ -44,28 +58,29 @@ def evaluation_page(
       pixels: of each network that has probability maps, all by probability and truth.
       matched: the pictures behind the rows, in their order.
     """
-    rows, names = metrics["rows"], [NETWORKS[name] for name in metrics["groups"]]
-    sections = [
-        html.tiles(f"Segmentation, {names[0]}", _tiles(metrics["summary"])),
-        html.table("Beside Table 2 of the paper", table_2(metrics), note=_note(metrics)),
-        html.group("Figures", _charts(metrics, pixels, matched)),
-        _statistics(metrics["statistics"], names[0]),
-    ]
-    # The worst first: failures are what a reader looks for.
-    order = [int(i) for i in np.argsort([row.get("dsc", 0.0) for row in rows], kind="stable")]
-    shown = [i for i in order if rows[i]["status"] == "done"][: html.MAX_PICTURES]
-    titles = [_title(row, len(names) > 1) for row in rows]
-    sections.append(html.table("Pictures", _rows_table(rows, order, titles, set(shown))))
-    sections += [_picture(matched[i], rows[i], titles[i]) for i in shown]
-    sections.append(html.provenance(matched[0].prediction.results["manifest"]))
-    text = f"{len(rows)} segmentations, {sum(bool(r.get('has_lesion')) for r in rows)} of a lesion."
-    return html.page("EUS evaluation", sections, subtitle=f"{', '.join(names)}. {text}")
+    rows = [{**row, "group": NETWORKS[row["group"]]} for row in metrics["rows"]]
+    cases = listed(rows, [row.get("dsc", 0.0) for row in rows])
+    names = [NETWORKS[name] for name in metrics["groups"]]
+    num_lesions = sum(row.get("has_lesion", False) for row in rows)
+    return html.page(
+        "EUS evaluation",
+        [
+            html.tiles(f"Segmentation, {names[0]}", metric_tiles(metrics["summary"], TILES)),
+            html.table("Beside Table 2 of the paper", table_2(metrics), note=_note(metrics)),
+            html.group("Figures", _charts(metrics, pixels, matched)),
+            _statistics(metrics["statistics"], names[0]),
+            html.table("Pictures", case_table("picture", PICTURE_COLUMNS, cases)),
+            *(_picture(case, matched[case["index"]]) for case in cases if case["has_section"]),
+            html.provenance(matched[0].prediction.results["manifest"]),
+        ],
+        subtitle=f"{', '.join(names)}. {len(rows)} segmentations, {num_lesions} of a lesion.",
+    )
 
 
 def table_2(metrics: Mapping[str, Any]) -> Table:
     """The paper's rows, and ours: of each network every fold, and their mean as in the paper."""
     rows: list[tuple] = [
-        (f"paper, {name}", *values, percent(PAPER_SUCCESS[name])) for name, values in PAPER.items()
+        (f"paper, {name}", *values, percent(success)) for name, (*values, success) in PAPER.items()
     ]
     for network, summary in metrics["groups"].items():
         title, folds = f"ours, {NETWORKS[network]}", summary["folds"]
@@ -90,9 +105,9 @@ def _cells(values: Mapping[str, float]) -> tuple:
 
 def _note(metrics: Mapping[str, Any]) -> str:
     notes = [
-        "The paper's figures are of its own 330 pictures; other data cannot be compared number by "
-        "number. AVD, HD and MAD in pixels at 256 × 256. A missed lesion has DSC 0, the diagonal of"
-        " the picture for distances, and no precision; a picture without one a specificity only."
+        f"{OWN_DATA.format('330 pictures')} AVD, HD and MAD in pixels at 256 × 256. A missed "
+        "lesion has DSC 0, the diagonal of the picture for distances, and no precision; a picture "
+        "without one a specificity only."
     ]
     for network, summary in metrics["groups"].items():
         notes.append(
@@ -102,17 +117,6 @@ def _note(metrics: Mapping[str, Any]) -> str:
             f"{summary['auc_num_pictures']} pictures; {failures_note(summary)}"
         )
     return " ".join(notes)
-
-
-def _tiles(summary: Mapping[str, Any]) -> list[html.Tile]:
-    titles = {"dsc": "DSC", "iou": "IoU", "sensitivity": "sensitivity", "precision": "precision"}
-    tiles = []
-    for name, title in titles.items():
-        low, high = summary[f"{name}_ci"]
-        note = "no interval" if np.isnan(low) else f"95 % CI {low:.3f}–{high:.3f}"
-        tiles.append(html.Tile(title, f"{summary[name]:.3f}", note))
-    tiles.append(html.Tile("pixel AUC", f"{summary['auc']:.3f}"))
-    return [tile for tile in tiles if tile.value != "nan"]
 
 
 def _charts(
@@ -129,8 +133,7 @@ def _charts(
         areas = ", ".join(f"{curve.area:.3f} of {name}" for name, curve in curves.items())
         alt = f"ROC curves of all pixels with areas of {areas}"
         charts.append(html.figure("ROC of all pixels", rocs(curves), alt=alt))
-    first = next(iter(metrics["groups"]))
-    counted = [row for row in headline(metrics["rows"]) if row["group"] == first]
+    counted = headline_of_first(metrics)
     tests = {(test["value"], test["groups"]): test["p"] for test in metrics["statistics"]}
     for factor in FACTORS:
         by_value = {value: groups_of(counted, factor, value) for value in VALUES}
@@ -166,47 +169,14 @@ def _records(matched: Sequence[Matched]) -> dict[str, list[dict[str, Any]]]:
 def _statistics(tests: Sequence[Mapping[str, Any]], network: str) -> html.Section:
     """Tests of all lesions and of each factor, and folded behind them those of pairs of groups."""
     of_pairs = [test for test in tests if "p_holm" in test]
-    whole = html.table("", _tests_table([test for test in tests if test not in of_pairs]))
-    pairs = html.table("", _tests_table(of_pairs))
-    return html.group(f"Statistics, {network}", [whole, html.details("Pairs of groups", [pairs])])
+    of_factors = [test for test in tests if test not in of_pairs]
+    factors, pairs = (
+        html.table("", table_of(TEST_COLUMNS, some)) for some in (of_factors, of_pairs)
+    )
+    return html.group(f"Statistics, {network}", [factors, html.details("Pairs of groups", [pairs])])
 
 
-def _tests_table(tests: Sequence[Mapping[str, Any]]) -> Table:
-    columns = ("test", "of", "groups", "statistic", "p", "p after Holm", "pictures", "note")
-    lines = []
-    for test in tests:
-        p_values = (p_value(test["p"]), p_value(test.get("p_holm", float("nan"))))
-        what = (test["test"], TITLES[test["value"]], test["groups"], test["statistic"])
-        lines.append((*what, *p_values, test["num"], test["reason"]))
-    return Table(columns, lines)
-
-
-def _title(row: Mapping[str, Any], has_several_networks: bool) -> str:
-    """Id of a picture, with what else tells rows apart."""
-    words = [row["id"], NETWORKS[row["group"]] if has_several_networks else None]
-    words.append(None if row["fold"] is None else f"fold {row['fold']}")
-    return " ".join(word for word in words if word)
-
-
-def _rows_table(
-    rows: Sequence[Mapping[str, Any]],
-    order: Sequence[int],
-    titles: Sequence[str],
-    shown: Collection[int],
-) -> Table:
-    lines = [
-        (
-            Link(titles[i], titles[i]) if i in shown else titles[i],
-            _mark(rows[i]),
-            *(rows[i].get(name) for name in MEASURES),
-            rows[i]["part"],
-        )
-        for i in order
-    ]
-    return without_empty(("picture", "result", *COLUMNS[1:-1], "learned from"), lines)
-
-
-def _mark(row: Mapping[str, Any]) -> Badge:
+def _mark(row: Row) -> Badge:
     if row["status"] != "done":
         return Badge(row["status"], "warn")
     if not row["has_lesion"]:
@@ -214,10 +184,10 @@ def _mark(row: Mapping[str, Any]) -> Badge:
     return Badge("IoU > 0.5", "good") if row["success"] else Badge("IoU ≤ 0.5", "bad")
 
 
-def _picture(matched: Matched, row: Mapping[str, Any], title: str) -> html.Section:
+def _picture(row: Row, matched: Matched) -> html.Section:
     frame, true = read_case(matched.truth.case)
     pred = read_mask([matched.prediction.folder / "mask.png"], shape=frame.shape).array
     caption = "No lesion is annotated."
     if row["has_lesion"]:
         caption = f"DSC {row['dsc']:.3f}, IoU {row['iou']:.3f}, HD {row['hd']:.1f} pixels."
-    return picture_section(title, overlay(frame, pred, true.array), _mark(row), caption)
+    return picture_section(row["title"], overlay(frame, pred, true.array), _mark(row), caption)

@@ -1,7 +1,6 @@
 """Trained networks ready to segment: run folders in, a function of pictures out."""
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,7 +9,7 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, UInt8
 
-from core import compiler, sharding
+from core import compiler
 from core.config import overridden
 from core.infer.batches import in_batches
 from core.infer.load import Run, load_runs, require_folds_of_one_data_set, require_same
@@ -81,22 +80,10 @@ def network(cfg: Config, params: Params, model_state: ModelState, mesh: Mesh) ->
       model_state: batch-norm statistics.
       mesh: the devices that share a batch.
     """
-    variables = params, model_state
-    placed = jax.device_put(variables, sharding.replicated(variables, mesh))
-    apply, batch = _program(cfg.model), cfg.infer.batch * mesh.size
-
-    def predict(pictures: UInt8[np.ndarray, "n s s"]) -> Float[np.ndarray, "n s s"]:
-        return in_batches(apply, placed, [pictures], batch=batch, mesh=mesh)
-
-    return predict
+    program, batch = compiler.of_config(_probability, cfg.model), cfg.infer.batch * mesh.size
+    return in_batches(program, (params, model_state), batch=batch, mesh=mesh)
 
 
-@cache
-def _program(cfg: ModelConfig) -> Callable[..., Array]:
-    """Compiled once for an architecture, whatever the weights: an ensemble shares it."""
-
-    def probability(variables: tuple[Params, ModelState], image: Array) -> Array:
-        outputs, _ = model.apply(cfg, *variables, normalize(image))
-        return jax.nn.sigmoid(outputs.logits[..., 0])
-
-    return compiler.jit(probability)
+def _probability(cfg: ModelConfig, variables: tuple[Params, ModelState], image: Array) -> Array:
+    outputs, _ = model.apply(cfg, *variables, normalize(image))
+    return jax.nn.sigmoid(outputs.logits[..., 0])

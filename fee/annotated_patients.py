@@ -2,49 +2,29 @@
 
 from collections import defaultdict
 from pathlib import Path
-from typing import NamedTuple
 
 from core.commands.evaluate import Truth
 from core.datasets.pancreas import TUMOR
 from core.datasets.pancreas_cases import PancreasCase, PancreasData, read_pancreas
-from core.datasets.patients import TABLE, read_patients
+from core.datasets.patients import TABLE, Patient, read_patients
+from core.datasets.series_masks import SeriesMask
 from core.errors import InputError
-from fee.series_masks import SeriesMask, masks_of
 
 
-class AnnotatedPatient(NamedTuple):
-    """What is known about a patient that is diagnosed.
-
-    Args:
-      tumor: whether there is one; None where only the mask tells.
-      tumor_type: such as PDAC; "" if not told.
-      masks: of some or all series.
-      is_image: whether this is one image, told by its grid.
-    """
-
-    tumor: bool | None
-    tumor_type: str
-    masks: tuple[SeriesMask, ...]
-    is_image: bool
-
-
-def read_truths(root: Path) -> list[Truth[AnnotatedPatient]]:
+def read_truths(root: Path) -> list[Truth[Patient]]:
     """Patients of a cohort, or images of another data set, about whom the truth is known.
+
+    Of an image, the one mask has no phase, and tells of a tumor where no table does.
 
     Raises:
       InputError: a folder of slices, nothing that is known, or no patient with a known truth.
     """
     if (root / TABLE).is_file():
-        truths = [
-            Truth(
-                p.id, p.study, (p.id,), AnnotatedPatient(p.tumor, p.tumor_type, masks_of(p), False)
-            )
-            for p in read_patients(root).patients
-            if p.tumor is not None
-        ]
+        known = [p for p in read_patients(root).patients if p.tumor is not None]
+        truths = [Truth(p.id, p.study, (p.id,), p) for p in known]
     elif (data := read_volumes(root)) is not None:
         truths = [
-            Truth(case.patient, case.image, (case.id,), _image_truth(case))
+            Truth(case.patient, case.image, (case.id,), _patient(case))
             for case in data.cases
             if case.tumor is not None or TUMOR in data.annotated
         ]
@@ -85,9 +65,9 @@ def read_volumes(
     return read_pancreas(root, patient_pattern=patient_pattern, patients=patients, flip=flip)
 
 
-def _image_truth(case: PancreasCase) -> AnnotatedPatient:
+def _patient(case: PancreasCase) -> Patient:
     mask = SeriesMask(case.image, None, case.read_label, case.read_label)
-    return AnnotatedPatient(case.tumor, "", (mask,), True)
+    return Patient(case.patient, case.image, case.tumor, "", (mask,))
 
 
 def _no_volumes(root: Path) -> InputError:

@@ -1,83 +1,38 @@
-"""The layouts of data sets that FEE-DL learns from and is judged on."""
+"""The layouts of data sets that FEE-DL learns from, all giving the same cases to prepare."""
 
 import hashlib
 import logging
 import re
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
-from jaxtyping import UInt8
+from numpy.typing import NDArray
 
-from core.datasets.case import ImageCase, ImageDataset
+from core.commands.prepare import Source, Sources
+from core.datasets.case import ImageCase
 from core.datasets.images import read_case, read_images
 from core.datasets.pancreas import TUMOR
-from core.datasets.pancreas_cases import PUBLIC_PHASE, PancreasCase
+from core.datasets.pancreas_cases import PUBLIC_PHASE
 from core.datasets.patients import PHASES, TABLE, Patient, read_patients
+from core.datasets.series_masks import SeriesMask, match_masks
 from core.errors import InputError
-from core.io import nifti
-from core.io.dicom.geometry import grid
 from core.io.labels import require_same_grid
 from core.io.paths import Skipped, unique_ids
-from core.io.scans import Scan, read_scan
+from core.io.scans import Scan, read_grid, read_scan
 from core.volume import Volume
 from fee.annotated_patients import read_volumes
-from fee.config import ScreenConfig
+from fee.config import PrepareConfig, ScreenConfig
 from fee.phases import phases_of_patient, read_phases
 from fee.screening import Series, require_one_patient, screen
-from fee.series_masks import SeriesMask, masks_of, match_masks
+from fee.slices import make, make_from_pictures
 
 logger = logging.getLogger(__name__)
 
 NIH_SLICE = r"(PANCREAS_\d{4})-\d+"
-
-
-class AnnotatedSeries(NamedTuple):
-    """One series of a data set before it is read.
-
-    Args:
-      id: unique in its data set.
-      patient: whose it is.
-      files: all that it is made from.
-      phase: contrast phase.
-      tumor: whether a table says that the patient has one; None if it does not tell.
-      tumor_type: such as PDAC; "" if not told.
-      read: → HU, and the mask on the same grid or None.
-      labels_tumors: whether the mask tells, by itself, if there is a tumor.
-    """
-
-    id: str
-    patient: str
-    files: tuple[Path, ...]
-    phase: str
-    tumor: bool | None
-    tumor_type: str
-    read: Callable[[], tuple[Volume, Volume | None]]
-    labels_tumors: bool = False
-
-
-class SliceStack(NamedTuple):
-    """Gray slices of one patient of a data set that has no volumes."""
-
-    id: str
-    patient: str
-    files: tuple[Path, ...]
-    phase: str
-    tumor: bool | None
-    read: Callable[[], list[tuple[UInt8[np.ndarray, "h w"], UInt8[np.ndarray, "h w"]]]]
-    """→ gray slices and masks."""
-
-
-class AnnotatedData(NamedTuple):
-    """All series of a data set, and what was left out."""
-
-    root: Path
-    series: Sequence[AnnotatedSeries | SliceStack]
-    skipped: Sequence[Skipped]
-    has_folds: bool = False
 
 
 def read_data(
@@ -85,17 +40,17 @@ def read_data(
     work: Path,
     *,
     screening: ScreenConfig,
-    flip: str | None,
+    cfg: PrepareConfig,
     patient_pattern: str | None = None,
     patients: Path | None = None,
-) -> AnnotatedData:
+) -> Sources:
     """Series of a data set, its layout told by looking.
 
     Args:
       root: as for `fee.prepare.prepare`.
       work: keeps what screening learned from headers, so that it is not done twice.
       screening: which series of a cohort are used.
-      flip: axes along which NIH's labels run against the CT; None finds out.
+      cfg: how slices are made.
       patient_pattern: regular expression whose first group is the patient in a case id.
       patients: table with the columns case,patient.
 
@@ -103,45 +58,44 @@ def read_data(
       InputError: nothing that is known.
     """
     if (root / TABLE).is_file():
-        return _cohort(root, work, screening)
-    if (
-        data := read_volumes(root, patient_pattern=patient_pattern, patients=patients, flip=flip)
-    ) is not None:
-        labels_tumors = TUMOR in data.annotated
-        series = [_from_volume(case, labels_tumors) for case in data.cases]
-        return AnnotatedData(root, series, data.skipped, bool(data.folds))
-    try:
-        return _slices(root, patient_pattern)
-    except InputError as error:
-        raise InputError(
-            error.message,
-            path=error.path,
-            hint=f"expected {TABLE} beside patients/, dataset.json of nnU-Net or MSD, "
-            "PANCREAS_0001 and label0001.nii.gz, or images/ beside masks/",
-        ) from None
+        return _cohort(root, work, screening, cfg)
+    flip = {"auto": None, "none": ""}.get(cfg.label_flip, cfg.label_flip)
+    data = read_volumes(root, patient_pattern=patient_pattern, patients=patients, flip=flip)
+    if data is None:
+        return _pictures(root, patient_pattern, cfg)
+    if data.folds:
+        note = "%s: splits_final.json is not used: FEE-DL parts patients by --split.*"
+        logger.warning(note, root)
+    labels_tumors = TUMOR in data.annotated
+    sources = [
+        Source(
+            case.id,
+            case.patient,
+            case.files,
+            partial(make, case.read, cfg, labels_tumors=labels_tumors),
+            _facts(case.phase, case.tumor),
+        )
+        for case in data.cases
+    ]
+    return Sources(root, sources, data.skipped)
 
 
-def _grid_of(scan: Scan) -> Volume:
-    """Where a scan lies, without its voxels."""
-    return nifti.read_grid(scan.path) if scan.kind == "nifti" else grid(scan.frames)
+def _facts(phase: str, tumor: bool | None, tumor_type: str = "") -> dict[str, Any]:
+    """What tables say of a series: None and "" where they do not tell."""
+    return {"phase": phase, "tumor": tumor, "tumor_type": tumor_type}
 
 
-def _cohort(root: Path, work: Path, screening: ScreenConfig) -> AnnotatedData:
+def _cohort(root: Path, work: Path, screening: ScreenConfig, cfg: PrepareConfig) -> Sources:
     """Every used series of every patient of a table."""
-    cohort, table = read_patients(root), {}
-    if (root / PHASES).is_file():
-        table = read_phases(root / PHASES)
+    cohort = read_patients(root)
+    table = read_phases(root / PHASES) if (root / PHASES).is_file() else {}
     # Two cohorts may have patients of one name.
     work = work / hashlib.blake2b(str(root.resolve()).encode(), digest_size=8).hexdigest()
-    series: list[AnnotatedSeries] = []
+    sources: list[Source] = []
     skipped = list(cohort.skipped)
     for patient in cohort.patients:
-        screened = screen(
-            patient.study,
-            screening,
-            work=work / patient.id,
-            phases=phases_of_patient(table, patient.id),
-        )
+        phases = phases_of_patient(table, patient.id)
+        screened = screen(patient.study, screening, work=work / patient.id, phases=phases)
         skipped += [
             Skipped(file.path, file.reason, file.bucket == "error")
             for file in screened.files
@@ -153,35 +107,33 @@ def _cohort(root: Path, work: Path, screening: ScreenConfig) -> AnnotatedData:
             logger.error("skipped %s: %s", patient.id, error)
             skipped.append(Skipped(patient.study, error.message, True))
             continue
-        of_patient, without_series = _with_masks(patient, screened.series)
-        series += of_patient
-        skipped += [
-            Skipped(mask.path, f"no series of the {mask.phase} phase is used", True)
-            for mask in without_series
-        ]
-    return AnnotatedData(root, series, skipped)
+        of_patient, lost = _with_masks(patient, screened.series, cfg)
+        sources += of_patient
+        skipped += lost
+    return Sources(root, sources, skipped)
 
 
 def _with_masks(
-    patient: Patient, series: Sequence[Series]
-) -> tuple[list[AnnotatedSeries], list[SeriesMask]]:
+    patient: Patient, series: Sequence[Series], cfg: PrepareConfig
+) -> tuple[list[Source], list[Skipped]]:
     """Series of a patient that are used, and the masks that belong to none of them."""
-    grids = [(used.phase, _grid_of(used.scan)) for used in series]
-    masks, without_series = match_masks(grids, masks_of(patient))
+    grids = [(used.phase, read_grid(used.scan)) for used in series]
+    masks, without_series = match_masks(grids, patient.masks)
     ids = unique_ids([f"{patient.id}_{used.phase}" for used in series], instead="series")
-    annotated = [
-        AnnotatedSeries(
+    sources = [
+        Source(
             id_,
             patient.id,
             (*used.scan.files, mask.path) if isinstance(mask, SeriesMask) else used.scan.files,
-            used.phase,
-            patient.tumor,
-            patient.tumor_type,
-            partial(_read_series, used.scan, mask),
+            partial(make, partial(_read_series, used.scan, mask), cfg, labels_tumors=False),
+            _facts(used.phase, patient.tumor, patient.tumor_type),
         )
         for id_, used, mask in zip(ids, series, masks, strict=True)
     ]
-    return annotated, without_series
+    return sources, [
+        Skipped(mask.path, f"no series of the {mask.phase} phase is used", True)
+        for mask in without_series
+    ]
 
 
 def _read_series(scan: Scan, mask: SeriesMask | InputError | None) -> tuple[Volume, Volume | None]:
@@ -194,15 +146,17 @@ def _read_series(scan: Scan, mask: SeriesMask | InputError | None) -> tuple[Volu
     return volume, require_same_grid(volume, mask.read(), scan.path, mask.path)
 
 
-def _from_volume(case: PancreasCase, labels_tumors: bool) -> AnnotatedSeries:
-    return AnnotatedSeries(
-        case.id, case.patient, case.files, case.phase, case.tumor, "", case.read, labels_tumors
-    )
-
-
-def _slices(root: Path, patient_pattern: str | None) -> AnnotatedData:
+def _pictures(root: Path, patient_pattern: str | None, cfg: PrepareConfig) -> Sources:
     """Patients of a folder of gray slices and masks, the slices of each in the order of names."""
-    dataset: ImageDataset = read_images(root, patient_pattern=patient_pattern)
+    try:
+        dataset = read_images(root, patient_pattern=patient_pattern)
+    except InputError as error:
+        raise InputError(
+            error.message,
+            path=error.path,
+            hint=f"expected {TABLE} beside patients/, dataset.json of nnU-Net or MSD, "
+            "PANCREAS_0001 and label0001.nii.gz, or images/ beside masks/",
+        ) from None
     from_nih = all(re.fullmatch(NIH_SLICE, case.id) for case in dataset.cases)
     if from_nih:
         dataset = read_images(root, patient_pattern=NIH_SLICE)
@@ -210,28 +164,27 @@ def _slices(root: Path, patient_pattern: str | None) -> AnnotatedData:
     for case in dataset.cases:
         patients[case.patient].append(case)
     ids = unique_ids(list(patients), instead="patient")
-    stacks = [
-        SliceStack(
+    sources = [
+        Source(
             id_,
-            cases[0].patient,
+            patient,
             tuple(file for case in cases for file in (case.image, *case.masks)),
-            PUBLIC_PHASE if from_nih else "unknown",
-            False if from_nih else None,  # all patients of NIH Pancreas-CT are healthy
-            partial(_read_slices, cases, upside_down=from_nih),
+            partial(make_from_pictures, partial(_read_pictures, cases, from_nih), cfg),
+            # All patients of NIH Pancreas-CT are healthy.
+            _facts(PUBLIC_PHASE, False) if from_nih else _facts("unknown", None),
         )
-        for id_, cases in zip(ids, patients.values(), strict=True)
+        for id_, (patient, cases) in zip(ids, patients.items(), strict=True)
     ]
-    return AnnotatedData(root, stacks, dataset.skipped)
+    return Sources(root, sources, dataset.skipped)
 
 
-def _read_slices(
-    cases: Sequence[ImageCase], *, upside_down: bool
-) -> list[tuple[UInt8[np.ndarray, "h w"], UInt8[np.ndarray, "h w"]]]:
+def _read_pictures(
+    cases: Sequence[ImageCase], upside_down: bool
+) -> list[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
     """Gray slices and masks; those of NIH are stored upside down."""
-    slices = []
+    step, pairs = -1 if upside_down else 1, []
     for case in cases:
         frame, mask = read_case(case)
-        step = -1 if upside_down else 1
         gray, inside = frame.gray()[::step], mask.array[::step].astype(np.uint8)
-        slices.append((np.ascontiguousarray(gray), np.ascontiguousarray(inside)))
-    return slices
+        pairs.append((np.ascontiguousarray(gray), np.ascontiguousarray(inside)))
+    return pairs

@@ -12,6 +12,8 @@ from core import cli, json_io
 from core.commands import evaluate as evaluation
 from core.commands.evaluate import Paper, Prediction, Truth
 from core.datasets.pancreas import TUMOR
+from core.datasets.patients import Patient
+from core.datasets.series_masks import SeriesMask, match_masks
 from core.errors import InputError
 from core.io import nifti
 from core.io.labels import require_same_grid
@@ -19,10 +21,9 @@ from core.metrics.classification import f1
 from core.metrics.overlap import Counts, confusion_counts, mean_iou, total
 from core.metrics.rows import Row
 from core.volume import Volume, canonical
-from fee.annotated_patients import AnnotatedPatient, read_truths
+from fee.annotated_patients import read_truths
 from fee.evaluation_page import evaluation_page, system_table
-from fee.patient_metrics import COUNTED, summarize_patients
-from fee.series_masks import SeriesMask, match_masks
+from fee.metrics import COUNTED, summarize_patients
 
 logger = logging.getLogger(__name__)
 
@@ -50,9 +51,9 @@ def evaluate(preds: cli.Preds, truths: cli.Truths, out: Path) -> dict[str, Any]:
     return metrics
 
 
-def _same(prediction: Prediction, truth: Truth[AnnotatedPatient]) -> bool:
+def _same(prediction: Prediction, truth: Truth[Patient]) -> bool:
     """An image is told by its grid; the folder of a patient by its name, if that comes once."""
-    if not truth.case.is_image:
+    if all(mask.phase for mask in truth.case.masks):
         return True
     masks, _ = match_masks(_series(prediction)[1], truth.case.masks)
     return any(isinstance(mask, SeriesMask) for mask in masks)
@@ -67,7 +68,7 @@ def _series(prediction: Prediction) -> tuple[list[Mapping[str, Any]], list[tuple
     return done, [(phase["phase"], grid) for phase, grid in zip(done, grids, strict=True)]
 
 
-def _measure(truth: Truth[AnnotatedPatient], prediction: Prediction | None) -> dict[str, Any]:
+def _measure(truth: Truth[Patient], prediction: Prediction | None) -> dict[str, Any]:
     patient = truth.case
     tumor = patient.tumor
     if tumor is None:  # of one image, whose mask tells
@@ -105,7 +106,7 @@ def _measure(truth: Truth[AnnotatedPatient], prediction: Prediction | None) -> d
 
 
 def _against_masks(
-    patient: AnnotatedPatient,
+    patient: Patient,
     series: Sequence[Mapping[str, Any]],
     grids: Sequence[tuple[str, Volume]],
     folder: Path,

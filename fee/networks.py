@@ -1,7 +1,6 @@
 """Trained networks ready to diagnose: three run folders in, functions of slices out."""
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,7 +9,7 @@ import numpy as np
 from jax.sharding import Mesh
 from jaxtyping import Array, Float, UInt8
 
-from core import compiler, sharding
+from core import compiler
 from core.config import overridden
 from core.errors import InputError
 from core.infer.batches import in_batches
@@ -127,27 +126,17 @@ def network(cfg: Config, params: Params, model_state: ModelState, mesh: Mesh) ->
     Returns:
       A function; where it gets masks, it sees the slices fused with them.
     """
-    variables = params, model_state
-    placed = jax.device_put(variables, sharding.replicated(variables, mesh))
-    apply, batch = _program(cfg.model), cfg.infer.batch * mesh.size
-
-    def predict(image: Slices, mask: Slices | None) -> Float[np.ndarray, "n ..."]:
-        inputs = [image] if mask is None else [image, mask]
-        return in_batches(apply, placed, inputs, batch=batch, mesh=mesh)
-
-    return predict
+    program, batch = compiler.of_config(_probability, cfg.model), cfg.infer.batch * mesh.size
+    return in_batches(program, (params, model_state), batch=batch, mesh=mesh)
 
 
-@cache
-def _program(cfg: ModelConfig) -> Callable[..., Array]:
-    """Compiled once for an architecture, whatever the weights."""
-
-    def probability(
-        variables: tuple[Params, ModelState], image: Array, mask: Array | None = None
-    ) -> Array:
-        inputs = image if mask is None else fuse(image, mask)
-        logits, _ = model.apply(cfg, *variables, normalize(inputs))
-        # The softmax of two classes without its sums over two numbers, which are slow on CPU.
-        return jax.nn.sigmoid(logits[..., 1] - logits[..., 0])
-
-    return compiler.jit(probability)
+def _probability(
+    cfg: ModelConfig,
+    variables: tuple[Params, ModelState],
+    image: Array,
+    mask: Array | None = None,
+) -> Array:
+    inputs = image if mask is None else fuse(image, mask)
+    logits, _ = model.apply(cfg, *variables, normalize(inputs))
+    # The softmax of two classes without its sums over two numbers, which are slow on CPU.
+    return jax.nn.sigmoid(logits[..., 1] - logits[..., 0])

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,10 +13,12 @@ from core import atomic
 from core.commands.predict import Answer
 from core.commands.prepare import digest
 from core.errors import InputError
+from core.infer.batches import one_behind
 from core.io.paths import unique_ids
-from core.io.scans import Scan, write_segmentation
+from core.io.scans import Scan, VolumeCache, write_segmentation
 from core.volume import Volume, canonical
 from fee.config import PrepareConfig
+from fee.eligibility import Series
 from fee.networks import Bundle
 from fee.predict_series import (
     ExplainedSlice,
@@ -28,9 +30,7 @@ from fee.predict_series import (
     predict_series,
 )
 from fee.report import overlay, saliency_picture
-from fee.screening import Series
 from fee.slices import PANCREAS, to_slices, to_volume
-from fee.volume_cache import VolumeCache
 
 logger = logging.getLogger(__name__)
 
@@ -126,23 +126,18 @@ def diagnose_study(
 def read_ahead(
     scans: Sequence[Scan], cfg: PrepareConfig, watch: Stopwatch, volumes: VolumeCache
 ) -> Iterator[LoadedSeries | InputError]:
-    """Read one series while another is predicted; never more than these two are in memory."""
+    """Read one series while another is predicted; never more than these two are in memory.
+
+    Of a series that cannot be read comes the reason.
+    """
     with ThreadPoolExecutor(1) as pool:
-        ahead = pool.submit(_load, scans[0], cfg, volumes)
-        for following in (*scans[1:], None):
-            loaded = _waited(ahead, watch)
-            if following is not None:
-                ahead = pool.submit(_load, following, cfg, volumes)
+        for future in one_behind(pool.submit(_load, scan, cfg, volumes) for scan in scans):
+            with watch.stage("read"):
+                try:
+                    loaded = future.result()
+                except InputError as error:
+                    loaded = error
             yield loaded
-
-
-def _waited(ahead: Future[LoadedSeries], watch: Stopwatch) -> LoadedSeries | InputError:
-    """The series, or why it could not be read."""
-    with watch.stage("read"):
-        try:
-            return ahead.result()
-        except InputError as error:
-            return error
 
 
 def _load(scan: Scan, cfg: PrepareConfig, volumes: VolumeCache) -> LoadedSeries:

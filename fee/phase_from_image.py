@@ -7,19 +7,19 @@ brightest and the liver dark; portal venous, both are bright; delayed, the kidne
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
-from core.io.scans import Scan, read_scan
+from core.io.scans import Scan, VolumeCache, read_scan
 from core.volume import Volume, canonical
-from fee.landmarks import Disk, Landmarks, landmarks
-from fee.phase_text import Phase
-from fee.volume_cache import VolumeCache
+from fee.landmarks import AIR_HU, Disk, Landmarks, landmarks
+
+Phase = Literal["arterial", "venous", "delayed", "native", "unknown"]
 
 COARSEST_PIXEL_MM = 4.0  # an aorta is five of them wide
 STEP_MM = 5.0  # between the slices that are looked at
 MAX_SLICES = 40
-LIGHTEST_AIR_HU = -200
 MIN_SLICES = 3  # that must agree
 SAME_VESSEL_MM, SAME_VESSEL_HU, NEIGHBORS = 10.0, 15.0, 2
 
@@ -91,7 +91,7 @@ def scan_enhancement(scan: Scan, volumes: VolumeCache) -> Enhancement:
 def enhancement(volume: Volume) -> Enhancement:
     """Enhancement of a volume of HU with its axes in any order and direction."""
     volume = canonical(volume)
-    is_display = volume.array.min() > LIGHTEST_AIR_HU  # gray values, not HU
+    is_display = volume.array.min() > AIR_HU  # gray values, not HU
     if is_display or max(volume.spacing_mm[1:]) > COARSEST_PIXEL_MM:
         return Enhancement()
     step = max(1, round(STEP_MM / volume.spacing_mm[0]), -(-volume.shape[0] // MAX_SLICES))

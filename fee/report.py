@@ -7,16 +7,39 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float
 
+from core.metrics.rows import Row
 from core.report import html
 from core.report import overlay as views
+from core.report.cases import results_page
 from core.report.outline import Outline
 from core.report.picture import PRED_COLOR, picture
-from core.report.table import Badge, Link, Table, percent
+from core.report.table import Table, badges, percent, table_of
 from core.volume import Volume
 from fee.predict_series import ExplainedSlice
 from fee.saliency import brightness
 
-TONES = {"tumor": "bad", "normal": "good", "failed": "warn"}
+BADGES = badges({"tumor": "bad", "normal": "good", "failed": "warn"})
+COLUMNS = {
+    "decision": lambda case: BADGES[case["decision"]],
+    "PatientID": "patient_id",
+    "score": "score",
+    "slices": "num_slices",
+    "with pancreas": "num_kept",
+    "not segmented": "num_empty",
+    "files used": "num_used",
+    "skipped": "num_skipped",
+    "damaged": "num_error",
+}
+"""Of the patients of a diagnosis."""
+SERIES_COLUMNS = {
+    "series": "name",
+    "evidence": "evidence",
+    "slices": "num_slices",
+    "with pancreas": "num_kept",
+    "mean probability": "mean_probability",
+    "pancreas ml": "pancreas_ml",
+    "note": lambda phase: phase.get("error") or phase["note"],
+}
 MARGIN_MM, LEAST_MM = 25.0, 110.0
 """Around the pancreas in a saliency picture, and the least that is shown."""
 PALE = 0.55
@@ -78,47 +101,36 @@ def diagnosis_page(results: Mapping[str, Any], out: Path) -> str:
       results: content of results.json.
       out: folder that holds the pictures in cases/<id>/.
     """
-    cases = results["cases"]
-    decisions = [case.get("decision", "failed") for case in cases]
-    tiles = [html.Tile("patients", str(len(cases)))]
-    tiles += [html.Tile(name, str(decisions.count(name))) for name in TONES]
-    if used := used_files(cases):
-        tiles.append(used)
-    done = [case for case in cases if case["status"] == "done"]
-    sections = [
-        html.tiles("Diagnosis", tiles),
-        html.table("Patients", _table(cases), note=_note(results)),
-        *(patient_section(case, out) for case in done[: html.MAX_PICTURES]),
-        html.provenance(results["manifest"]),
-    ]
-    return html.page(
-        "FEE-DL diagnosis",
-        sections,
-        subtitle="Pancreatic tumors in contrast-enhanced CT. For research only.",
+    return results_page(
+        results,
+        system="FEE-DL",
+        job="diagnosis",
+        case="patient",
+        labels={word: word for word in BADGES},
+        columns=COLUMNS,
+        section=lambda case: patient_section(case["id"], case, out),
+        subtitle="Pancreatic tumors in contrast-enhanced CT.",
+        note=_note(results),
+        tiles=used_files(results["cases"]),
     )
 
 
-def used_files(cases: Sequence[Mapping[str, Any]]) -> html.Tile | None:
-    """Share of all files that the networks saw; None if no patient got that far."""
+def used_files(cases: Sequence[Row]) -> list[html.Tile]:
+    """Share of all files that the networks saw; nothing if no patient got that far."""
     used, skipped, error = (
         sum(case.get(f"num_{name}", 0) for case in cases) for name in ("used", "skipped", "error")
     )
     num = used + skipped + error
-    if not num:
-        return None
-    return html.Tile("files used", percent(used / num), f"{used:,} of {num:,}; {error:,} damaged")
+    note = f"{used:,} of {num:,}; {error:,} damaged"
+    return [html.Tile("files used", percent(used / num), note)] if num else []
 
 
-def badge(decision: str) -> Badge:
-    """Colored word for a decision."""
-    return Badge(decision, TONES[decision])  # type: ignore[arg-type]
-
-
-def patient_section(case: Mapping[str, Any], out: Path, note: str = "") -> html.Section:
+def patient_section(title: str, case: Row, out: Path, note: str = "") -> html.Section:
     """One diagnosed patient, folded: pictures, series and seconds.
 
     Args:
-      case: of results.json; its "title" stands for its id where there is one.
+      title: of the section.
+      case: of results.json.
       out: folder that holds cases/<id>/.
       note: the first line.
     """
@@ -133,12 +145,11 @@ def patient_section(case: Mapping[str, Any], out: Path, note: str = "") -> html.
         for name, alt, caption in pngs
     ]
     seconds = Table(tuple(case["stage_seconds"]), [tuple(case["stage_seconds"].values())])
-    parts += [html.table("Series", _series_table(case)), html.table("Seconds", seconds)]
+    series = table_of(SERIES_COLUMNS, case["phases"])
+    parts += [html.table("Series", series), html.table("Seconds", seconds)]
     parts.append(html.text("Screening", f"{case['screening']}."))
     notes = " ".join(text for text in (note, case["note"]) if text)
-    return html.details(
-        case.get("title", case["id"]), parts, badge=badge(case["decision"]), note=notes
-    )
+    return html.details(title, parts, badge=BADGES[case["decision"]], note=notes)
 
 
 def _caption(explained: Mapping[str, Any]) -> str:
@@ -156,42 +167,3 @@ def _note(results: Mapping[str, Any]) -> str:
         "phases together; from one half on it is a tumor.",
     }
     return rules[results["rule"]]
-
-
-def _table(cases: Sequence[Mapping[str, Any]]) -> Table:
-    """A line for each patient; columns that would be empty in all lines are left out."""
-    names = {
-        "PatientID": "patient_id",
-        "score": "score",
-        "slices": "num_slices",
-        "with pancreas": "num_kept",
-        "not segmented": "num_empty",
-        "files used": "num_used",
-        "skipped": "num_skipped",
-        "damaged": "num_error",
-        "s": "seconds",
-        "error": "error",
-    }
-    filled = {title: name for title, name in names.items() if any(name in case for case in cases)}
-    linked = {
-        case["id"] for case in [c for c in cases if c["status"] == "done"][: html.MAX_PICTURES]
-    }
-    rows = [
-        (
-            Link(case["id"], case["id"]) if case["id"] in linked else case["id"],
-            badge(case.get("decision", "failed")),
-            *(case.get(name) for name in filled.values()),
-        )
-        for case in cases
-    ]
-    return Table(("patient", "decision", *filled), rows)
-
-
-def _series_table(case: Mapping[str, Any]) -> Table:
-    columns = ("series", "evidence", "slices", "with pancreas", "mean probability", "pancreas ml")
-    names = ("evidence", "num_slices", "num_kept", "mean_probability", "pancreas_ml")
-    rows = [
-        (phase["name"], *(phase.get(name) for name in names), phase.get("error") or phase["note"])
-        for phase in case["phases"]
-    ]
-    return Table((*columns, "note"), rows)

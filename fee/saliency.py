@@ -1,7 +1,6 @@
 """Which pixels of a slice the diagnosis depends on, by one backward pass (Fig. 7)."""
 
 from collections.abc import Callable
-from functools import cache
 
 import jax
 import jax.numpy as jnp
@@ -40,13 +39,13 @@ def explainer(cfg: ModelConfig, params: Params, model_state: ModelState) -> Expl
 
     Source: Simonyan et al. 2013, Sec. 3.
     """
-    variables = jax.device_put((params, model_state))
+    program, variables = compiler.of_config(_influence, cfg), jax.device_put((params, model_state))
 
     def explain(image: np.ndarray, mask: np.ndarray, decision: str) -> np.ndarray:
         fused = np.asarray(fuse(jnp.asarray(image)[None], jnp.asarray(mask)[None]))[0]
         if fused.min() == fused.max():
             return np.zeros(image.shape, np.float32)
-        return np.asarray(_program(cfg)(variables, fused, CLASSES[decision]))
+        return np.asarray(program(variables, fused, CLASSES[decision]))
 
     return explain
 
@@ -57,15 +56,11 @@ def brightness(influence: Float[np.ndarray, "s s"]) -> Float[np.ndarray, "s s"]:
     return 1 - influence / largest if largest > 0 else np.ones_like(influence)
 
 
-@cache
-def _program(cfg: ModelConfig) -> Callable[..., Array]:
-    """Compiled once for an architecture, whatever the weights."""
+def _influence(
+    cfg: ModelConfig, variables: tuple[Params, ModelState], fused: Array, class_: Array
+) -> Array:
+    def score(gray: Array) -> Array:
+        logits, _ = model.apply(cfg, *variables, normalize(gray[None]))
+        return logits[0, class_]
 
-    def influence(variables: tuple[Params, ModelState], fused: Array, class_: Array) -> Array:
-        def score(gray: Array) -> Array:
-            logits, _ = model.apply(cfg, *variables, normalize(gray[None]))
-            return logits[0, class_]
-
-        return jnp.abs(jax.grad(score)(fused.astype(jnp.float32)))
-
-    return compiler.jit(influence)
+    return jnp.abs(jax.grad(score)(fused.astype(jnp.float32)))

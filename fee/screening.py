@@ -9,38 +9,18 @@ import os
 import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
 from core.csv_io import write_csv
 from core.errors import InputError
-from core.io.dicom.acquisition import Acquisition, read_acquisition
 from core.io.dicom.identity import StudyKey, study_key
 from core.io.inventory import Bucket, File, take_inventory
-from core.io.scans import Scan
+from core.io.scans import Scan, VolumeCache
 from fee.config import ScreenConfig
-from fee.eligibility import Verdict, judge
-from fee.phase_text import Phase
-from fee.reconstructions import Candidate, redundant
-from fee.volume_cache import VolumeCache
-
-
-@dataclass(frozen=True)
-class Series:
-    """A scan that is used.
-
-    Args:
-      scan: its images.
-      phase: contrast phase.
-      evidence: what tells the phase.
-      study: number of its study among the patient's, the newest is 0.
-    """
-
-    scan: Scan
-    phase: Phase
-    evidence: str
-    study: int = 0
+from fee.eligibility import Series, judge, redundant
+from fee.phase_from_image import Phase
 
 
 class ScreenedFile(NamedTuple):
@@ -131,34 +111,26 @@ def screen(
       InputError: there is nothing at the path.
     """
     folder, volumes = Path(folder), volumes or VolumeCache()
+    found: dict[str, Series] = {}
     with take_inventory(folder, min_slices=cfg.min_slices, work=work) as inventory:
         files = list(inventory.files())
         names = _names(files, folder)
-        verdicts: dict[str, Verdict] = {}
-        candidates: list[Candidate] = []
         for scan in inventory.scans():
-            name, acquisition = names[scan.id], _acquisition(scan)
-            verdict = judge(scan, acquisition, name, cfg, phases or {}, volumes)
-            verdicts[scan.id] = verdict
-            if verdict.bucket == "used" and verdict.series_phase:
-                candidates.append(Candidate(scan, name, acquisition, verdict.series_phase))
-            else:
+            series = judge(scan, names[scan.id], cfg, phases or {}, volumes)
+            if series.bucket != "used":  # neither its voxels nor its headers stay in memory
                 volumes.forget(scan)
-        keys = {c.scan.id: _study_key(c.scan) for c in candidates}
-    study_of = _numbered(keys)
-    for number in set(study_of.values()):
-        members = [c for c in candidates if study_of[c.scan.id] == number]
-        for id_, better in redundant(members).items():
-            reason = f"another reconstruction of the same phase: {better} is used"
-            verdicts[id_] = verdicts[id_]._replace(bucket="skipped", reason=reason)
-    used = [c for c in candidates if verdicts[c.scan.id].bucket == "used"]
+                series = replace(series, scan=replace(scan, frames=()))
+            found[scan.id] = series
+        keys = {id_: _study_key(one.scan) for id_, one in found.items() if one.bucket == "used"}
+    for id_, number in _numbered(keys).items():
+        found[id_] = replace(found[id_], study=number)
+    for id_, better in redundant([found[id_] for id_ in keys]).items():
+        reason = f"another reconstruction of the same phase: {better} is used"
+        found[id_] = replace(found[id_], bucket="skipped", reason=reason)
     return Screening(
         folder,
-        tuple(
-            Series(c.scan, c.series_phase.phase, c.series_phase.evidence, study_of[c.scan.id])
-            for c in used
-        ),
-        tuple(_screened(file, verdicts) for file in files),
+        tuple(series for series in found.values() if series.bucket == "used"),
+        tuple(_screened(file, found) for file in files),
         len({key.patient for key in keys.values() if key.patient}),
     )
 
@@ -196,12 +168,6 @@ def summary(screening: Screening) -> str:
     return line
 
 
-def _acquisition(scan: Scan) -> Acquisition:
-    if scan.kind == "nifti":
-        return Acquisition()
-    return read_acquisition(scan.frames[len(scan.frames) // 2].path)
-
-
 def _study_key(scan: Scan) -> StudyKey:
     """Patient and study of a scan; a NIfTI file does not tell."""
     return StudyKey() if scan.kind == "nifti" else study_key(scan.frames[0].path)
@@ -218,26 +184,24 @@ def _numbered(keys: Mapping[str, StudyKey]) -> dict[str, int]:
     return {id_: order.index(key.study) if key.study else 0 for id_, key in keys.items()}
 
 
-def _screened(file: File, verdicts: Mapping[str, Verdict]) -> ScreenedFile:
+def _screened(file: File, found: Mapping[str, Series]) -> ScreenedFile:
     if not file.scan:
         return ScreenedFile(file.path, file.bucket, file.reason)
-    bucket, reason, series_phase = verdicts[file.scan]
-    return ScreenedFile(file.path, bucket, reason, file.scan, *(series_phase or ("", "")))
+    one = found[file.scan]
+    return ScreenedFile(file.path, one.bucket, one.reason, file.scan, one.phase, one.evidence)
 
 
 def _names(files: Sequence[File], folder: Path) -> dict[str, str]:
-    """Path of each scan below the patient's folder: the NIfTI file, or the folder of its images."""
+    """Path of each scan below the patient's folder: its one file, or the folder of its images."""
     members: dict[str, list[Path]] = defaultdict(list)
     for file in files:
         if file.scan:
             members[file.scan].append(file.path)
-    return {scan: _below(_place(paths), folder) for scan, paths in members.items()}
-
-
-def _place(paths: Sequence[Path]) -> Path:
-    if len(paths) == 1:
-        return paths[0]
-    return Path(os.path.commonpath([path.parent for path in paths]))
+    names = {}
+    for scan, paths in members.items():
+        parents = Path(os.path.commonpath([path.parent for path in paths]))
+        names[scan] = _below(paths[0] if len(paths) == 1 else parents, folder)
+    return names
 
 
 def _below(path: Path, folder: Path) -> str:

@@ -4,11 +4,14 @@ Slices are canonical: they follow each other to the head, their rows run to the 
 columns to the left, as radiologists see them.
 """
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 from jaxtyping import UInt8
 from numpy.typing import NDArray
 
 from core import check
+from core.commands.prepare import Made, digest
 from core.datasets.pancreas import PANCREAS, TUMOR
 from core.preprocess.intensity import window
 from core.preprocess.resize import resize_gray, resize_mask
@@ -54,6 +57,37 @@ def to_mask_slices(label: Volume, cfg: PrepareConfig) -> UInt8[np.ndarray, "d s 
     )
 
 
+def make(
+    read: Callable[[], tuple[Volume, Volume | None]], cfg: PrepareConfig, *, labels_tumors: bool
+) -> Made:
+    """Arrays and meta of one series.
+
+    Args:
+      read: → HU, and the mask on the same grid or None.
+      cfg: how slices are made.
+      labels_tumors: whether the mask tells, by itself, if there is a tumor.
+    """
+    image, label = read()
+    image = canonical(image)
+    mask = None if label is None else to_mask_slices(label, cfg)
+    drawn = bool((mask == TUMOR).any()) if mask is not None and labels_tumors else None
+    return _made(to_slices(image, cfg), mask, digest(image.array), drawn)
+
+
+def make_from_pictures(
+    read: Callable[[], Sequence[tuple[NDArray[np.uint8], NDArray[np.uint8]]]], cfg: PrepareConfig
+) -> Made:
+    """Arrays and meta of one patient of whom there are gray slices (h, w) and masks alone.
+
+    The digest is of the gray values.
+    """
+    size = (cfg.size, cfg.size)
+    pairs = read()
+    image = np.stack([resize_gray(gray, size) for gray, _ in pairs])
+    mask = np.stack([resize_mask(inside > 0, size).astype(np.uint8) for _, inside in pairs])
+    return _made(image, mask, digest(image), None)
+
+
 def to_volume(mask: NDArray[np.uint8], volume: Volume) -> Volume:
     """Mask of a volume's slices on the volume's canonical grid: each voxel that of its pixel.
 
@@ -77,3 +111,25 @@ def to_volume(mask: NDArray[np.uint8], volume: Volume) -> Volume:
 def _nearest(num: int, size: int) -> NDArray[np.intp]:
     """For each of `num` voxels, which of `size` pixels over the same length holds its center."""
     return ((2 * np.arange(num) + 1) * size) // (2 * num)
+
+
+def _made(
+    image: UInt8[np.ndarray, "d s s"],
+    mask: UInt8[np.ndarray, "d s s"] | None,
+    content: str,
+    tumor_drawn: bool | None,
+) -> Made:
+    arrays = {"image": image} if mask is None else {"image": image, "mask": mask}
+    return arrays, {
+        "digest": content,
+        "tumor_drawn": tumor_drawn,
+        "pancreas_slices": _slices_with(mask, PANCREAS),
+        "tumor_slices": _slices_with(mask, TUMOR),
+    }
+
+
+def _slices_with(mask: UInt8[np.ndarray, "d s s"] | None, id_: int) -> list[int]:
+    """Numbers of the slices in which a mask has at least this id: a tumor lies in the pancreas."""
+    if mask is None:
+        return []
+    return np.flatnonzero((mask >= id_).any(axis=(1, 2))).tolist()

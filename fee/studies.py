@@ -1,5 +1,6 @@
 """The studies of patients, one by one; a patient is screened when its turn comes."""
 
+import itertools
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -7,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from core.io.scans import VolumeCache
 from fee.screening import Screening
-from fee.volume_cache import VolumeCache
 
 
 @dataclass
@@ -31,14 +32,16 @@ class Patient:
 
 
 class Study(NamedTuple):
-    """One study of a patient: what a decision is about."""
+    """One study of a patient, what a decision is about; the newest has number 0."""
 
     id: str
-    path: Path
-    """Of the patient."""
     number: int
-    """The newest is 0."""
     patient: Patient
+
+    @property
+    def path(self) -> Path:
+        """Of the patient."""
+        return self.patient.path
 
 
 class Studies(Collection[Study]):
@@ -62,11 +65,9 @@ class Studies(Collection[Study]):
     def __iter__(self) -> Iterator[Study]:
         for patient in self._patients:
             with _kept_when_interrupted(patient.work):
-                yield Study(patient.id, patient.path, 0, patient)
+                yield Study(patient.id, 0, patient)
                 for number in range(1, self._num_studies(patient)):
-                    yield Study(
-                        self._free_id(patient.id, number + 1), patient.path, number, patient
-                    )
+                    yield Study(self._free_id(patient.id, number + 1), number, patient)
             patient.volumes = VolumeCache()
 
     def _num_studies(self, patient: Patient) -> int:
@@ -75,7 +76,7 @@ class Studies(Collection[Study]):
         return 1 if patient.screening.num_patients > 1 else len(patient.screening.studies)
 
     def _free_id(self, id_: str, number: int) -> str:
-        names = (f"{id_}-{n}" for n in range(number, number + len(self._ids) + 1))
+        names = (f"{id_}-{n}" for n in itertools.count(number))
         free = next(name for name in names if name not in self._ids)
         self._ids.add(free)
         return free

@@ -21,9 +21,8 @@ from fee import model
 from fee.config import Config, OptimConfig
 from fee.data import Example, PreparedSeries, batch_maker, examples
 from fee.loss import loss
+from fee.metrics import evaluator
 from fee.prepare import find_cache, open_series
-from fee.slice_metrics import evaluator
-from fee.weights import load_resnet
 
 
 def build(
@@ -177,4 +176,4 @@ def _init(cfg: Config, weights: Path | None, key: jax.Array) -> Variables:
     """Fresh variables; the trunk's from a file where one is given."""
     size = cfg.prepare.size
     variables = model.init(cfg.model, key, (1, size, size, 1))
-    return variables if weights is None else load_resnet(variables, weights)
+    return variables if weights is None else model.load_resnet(variables, weights)

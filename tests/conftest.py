@@ -29,7 +29,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.option.markexpr == "parity":
         return
     modules = [
-        ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
         for package in ("core", "fee", "s4c", "lnmet", "eusdaf")
         for path in (ROOT / package).rglob("*.py")
         if "from jaxtyping import" in path.read_text("utf-8")

@@ -22,14 +22,14 @@ FILES = sorted(p for top in ("core", *PAPERS) for p in (ROOT / top).rglob("*.py"
 
 def imports(path: Path) -> set[str]:
     """Full names of what a file imports, also inside functions: "core.io.nifti"."""
-    found = set()
+    imported = set()
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            imported |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: write imports in full"
-            found |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return found
+            imported |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return imported
 
 
 def inside(path: Path) -> list[str]:

@@ -10,14 +10,14 @@ import statistics
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
 
 from benchmarks import harness
 from core import compiler, sharding
-from core.io.scans import read_scan
+from core.io.scans import VolumeCache, read_scan
 from core.phantom.ct.phantom import make
 from core.phantom.dicom.series import write_dicom_study
 from core.types import ModelState, Params
@@ -30,7 +30,6 @@ from fee.predict_series import Stopwatch, decide, predict_series
 from fee.saliency import explainer
 from fee.screening import screen
 from fee.slices import to_slices
-from fee.volume_cache import VolumeCache
 
 STAGES = ("screen", "read", "locate", "segment", "diagnose")
 NUM_SLICES = 154
@@ -94,7 +93,9 @@ def write_patient(folder: Path, size: int) -> Path:
     return folder
 
 
-def diagnoser(cfgs: Mapping[str, Config], weights: Mapping[str, Any]) -> Callable[[Path], Answer]:
+def diagnoser(
+    cfgs: Mapping[str, Config], weights: Mapping[str, tuple[Params, ModelState]]
+) -> Callable[[Path], Answer]:
     """Our pipeline, without files of results."""
     mesh = sharding.mesh()
     bundle = Bundle(

@@ -11,7 +11,7 @@ from benchmarks.peers import torch_resnext
 from core.nn.torch_weights import ModulePath, export, torchvision_resnet
 from core.types import ModelState, Params
 from fee.config import ModelConfig
-from fee.model.unet import NUM_POOLINGS
+from fee.model import NUM_POOLINGS
 
 
 class ResNet(torch_resnext.ResNet):

@@ -153,6 +153,12 @@ def headline(rows: Sequence[Row]) -> list[Row]:
     return [row for row in rows if row["status"] == "done" and row["part"] not in ("train", "val")]
 
 
+def headline_of_first(metrics: Mapping[str, Any]) -> list[Row]:
+    """Rows that count, of the first group, which is the one that "summary" is of."""
+    first = next(iter(metrics["groups"]))
+    return [row for row in headline(metrics["rows"]) if row["group"] == first]
+
+
 def failures_note(summary: Mapping[str, Any]) -> str:
     """Sentences about the cases that are not in the headline."""
     notes = [f"{summary['num_failed']} of {summary['num_cases']} cases failed"]
@@ -275,12 +281,12 @@ def _summary(paper: Paper, rows: Sequence[Row]) -> dict[str, Any]:
     done = headline(rows)
     failed = [row for row in unseen if row["status"] == "failed"]
     wrong = [{**row, **paper.as_error(row), "status": "done"} for row in failed]
-    seen = {
+    by_part = {
         part: paper.summarize([r for r in rows if r["part"] == part and r["status"] == "done"])
         for part in ("train", "val")
         if any(row["part"] == part for row in rows)
     }
-    if seen:
+    if by_part:
         logger.warning(
             "%d of %d cases were learned from; they are marked and not in the headline",
             len(rows) - len(unseen),
@@ -293,5 +299,5 @@ def _summary(paper: Paper, rows: Sequence[Row]) -> dict[str, Any]:
         "num_not_comparable": sum(row["status"] == "not comparable" for row in unseen),
         "num_seen": len(rows) - len(unseen),
         "failed_as_errors": paper.summarize([*done, *wrong]) if wrong else None,
-        "seen": seen,
+        "seen": by_part,
     }

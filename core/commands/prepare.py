@@ -27,6 +27,8 @@ from core.io.paths import Skipped
 logger = logging.getLogger(__name__)
 
 LEFTOVER_S = 3600
+FOLDS = "splits_final.json"
+"""Of nnU-Net; a layout without folds leaves it out as any other file."""
 
 Made = tuple[Mapping[str, NDArray], Mapping[str, Any]]
 """Arrays by name, and meta: the arguments of `cache.write_case`."""
@@ -87,6 +89,8 @@ def prepare(data_sets: Sequence[Sources], folder: Path, *, at_a_time: int) -> in
         index[root] = _fill(sources, folder, at_a_time)
         write_index(folder, index)
         _log_contents(sources.root, index[root])
+        if any(skipped.path.name == FOLDS for skipped in sources.skipped):
+            logger.warning("%s: %s is not used: folds are cut by --split.*", sources.root, FOLDS)
     contents = [index[sources.root.resolve()] for sources in data_sets]
     if not any(part.cases for part in contents):
         reasons = [skipped.reason for part in contents for skipped in part.skipped]

@@ -82,7 +82,7 @@ def keep_duplicates_together(
     """
     with ThreadPoolExecutor() as pool:
         hash_of_case = list(pool.map(_hash, (case.image for case in dataset.cases)))
-    readable = [i for i, one in enumerate(hash_of_case) if one is not None]
+    readable = [i for i, bits in enumerate(hash_of_case) if bits is not None]
     hashes = np.array([hash_of_case[i] for i in readable], bool).reshape(
         len(readable), HASH_SIZE**2
     )

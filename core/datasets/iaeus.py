@@ -30,7 +30,7 @@ def pair_exams(pictures: Sequence[Path], root: Path) -> Layout | None:
     if not any(_class(p) == MASKS for p in pictures):
         return None
     exams: dict[Path, list[Path]] = defaultdict(list)
-    found, skipped = [], []
+    images, skipped = [], []
     for picture in pictures:
         if _class(picture) in CLASSES:
             exams[picture.parent.parent].append(picture)
@@ -39,32 +39,32 @@ def pair_exams(pictures: Sequence[Path], root: Path) -> Layout | None:
     for exam, members in exams.items():
         name = exam.relative_to(root).as_posix() if exam != root else root.name
         taken, left = _pair(members, name)
-        found += taken
+        images += taken
         skipped += left
-    return Layout("exams with classes", found, skipped)
+    return Layout("exams with classes", images, skipped)
 
 
 def _pair(members: Sequence[Path], exam: str) -> tuple[list[Found], list[Skipped]]:
-    """Images of one exam; one that lies in two classes counts in the more telling one."""
+    """Pair the images of one exam; of several classes of an image the more specific one counts."""
     masks: dict[str, list[Path]] = defaultdict(list)
     for mask in (p for p in members if _class(p) == MASKS):
         masks[image_stem(mask) or mask.stem].append(mask)
-    found: dict[str, Found] = {}
+    images: dict[str, Found] = {}
     skipped = []
     for image in sorted((p for p in members if _class(p) != MASKS), key=_rank):
         image_masks = tuple(masks.get(image.stem, ()))
-        if image.stem in found:
-            reason = f"also in class {found[image.stem].category}"
+        if image.stem in images:
+            reason = f"also in class {images[image.stem].category}"
             skipped.append(Skipped(image, reason))
         elif _class(image) == DISCARDED:
             skipped.append(Skipped(image, "of the class to discard"))
         elif not image_masks and _class(image) in TUMOR_CLASSES:
             skipped.append(Skipped(image, "of a class of tumors, without a mask"))
         else:
-            found[image.stem] = Found(image, image_masks, image.parent.name, exam)
+            images[image.stem] = Found(image, image_masks, image.parent.name, exam)
     stems = {p.stem for p in members if _class(p) != MASKS}
     orphans = [m for stem, several in masks.items() if stem not in stems for m in several]
-    return list(found.values()), skipped + [Skipped(m, "mask without an image") for m in orphans]
+    return list(images.values()), skipped + [Skipped(m, "mask without an image") for m in orphans]
 
 
 def _class(picture: Path) -> str:
@@ -72,6 +72,6 @@ def _class(picture: Path) -> str:
 
 
 def _rank(image: Path) -> tuple[int, Path]:
-    """Discarded first, so that it stays out; then named tumors before "Tumor"."""
+    """Sort key of classes: "To discard" first, then specific tumor types before "Tumor"."""
     order = (DISCARDED, "adenocarcinome", "tumeur endocrine", "difficile", "tumor", "hors pancreas")
     return order.index(_class(image)), image

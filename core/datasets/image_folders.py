@@ -24,18 +24,18 @@ def pair_folders(pictures: Sequence[Path], root: Path) -> Layout | None:
     beside = {f: _mask_folders(f, folders) for f in folders if f.name.lower() in IMAGE_FOLDERS}
     if not any(beside.values()):
         return None
-    found, skipped, used = [], [], set()
+    images, skipped, used = [], [], set()
     for folder, mask_folders in sorted(beside.items()):
         masks = _by_stem(p for p in pictures if p.parent in mask_folders)
         for image in (p for p in pictures if p.parent == folder):
             image_masks = tuple(masks.get(image.stem, ()))
             used.update((image, *image_masks))
             if image_masks:
-                found.append(Found(image, image_masks))
+                images.append(Found(image, image_masks))
             else:
                 skipped.append(Skipped(image, "no mask of its name"))
     skipped += [Skipped(p, _why_left(p)) for p in pictures if p not in used]
-    return Layout("images and masks", found, skipped)
+    return Layout("images and masks", images, skipped)
 
 
 def pair_suffixes(pictures: Sequence[Path], root: Path) -> Layout | None:
@@ -49,15 +49,15 @@ def pair_suffixes(pictures: Sequence[Path], root: Path) -> Layout | None:
     if not masks:
         return None
     are_masks = {mask for several in masks.values() for mask in several}
-    found, skipped = [], []
+    images, skipped = [], []
     for image in (p for p in pictures if p not in are_masks):
         image_masks = tuple(masks.get((image.parent, image.stem), ()))
         if image_masks:
-            found.append(Found(image, image_masks, _category(image, root)))
+            images.append(Found(image, image_masks, _category(image, root)))
         else:
             orphan = image_stem(image) is not None
             skipped.append(Skipped(image, "mask without an image" if orphan else "no mask"))
-    return Layout("masks beside images", found, skipped)
+    return Layout("masks beside images", images, skipped)
 
 
 def _mask_folders(images: Path, folders: Iterable[Path]) -> set[Path]:
@@ -66,7 +66,7 @@ def _mask_folders(images: Path, folders: Iterable[Path]) -> set[Path]:
 
 
 def _by_stem(masks: Iterable[Path]) -> dict[str, list[Path]]:
-    """Masks by the name of their image: their own name, or what stands before "_mask"."""
+    """Masks by the stem of their image: their own stem, or its part before "_mask"."""
     stems: dict[str, list[Path]] = defaultdict(list)
     for mask in masks:
         for stem in {mask.stem, image_stem(mask) or mask.stem}:
@@ -80,6 +80,6 @@ def _why_left(picture: Path) -> str:
 
 
 def _category(image: Path, root: Path) -> str | None:
-    """Folder of the image, unless it only says which part of a split it is in."""
+    """Class of an image from the name of its folder; None for the root and for split folders."""
     name = image.parent.name
     return None if image.parent == root or name.lower() in PARTS else name

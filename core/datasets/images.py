@@ -42,7 +42,7 @@ def read_images(
     if not root.is_dir():
         raise InputError("no such folder", path=root)
     pictures, skipped = sort_out(files_at(root))
-    layout = next((found for pair in LAYOUTS if (found := pair(pictures, root))), None)
+    layout = next((paired for pair in LAYOUTS if (paired := pair(pictures, root))), None)
     if layout is None:
         raise InputError(
             "no images with masks",
@@ -85,8 +85,8 @@ def _dataset(
         root=root,
         layout=layout.name,
         cases=tuple(
-            _case(case_id, one, rows.get(one.image, {}), root, pattern)
-            for case_id, one in zip(ids, images_with_masks, strict=True)
+            _case(case_id, pair, rows.get(pair.image, {}), root, pattern)
+            for case_id, pair in zip(ids, images_with_masks, strict=True)
         ),
         knows_patients=pattern is not None or _all_known(images_with_masks, rows),
         skipped=tuple(other_files + layout.skipped + absent),
@@ -94,22 +94,22 @@ def _dataset(
 
 
 def _case(
-    case_id: str, one: Found, row: Mapping[str, str], root: Path, pattern: str | None
+    case_id: str, pair: Found, row: Mapping[str, str], root: Path, pattern: str | None
 ) -> ImageCase:
-    """What the table tells comes first, then the folders, then the name."""
+    """Merge the metadata of one image: the table has priority, then folders, then the file name."""
     return ImageCase(
         id=case_id,
-        patient=row.get("patient") or one.exam or patient_of(case_id, pattern),
-        image=one.image,
-        masks=one.masks,
-        category=one.category or _named_class(one.image),
+        patient=row.get("patient") or pair.exam or patient_of(case_id, pattern),
+        image=pair.image,
+        masks=pair.masks,
+        category=pair.category or _named_class(pair.image),
         stage=row.get("stage"),
         location=row.get("location"),
     )
 
 
-def _all_known(found: Sequence[Found], rows: Rows) -> bool:
-    return all(f.exam or rows.get(f.image, {}).get("patient") for f in found)
+def _all_known(images: Sequence[Found], rows: Rows) -> bool:
+    return all(f.exam or rows.get(f.image, {}).get("patient") for f in images)
 
 
 def _named_class(image: Path) -> str | None:

@@ -98,7 +98,7 @@ def _best(ct: NDArray, label: NDArray, orders: list, path: Path) -> NDArray:
     """The label in the position in which it stands out most."""
     if not label.any():
         return np.zeros(ct.shape, label.dtype)
-    placements = sorted(_judged(ct, label, orders), key=lambda one: -one[0])
+    placements = sorted(_judged(ct, label, orders), key=lambda judged: -judged[0])
     (contrast, mean, order, flips), (second, *_) = placements[0], placements[1]
     if not MEAN_HU[0] <= mean <= MEAN_HU[1] or contrast - second < LEAD_HU:
         raise InputError(

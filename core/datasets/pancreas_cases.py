@@ -87,9 +87,9 @@ def read_pancreas(
     if (root / "dataset.json").is_file():
         dataset = read_dataset(root, patient_pattern=patient_pattern, patients=patients)
         return _from_dataset(dataset)
-    if found := nih.find_nih(root):
-        cases = [_from_nih(case, flip) for case in found.cases]
-        return PancreasData(root, cases, found.skipped, (), {PANCREAS})
+    if nih_data := nih.find_nih(root):
+        cases = [_from_nih(case, flip) for case in nih_data.cases]
+        return PancreasData(root, cases, nih_data.skipped, (), {PANCREAS})
     raise InputError(
         "is no annotated data set",
         path=root,

@@ -8,12 +8,12 @@
 A mask has 0 for background, 1 for pancreas and 2 for tumor, on the grid of its phase's series.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from core.csv_io import column_names, read_rows
 from core.datasets.case import ENDINGS
+from core.datasets.series_masks import SeriesMask, mask_in_file
 from core.errors import InputError
 from core.io.paths import Skipped
 
@@ -33,8 +33,8 @@ class Patient(NamedTuple):
     """Whether there is one; None if the table does not tell."""
     tumor_type: str
     """Such as PDAC; "" if not told."""
-    masks: Mapping[str, Path]
-    """By phase."""
+    masks: tuple[SeriesMask, ...]
+    """Of some or all series."""
 
 
 class Patients(NamedTuple):
@@ -61,7 +61,8 @@ def read_patients(root: Path) -> Patients:
             continue
         if (tumor := row.get("tumor", "")) not in TRUTHS:
             raise InputError(f"tumor of {name!r} must be 0 or 1; got {tumor!r}", path=path)
-        kind, masks = row.get("tumor_type", ""), _masks(root / MASKS, name)
+        kind, paths = row.get("tumor_type", ""), _masks(root / MASKS, name)
+        masks = tuple(mask_in_file(path, phase) for phase, path in paths.items())
         patients.append(Patient(name, studies[name], TRUTHS[tumor], kind, masks))
     skipped += [Skipped(studies[n], f"not in {TABLE}") for n in studies if n not in rows]
     skipped += _orphans(root / MASKS, set(rows))

@@ -1,6 +1,6 @@
 """Any number of images through a network compiled for one batch, in bounded memory."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -15,44 +15,45 @@ T = TypeVar("T")
 
 
 def in_batches(
-    apply: Callable[..., Array],
-    variables: Any,
-    images: Sequence[Shaped[np.ndarray, "n ..."]],
-    *,
-    batch: int,
-    mesh: Mesh,
-) -> Shaped[np.ndarray, "n ..."]:
-    """The answers of a network, batch by batch; one is fetched while the next computes.
+    apply: Callable[..., Array], variables: Any, *, batch: int, mesh: Mesh
+) -> Callable[..., Shaped[np.ndarray, "n ..."]]:
+    """A trained network over any number of images; one batch is fetched while the next computes.
 
     Args:
       apply: jitted, variables and arrays of a batch (b, ...) → its answers (b, ...); each from its
         own image.
-      variables: of the network, on the devices.
-      images: arrays of equal length, such as images and their masks, on the host.
+      variables: of the network; they are placed on the devices once.
       batch: images per call of the network, over all devices. The last batch is filled up with
         zeros, whose answers are dropped: one compilation serves every number.
       mesh: the devices that share a batch along `data`.
 
     Returns:
-      The answers on the host, as many as images.
+      A function of arrays (n, ...) of equal length on the host, such as images and their masks, to
+      as many answers on the host; None among the arrays is left out.
 
     Raises:
       ValueError: the devices do not divide the batch.
     """
     check.divisible("batch", (batch,), mesh.shape["data"], "devices that share it")
-    num = len(images[0])
-    shapes = [jax.ShapeDtypeStruct((batch, *a.shape[1:]), a.dtype) for a in images]
-    answer, places = jax.eval_shape(apply, variables, *shapes), sharding.split_batch(shapes, mesh)
-    answers = np.empty((num, *answer.shape[1:]), answer.dtype)
+    placed = jax.device_put(variables, sharding.replicated(variables, mesh))
 
-    def started() -> Iterator[tuple[int, Array]]:
-        for first in range(0, num, batch):
-            parts = [_filled(a[first : first + batch], batch) for a in images]
-            yield first, apply(variables, *jax.device_put(parts, places))
+    def predict(*inputs: Shaped[np.ndarray, "n ..."] | None) -> Shaped[np.ndarray, "n ..."]:
+        images = [array for array in inputs if array is not None]
+        num = len(images[0])
+        shapes = [jax.ShapeDtypeStruct((batch, *a.shape[1:]), a.dtype) for a in images]
+        answer, places = jax.eval_shape(apply, placed, *shapes), sharding.split_batch(shapes, mesh)
+        answers = np.empty((num, *answer.shape[1:]), answer.dtype)
 
-    for first, answer in one_behind(started()):
-        answers[first : first + batch] = np.asarray(answer)[: num - first]
-    return answers
+        def started() -> Iterator[tuple[int, Array]]:
+            for first in range(0, num, batch):
+                parts = [_filled(a[first : first + batch], batch) for a in images]
+                yield first, apply(placed, *jax.device_put(parts, places))
+
+        for first, answer in one_behind(started()):
+            answers[first : first + batch] = np.asarray(answer)[: num - first]
+        return answers
+
+    return predict
 
 
 def one_behind(items: Iterator[T]) -> Iterator[T]:

@@ -102,12 +102,12 @@ def require_same_division(runs: Sequence[Run[C]]) -> None:
     first = runs[0]
     for run in runs[1:]:
         if run.division.fold != first.division.fold:
-            what = f"is of fold {run.division.fold}, {first.path} of fold {first.division.fold}"
+            reason = f"is of fold {run.division.fold}, {first.path} of fold {first.division.fold}"
         elif run.division != first.division:
-            what = f"learned from other cases than {first.path}"
+            reason = f"learned from other cases than {first.path}"
         else:
             continue
-        raise InputError(what, path=run.path, hint="give networks of one fold and one data set")
+        raise InputError(reason, path=run.path, hint="give networks of one fold and one data set")
 
 
 def require_folds_of_one_data_set(runs: Sequence[Run[C]]) -> None:
@@ -115,11 +115,11 @@ def require_folds_of_one_data_set(runs: Sequence[Run[C]]) -> None:
     first, folds = runs[0], set()
     for run in runs:
         if run.division.images.keys() != first.division.images.keys():
-            what = f"was trained on another data set than {first.path}"
-            raise InputError(what, path=run.path, hint="give runs of one data set")
+            reason = f"was trained on another data set than {first.path}"
+            raise InputError(reason, path=run.path, hint="give runs of one data set")
         if run.division.fold is not None and run.division.fold in folds:
-            what = f"is a second network of fold {run.division.fold}"
-            raise InputError(what, path=run.path, hint="give each fold once")
+            reason = f"is a second network of fold {run.division.fold}"
+            raise InputError(reason, path=run.path, hint="give each fold once")
         folds.add(run.division.fold)
 
 

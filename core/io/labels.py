@@ -25,10 +25,10 @@ def check_ids(label: Volume, allowed: Collection[int], path: str | Path) -> None
 
 def present_ids(label: Volume) -> list[int]:
     """Ids that occur in a label map, in ascending order."""
-    found: set[int] = set()
+    ids: set[int] = set()
     for section in label.array:  # by slice: a sort of the whole array takes seconds
-        found.update(np.unique(section).tolist())
-    return sorted(found)
+        ids.update(np.unique(section).tolist())
+    return sorted(ids)
 
 
 def require_same_grid(

@@ -15,15 +15,15 @@ class Progress:
     """Counts up to a total; short passes say nothing outside a terminal.
 
     Args:
-      what: the work in words, "reading headers".
+      work: the work in words, "reading headers".
       unit: what is counted, "files".
       total: how many there are.
     """
 
-    def __init__(self, what: str, *, unit: str, total: int) -> None:
-        self._what, self._unit, self._total, self._done = what, unit, total, 0
+    def __init__(self, work: str, *, unit: str, total: int) -> None:
+        self._work, self._unit, self._total, self._done = work, unit, total, 0
         show = LOG.isEnabledFor(logging.INFO) and sys.stderr.isatty() and total > 0
-        self._bar = tqdm(total=total, desc=what, unit=f" {unit}", disable=not show)
+        self._bar = tqdm(total=total, desc=work, unit=f" {unit}", disable=not show)
         self._start = self._last = time.monotonic()
 
     def __enter__(self) -> "Progress":
@@ -43,4 +43,4 @@ class Progress:
         rate = self._done / (now - self._start)
         remaining = tqdm.format_interval((self._total - self._done) / rate)
         counts = f"{self._done:,}/{self._total:,} {self._unit}"
-        LOG.info("%s  %s  %.0f %s/s  %s left", self._what, counts, rate, self._unit, remaining)
+        LOG.info("%s  %s  %.0f %s/s  %s left", self._work, counts, rate, self._unit, remaining)

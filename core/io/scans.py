@@ -13,6 +13,9 @@ from core.io.dicom.seg import write_seg
 from core.io.dicom.slice_header import SliceHeader
 from core.volume import Volume, reorient, same_grid
 
+MAX_CACHED_BYTES = 1 << 30
+"""Of one patient's volumes; 512 × 512 × 667 voxels of int16 take 350 MB."""
+
 
 @dataclass(frozen=True)
 class Scan:
@@ -54,6 +57,50 @@ def read_scan(scan: Scan) -> Volume:
     return grid(scan.frames).with_array(read_hu(scan.frames))
 
 
+class VolumeCache:
+    """Volumes that are looked at more than once, until they are taken out."""
+
+    def __init__(self, max_bytes: int = MAX_CACHED_BYTES) -> None:
+        self._max_bytes = max_bytes
+        self._volumes: dict[str, Volume] = {}
+
+    def read(self, scan: Scan) -> Volume:
+        """HU of a scan; kept as long as all that is kept fits.
+
+        Raises:
+          InputError: a file cannot be read.
+        """
+        volume = self._volumes.get(scan.id)
+        if volume is None:
+            volume = read_scan(scan)
+            kept = sum(other.array.nbytes for other in self._volumes.values())
+            if kept + volume.array.nbytes <= self._max_bytes:
+                self._volumes[scan.id] = volume
+        return volume
+
+    def take(self, scan: Scan) -> Volume:
+        """HU of a scan, which is not kept any longer.
+
+        Raises:
+          InputError: a file cannot be read.
+        """
+        volume = self._volumes.pop(scan.id, None)
+        return read_scan(scan) if volume is None else volume
+
+    def forget(self, scan: Scan) -> None:
+        """Drop a scan that is not used."""
+        self._volumes.pop(scan.id, None)
+
+
+def read_grid(scan: Scan) -> Volume:
+    """Where a scan lies, as `read_scan` gives it, without its voxels.
+
+    Raises:
+      InputError: the file cannot be read.
+    """
+    return nifti.read_grid(scan.path) if scan.kind == "nifti" else grid(scan.frames)
+
+
 def write_segmentation(
     out_dir: str | Path,
     scan: Scan,
@@ -75,7 +122,7 @@ def write_segmentation(
       The files, and a note where a DICOM series cannot be referenced by a DICOM-SEG.
     """
     path = Path(out_dir) / "segmentation.nii.gz"
-    source = nifti.read_grid(scan.path) if scan.kind == "nifti" else grid(scan.frames)
+    source = read_grid(scan)
     placed = reorient(labels, source.direction)
     if not same_grid(source, placed):
         raise ValueError(f"labels of shape {placed.shape} do not lie on the grid of {scan.id}")

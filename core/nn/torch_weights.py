@@ -96,13 +96,13 @@ def fill(
 
 def export(tree: Mapping[str, Any], name_of: Callable[[ModulePath], str]) -> Tensors:
     """Inverse of `fill`: the tensors of a tree, in PyTorch's layout and under its names."""
-    found = {}
+    tensors = {}
     for keys, leaf in _leaves(tree):
         array = np.asarray(leaf)
         if keys[-1] == "kernel":
             array = np.ascontiguousarray(np.moveaxis(array, (-1, -2), (0, 1)))
-        found[_tensor_name(keys, name_of)] = array
-    return found
+        tensors[_tensor_name(keys, name_of)] = array
+    return tensors
 
 
 def torchvision_resnet(module: ModulePath) -> str:
@@ -155,12 +155,12 @@ def _plain(loaded: Any, path: Path) -> Tensors:
             path=path,
             hint="save model.state_dict() of the network alone",
         )
-    found = {name: t for name, t in loaded.items() if not name.endswith("num_batches_tracked")}
-    if not found:
+    tensors = {name: t for name, t in loaded.items() if not name.endswith("num_batches_tracked")}
+    if not tensors:
         raise InputError("no tensors in this file", path=path)
-    if all(name.startswith("module.") for name in found):
-        found = {name.removeprefix("module."): t for name, t in found.items()}
-    return {name: _float32(t) for name, t in found.items()}
+    if all(name.startswith("module.") for name in tensors):
+        tensors = {name.removeprefix("module."): t for name, t in tensors.items()}
+    return {name: _float32(t) for name, t in tensors.items()}
 
 
 def _float32(tensor: Any) -> np.ndarray:
@@ -190,12 +190,12 @@ def _our_layout(leaf: str, tensor: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(np.moveaxis(tensor, (0, 1), (-1, -2)))
 
 
-def _refuse(what: str, names: list[str], path: str | Path | None) -> None:
+def _refuse(fault: str, names: list[str], path: str | Path | None) -> None:
     if names:
         more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
         listed = ", ".join(names[:NAMES_SHOWN]) + more
         raise InputError(
-            f"tensors {what}: {listed}",
+            f"tensors {fault}: {listed}",
             path=path,
             hint="are these the weights of another network or width?",
         )

@@ -56,12 +56,12 @@ def compute(problem: Problem, wanted: Role, a: jax.Array, b: jax.Array) -> jax.A
     if not problem.transposed:
         return _strided(problem, wanted, a, b)
     if wanted == "image":
-        return _strided(problem, "out", b, _mirrored(a))
+        return _strided(problem, "out", b, mirrored(a))
     sizes = zip(problem.image_size, problem.strides, strict=True)
     enlarged = problem._replace(image_size=tuple(n * s for n, s in sizes))
     if wanted == "out":
-        return _strided(enlarged, "image", _mirrored(b), a)
-    return _mirrored(_strided(enlarged, "kernel", b, a))
+        return _strided(enlarged, "image", mirrored(b), a)
+    return mirrored(_strided(enlarged, "kernel", b, a))
 
 
 def _strided(problem: Problem, wanted: Role, a: jax.Array, b: jax.Array) -> jax.Array:
@@ -92,5 +92,6 @@ def _like(shape: tuple[int, ...], array: jax.Array) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(shape, array.dtype)
 
 
-def _mirrored(kernel: jax.Array) -> jax.Array:
+def mirrored(kernel: jax.Array) -> jax.Array:
+    """Kernel that gives the gradient of a convolution with respect to its image."""
     return jnp.flip(kernel, range(kernel.ndim - 2)).swapaxes(-1, -2)

@@ -24,7 +24,7 @@ class Box(NamedTuple):
 
     @property
     def slices(self) -> tuple[slice, ...]:
-        """Index of an array whose leading axes are the box's."""
+        """Slices that cut the box out of the leading axes of an array."""
         return tuple(slice(a, b) for a, b in zip(self.start, self.stop, strict=True))
 
 

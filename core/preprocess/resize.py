@@ -13,7 +13,7 @@ Size = tuple[int, int]
 
 
 def resize_gray(picture: UInt8[np.ndarray, "h w"], size: Size) -> UInt8[np.ndarray, "p q"]:
-    """A gray picture at `size`, (rows, columns)."""
+    """Resize a gray image to `size` (rows, columns)."""
     if picture.shape == size:
         return picture
     return np.asarray(
@@ -22,7 +22,7 @@ def resize_gray(picture: UInt8[np.ndarray, "h w"], size: Size) -> UInt8[np.ndarr
 
 
 def resize_map(values: Shaped[np.ndarray, "h w"], size: Size) -> Float[np.ndarray, "p q"]:
-    """A map of numbers at `size`, (rows, columns), in float32."""
+    """Resize a real-valued map, such as probabilities, to `size` (rows, columns), in float32."""
     values = np.asarray(values, np.float32)
     if values.shape == size:
         return values
@@ -30,5 +30,5 @@ def resize_map(values: Shaped[np.ndarray, "h w"], size: Size) -> Float[np.ndarra
 
 
 def resize_mask(mask: Bool[np.ndarray, "h w"], size: Size) -> Bool[np.ndarray, "p q"]:
-    """A mask at `size`, (rows, columns): pixels of which it covers at least half."""
+    """Resize a mask to `size` (rows, columns): pixels of which it covers at least half."""
     return mask if mask.shape == size else resize_map(mask, size) >= 0.5

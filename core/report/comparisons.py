@@ -56,27 +56,24 @@ def rocs(curves: Mapping[str, Roc]) -> bytes:
     return to_png(figure)
 
 
-def box_plots(plots: Sequence[Boxes], *, limits: tuple[float, float] | None = (0.0, 1.0)) -> bytes:
-    """Panels of box plots: median in red, quartiles, whiskers, outliers as red stars.
+def box_plots(plots: Sequence[Boxes]) -> bytes:
+    """Panels of box plots of fractions: median in red, quartiles, whiskers, outliers as red stars.
 
     Whiskers end at the least and the largest value within 1.5 interquartile ranges of the box; the
     number of values stands under each group.
 
     Args:
-      plots: one panel each.
-      limits: of the vertical axis; None fits it to the values.
+      plots: one panel each, of values in [0, 1].
 
     Returns:
       PNG.
 
     Source: Cancers 2022 (EUSDAF), Fig. 7.
     """
-    figure, every = panels(len(plots))
-    for axes, plot in zip(every, plots, strict=True):
+    figure, all_axes = panels(len(plots))
+    for axes, plot in zip(all_axes, plots, strict=True):
         _draw_boxes(axes, plot)
-        if limits:
-            room = 0.03 * (limits[1] - limits[0])  # for half a star
-            axes.set_ylim(limits[0] - room, limits[1] + room)
+        axes.set_ylim(-0.03, 1.03)  # with room for half a star
     return to_png(figure)
 
 

@@ -19,7 +19,7 @@ from core.report.style import (
     roc_axes,
     to_png,
 )
-from core.report.table import percent
+from core.report.table import ci, percent
 
 
 def roc(
@@ -43,7 +43,7 @@ def roc(
     figure, axes = roc_axes()
     name = f"AUC {area:.3f}"
     if np.isfinite(interval.low):
-        name += f" (95 % CI {interval.low:.3f}–{interval.high:.3f})"
+        name += f" ({ci(interval)})"
     false_positive_rates = [1 - point.specificity for point in points]
     sensitivities = [point.sensitivity for point in points]
     axes.plot(

@@ -27,9 +27,10 @@ def learning_curves(records: Records, names: Sequence[str]) -> bytes:
       PNG.
     """
     validation = [{"step": r["step"], **r["evaluation"]} for r in records if "evaluation" in r]
-    more = dict.fromkeys(name for r in validation for name in r if name not in ("step", *names))
-    figure, every = panels(len(names) + len(more))
-    for axes, name in zip(every, (*names, *more), strict=True):
+    evaluated = dict.fromkeys(name for record in validation for name in record)
+    panel_names = [*names, *(name for name in evaluated if name not in ("step", *names))]
+    figure, all_axes = panels(len(panel_names))
+    for axes, name in zip(all_axes, panel_names, strict=True):
         steps, values = _series(records, name)
         width = _width(values)
         axes.plot(steps, values, color=BLUE, linewidth=1, alpha=0.3 if width > 1 else 1)
@@ -57,12 +58,12 @@ def fold_curves(folds: Mapping[str, Records], names: Sequence[str]) -> bytes:
 
     Source: Cancers 2022 (EUSDAF), Fig. 4.
     """
-    figure, every = panels(len(names))
-    for axes, name in zip(every, names, strict=True):
+    figure, all_axes = panels(len(names))
+    for axes, name in zip(all_axes, names, strict=True):
         colors = cycle((BLUE, ORANGE, GREEN, PURPLE, INK, MUTED))
         for (fold, records), color in zip(folds.items(), colors, strict=False):
-            places = _smooth(*_series(records, name))
-            axes.plot(*places, color=color, linewidth=1.6, label=fold)
+            steps, values = _smooth(*_series(records, name))
+            axes.plot(steps, values, color=color, linewidth=1.6, label=fold)
         if folds:
             axes.legend(frameon=False, fontsize=9)
         _finish(axes, name)

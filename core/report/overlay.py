@@ -20,6 +20,8 @@ from core.volume import Volume, orientation
 
 FRAME = "#ffd24a"
 ZOOM_MARGIN_MM, ZOOM_MIN_MM = 25.0, 80.0
+WINDOW_HU = (-100.0, 240.0)
+"""What is shown black, and what white."""
 
 
 class View(NamedTuple):
@@ -50,8 +52,6 @@ def overlay(
     image: Volume,
     outlines: Sequence[Outline],
     focus: NDArray[np.bool_],
-    *,
-    window_hu: tuple[float, float] = (-100.0, 240.0),
 ) -> bytes:
     """Draw the decisive axial slice, its close-up, and the coronal and sagittal planes.
 
@@ -59,7 +59,6 @@ def overlay(
       image: canonical CT in Hounsfield units (`core.volume.canonical`).
       outlines: objects, drawn in this order.
       focus: what the views go through: the slice with most of its voxels and its centroid.
-      window_hu: black and white; the paper's own window by default.
 
     Returns:
       PNG.
@@ -83,7 +82,7 @@ def overlay(
     figure = Figure((12.0, 3.3), dpi=DPI, facecolor="black")
     panels = _panels(figure)
     for view in (axial, axial, coronal, sagittal):
-        _draw(next(panels), image, outlines, view, window_hu)
+        _draw(next(panels), image, outlines, view)
     _zoom(figure.axes[0], figure.axes[1], image, focus[axial.index])
     legend(figure, outlines)
     return to_png(figure)
@@ -95,17 +94,15 @@ def _panels(figure: Figure) -> Iterator[Axes]:
         yield figure.add_axes((column / 4 + 0.002, 0.09, 0.246, 0.9), facecolor="black")
 
 
-def _draw(
-    axes: Axes, image: Volume, outlines: Sequence[Outline], view: View, window_hu: tuple
-) -> None:
+def _draw(axes: Axes, image: Volume, outlines: Sequence[Outline], view: View) -> None:
     plane = np.take(image.array, view.index, axis=view.axis)
     row_mm, column_mm = (s for axis, s in enumerate(image.spacing_mm) if axis != view.axis)
     height, width = plane.shape[0] * row_mm, plane.shape[1] * column_mm
     axes.imshow(
         plane,
         cmap="gray",
-        vmin=window_hu[0],
-        vmax=window_hu[1],
+        vmin=WINDOW_HU[0],
+        vmax=WINDOW_HU[1],
         extent=(0, width, 0, height) if view.head_up else (0, width, height, 0),
         origin="lower" if view.head_up else "upper",
         interpolation="bilinear",

@@ -2,11 +2,12 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from core.metrics.compare import wilson_interval
+from core.metrics.compare import Interval, wilson_interval
+from core.metrics.rows import Row
 
 UNDEFINED = "–"
 
@@ -31,6 +32,8 @@ class Link:
 
 
 Cell = str | int | float | None | Badge | Link
+Columns = Mapping[str, str | Callable[[Row], Cell]]
+"""By heading, the key of a row, or what is made of the row."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +69,21 @@ class Table:
         return [[row[i] for row in self.rows] for i in range(len(self.columns))]
 
 
-def without_empty(columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> Table:
+def badges(tones: Mapping[str, Tone]) -> dict[str, Badge]:
+    """A badge for each word."""
+    return {word: Badge(word, tone) for word, tone in tones.items()}
+
+
+def table_of(columns: Columns, rows: Sequence[Row]) -> Table:
+    """A table with a line for each row; what a row does not have is undefined."""
+    keys = columns.values()
+    cells = [[row.get(key) if isinstance(key, str) else key(row) for key in keys] for row in rows]
+    return Table(tuple(columns), cells)
+
+
+def without_empty(table: Table) -> Table:
     """A table without the columns in which no row has a value."""
+    columns, rows = table.columns, table.rows
     filled = [i for i in range(len(columns)) if i == 0 or any(_has_value(r[i]) for r in rows)]
     return Table([columns[i] for i in filled], [[row[i] for i in filled] for row in rows])
 
@@ -114,13 +130,18 @@ def mean_sd(mean: float, sd: float) -> str:
     return f"{100 * mean:.2f}{spread} %"
 
 
+def ci(bounds: Interval, *, in_percent: bool = False) -> str:
+    """An interval of 95 %: "95 % CI 0.888–0.970", and in percent "95 % CI 88.8–97.0"."""
+    low, high = (f"{100 * bound:.1f}" if in_percent else f"{bound:.3f}" for bound in bounds)
+    return "no interval" if math.isnan(bounds.low) else f"95 % CI {low}–{high}"
+
+
 def proportion(num_successes: int, num: int) -> str:
     """A share of cases with its Wilson interval: "94.1 % (128/136; 95 % CI 88.8–97.0)"."""
     if num == 0:
         return UNDEFINED
-    low, high = wilson_interval(num_successes, num)
-    share = percent(num_successes / num)
-    return f"{share} ({num_successes}/{num}; 95 % CI {100 * low:.1f}–{100 * high:.1f})"
+    bounds = ci(wilson_interval(num_successes, num), in_percent=True)
+    return f"{percent(num_successes / num)} ({num_successes}/{num}; {bounds})"
 
 
 def _texts(column: Sequence[Cell]) -> list[str]:

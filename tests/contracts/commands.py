@@ -21,6 +21,7 @@ class Commands(NamedTuple):
       name: of the package and its console script.
       verb: the paper's own job.
       write: (folder, seed, number) → writes a data set of so many patients.
+      write_pairs: likewise, of two cases each, as public data sets tell whose they are.
       rename: (data set, prefix) → gives all cases other names, as another data set has.
       inputs: data set → what the verb is called on.
       damage: data set → the file of one case that was cut short.
@@ -29,12 +30,15 @@ class Commands(NamedTuple):
       fold: flags of `train` that hold patients out.
       other: flags of `prepare` that make another preparation than the recipes want.
       choice: an operating choice, as flags and as results.json has it.
+      counts: of a summary of `evaluate`, that together are the cases in it.
+      uses_folds: whether folds of splits_final.json are used; where not, a warning tells so.
       same: flags of `prepare` that make what the recipes want.
     """
 
     name: str
     verb: str
     write: Callable[[Path, int, int], None]
+    write_pairs: Callable[[Path, int, int], None]
     rename: Callable[[Path, str], None]
     inputs: Callable[[Path], list[Path]]
     damage: Callable[[Path], Path]
@@ -43,6 +47,8 @@ class Commands(NamedTuple):
     fold: tuple[str, ...]
     other: tuple[str, ...]
     choice: tuple[tuple[str, ...], dict[str, object]]
+    counts: tuple[str, ...]
+    uses_folds: bool
     same: tuple[str, ...] = ()
 
     def prepare(self, *words: object) -> int:
@@ -83,12 +89,28 @@ def _rename_volumes(root: Path, prefix: str) -> None:
             path.rename(path.with_name(f"{prefix}{path.name}"))
 
 
+def _write_panorama(root: Path, seed: int, num: int) -> None:
+    """Two studies of each patient, told by their names alone: <patient>_<study>."""
+    S4C.write(root, seed, 2 * num)
+    for folder in ("imagesTr", "labelsTr"):
+        for number, path in enumerate(sorted((root / folder).iterdir())):
+            study = f"{100_000 + number // 2}_{number % 2 + 1:05d}"
+            path.rename(path.with_name(path.name.replace(f"phantom_{number:03d}", study)))
+
+
 def _write_pictures(root: Path, seed: int, num: int) -> None:
     """One picture of each patient, and no table: the ids of the pictures are all that is known."""
     write_image_cohort(
         root, num_patients=num, seed=seed, num_frames=1, shape=(44, 61), diameters_mm=(25.0, 46.0)
     )
     (root / "images.csv").unlink()
+
+
+def _write_tabled_pictures(root: Path, seed: int, num: int) -> None:
+    """Two pictures of each patient, told by the table beside them."""
+    write_image_cohort(
+        root, num_patients=num, seed=seed, num_frames=2, shape=(44, 61), diameters_mm=(25.0, 46.0)
+    )
 
 
 def _rename_pictures(root: Path, prefix: str) -> None:
@@ -115,6 +137,7 @@ S4C = Commands(
     write=lambda root, seed, num: s4c.demo.write_phantoms(
         root, num_cases=num, seed=seed, spacing_mm=8.0
     ),
+    write_pairs=_write_panorama,
     rename=_rename_volumes,
     inputs=lambda root: [root / "imagesTr"],
     damage=lambda root: _cut(min((root / "imagesTr").iterdir())),
@@ -126,12 +149,15 @@ S4C = Commands(
     fold=("--fold", "0"),
     other=("--prepare.window-hu", "-50", "200"),
     choice=(("--decision.min-tumor-voxels", "7"), {"decision.min_tumor_voxels": 7}),
+    counts=("num_abnormal", "num_normal"),
+    uses_folds=True,
 )
 
 EUSDAF = Commands(
     name="eusdaf",
     verb="segment",
     write=_write_pictures,
+    write_pairs=_write_tabled_pictures,
     rename=_rename_pictures,
     inputs=lambda root: [root / "images"],
     damage=lambda root: _cut(min((root / "images").iterdir())),
@@ -143,6 +169,8 @@ EUSDAF = Commands(
     fold=("--fold", "0"),
     other=("--prepare.size", "64"),
     choice=(("--infer.threshold", "0.25"), {"infer.threshold": 0.25}),
+    counts=("num_lesions", "num_normal"),
+    uses_folds=False,
 )
 
 _AS_TINY = ("--screen.size", "0", "--prepare.size", "32")
@@ -151,6 +179,7 @@ FEE = Commands(
     name="fee",
     verb="diagnose",
     write=S4C.write,
+    write_pairs=_write_panorama,
     rename=_rename_volumes,
     inputs=lambda root: sorted((root / "imagesTr").iterdir()),
     damage=S4C.damage,
@@ -163,6 +192,8 @@ FEE = Commands(
     same=(*_AS_TINY, "--prepare.window-hu", "20", "160"),
     other=(*_AS_TINY, "--prepare.window-hu", "-50", "200"),
     choice=(("--infer.threshold", "0.25"), {"infer.threshold": 0.25}),
+    counts=("num_patients",),
+    uses_folds=False,
 )
 
 COMMANDS = {"fee": FEE, "s4c": S4C, "eusdaf": EUSDAF}

@@ -8,6 +8,9 @@ import logging
 import shutil
 import subprocess
 import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +18,7 @@ from typing import NamedTuple
 import pytest
 
 from core.commands import results as results_module
+from core.data.cache import open_case
 from core.report import html
 from tests.contracts.commands import COMMANDS, Commands, forge
 from tests.core.train import hosts
@@ -27,7 +31,8 @@ class Prepared(NamedTuple):
     data: Path
     cache: Path
     runs: Path
-    said: str
+    learned: dict[str, set[str]]
+    """Digests of the cases that the batches of each run are drawn from."""
 
 
 @pytest.fixture(scope="module", params=COMMANDS.values(), ids=COMMANDS.keys())
@@ -36,10 +41,27 @@ def system(request, tmp_path_factory) -> Prepared:
     data, cache, runs = root / "data", root / "cache", root / "runs"
     paper.write(data, 0, 6)
     assert paper.prepare("--data", data, "--out", cache) == 0
+    learned = {}
     for name in paper.recipes:
         words = ("--data", cache, "--out", runs / name, *paper.few, *paper.fold)
-        assert paper("train", name, *words) == 0
-    return Prepared(paper, data, cache, runs, "")
+        with learned_from(paper) as learned[name]:
+            assert paper("train", name, *words) == 0
+    return Prepared(paper, data, cache, runs, learned)
+
+
+@contextmanager
+def learned_from(paper: Commands) -> Iterator[set[str]]:
+    """Digests of the cases that a training inside draws batches from."""
+    module, digests = import_module(f"{paper.name}.train"), set()
+    batch_maker = module.batch_maker
+
+    def watched(examples, *args, **kwargs):
+        digests.update(getattr(example, "series", example).digest for example in examples)
+        return batch_maker(examples, *args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "batch_maker", watched)
+        yield digests
 
 
 @pytest.fixture(scope="module")
@@ -99,9 +121,8 @@ def test_prepare_counts_a_labelled_case_that_was_left_out(system, tmp_path, caps
     damaged = system.paper.damage(data)
     assert system.paper.prepare("--data", data, "--out", tmp_path / "cache") == 1
     (part,) = index(tmp_path / "cache")["data"].values()
-    lost = [s["path"] for s in part["skipped"] if s["is_broken"]]
-    assert lost
-    assert all(damaged.name in path or Path(path) in damaged.parents for path in lost)
+    lost = [Path(s["path"]) for s in part["skipped"] if s["is_broken"]]
+    assert lost == [damaged]
 
 
 def test_prepare_takes_patients_from_a_pattern(system, tmp_path):
@@ -132,6 +153,42 @@ def test_a_class_without_a_case_is_told_with_numbers(system, tmp_path, capsys):
 # train
 
 
+def test_cases_of_a_patient_are_in_one_part(system, tmp_path):
+    """PANORAMA has several studies of a patient, and tables of pictures name theirs."""
+    paper, cache = system.paper, tmp_path / "cache"
+    paper.write_pairs(tmp_path / "data", 0, 5)
+    assert paper.prepare("--data", tmp_path / "data", "--out", cache) == 0
+    (part,) = index(cache)["data"].values()
+    cases = defaultdict(set)
+    for id_, entry in part["cases"].items():
+        cases[entry["patient"]].add(id_)
+    assert [len(ids) for ids in cases.values()] == [2] * 5
+    words = ("--data", cache, "--out", tmp_path / "run", *paper.few, *paper.fold)
+    assert paper("train", paper.recipes[0], *words) == 0
+    images = json.loads((tmp_path / "run" / "folds.json").read_text())["images"]
+    (folder,) = (path.parent for path in cache.glob("*/index.json"))
+    parts = [{images[open_case(folder, i).meta["digest"]] for i in ids} for ids in cases.values()]
+    assert [len(of_patient) for of_patient in parts] == [1] * 5
+    assert set.union(*parts) >= {"train", "test"}
+
+
+def test_folds_that_a_data_set_prescribes_are_used_or_said_not_to_be(system, tmp_path, capsys):
+    paper, data = system.paper, tmp_path / "data"
+    shutil.copytree(system.data, data)
+    (part,) = index(system.cache)["data"].values()
+    first, second, *others = part["cases"]
+    folds = [{"train": others, "val": [first, second]}, {"train": [first, second], "val": others}]
+    (data / "splits_final.json").write_text(json.dumps(folds))
+    assert paper.prepare("--data", data, "--out", tmp_path / "cache") == 0
+    words = ("--data", tmp_path / "cache", "--out", tmp_path / "run", *paper.few, *paper.fold)
+    assert paper("train", paper.recipes[0], *words) == 0
+    division = json.loads((tmp_path / "run" / "folds.json").read_text())
+    assert (division["test"] == [first, second]) == paper.uses_folds
+    lines = capsys.readouterr().err.splitlines()
+    told = any(str(data) in line and "splits_final.json is not used" in line for line in lines)
+    assert told != paper.uses_folds
+
+
 def test_train_takes_a_batch_that_the_devices_do_not_divide(system):
     for name in system.paper.recipes:
         manifest = json.loads((system.runs / name / "manifest.json").read_text())
@@ -143,6 +200,8 @@ def test_train_holds_out_and_evaluates(system):
         division = json.loads((system.runs / name / "folds.json").read_text())
         assert division["test"]
         assert set(division["images"].values()) >= {"train", "test"}
+        parts = {division["images"][digest] for digest in system.learned[name]}
+        assert parts == {"train"}
         lines = (system.runs / name / "metrics.jsonl").read_text().splitlines()
         assert any("evaluation" in json.loads(line) for line in lines)
         assert (system.runs / name / "plots" / "loss.png").is_file()
@@ -241,8 +300,8 @@ def test_a_case_that_goes_wrong_fails_alone(system, tmp_path):
     system.paper.damage(data)
     words = (*system.paper.runs(system.runs), "--out", tmp_path / "out")
     assert system.paper(system.paper.verb, *system.paper.inputs(data), *words) == 1
-    cases = results(tmp_path / "out")["cases"]
-    assert any(case["status"] == "done" for case in cases)
+    statuses = [case["status"] for case in results(tmp_path / "out")["cases"]]
+    assert sorted(statuses) == ["done", "failed"]
 
 
 def test_operating_choices_are_overridden_and_recorded(system, tmp_path):
@@ -316,7 +375,9 @@ def test_evaluate_counts_failed_cases_both_ways(system, output, tmp_path):
     assert system.paper("evaluate", *words) == 0
     summary = json.loads((tmp_path / "eval" / "metrics.json").read_text())["summary"]
     assert summary["num_failed"] == 1
-    assert summary["failed_as_errors"] is not None
+    with_failed = summary["failed_as_errors"]
+    num_done, num = (sum(s[name] for name in system.paper.counts) for s in (summary, with_failed))
+    assert num == num_done + 1
 
 
 def test_evaluate_of_nothing_in_common_is_refused(system, output, tmp_path, capsys):

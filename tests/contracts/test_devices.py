@@ -17,12 +17,12 @@ def paper(request) -> Paper:
 def test_one_device_equals_eight(paper, tmp_path):
     cfg = paper.small(paper.recipes[paper.sharded], 8, 2)
     task, traces = counted(paper.build(cfg))
-    one, eight = (
+    single, eight = (
         fit(task, cfg.run, mesh=sharding.mesh(jax.devices()[:n]), workdir=tmp_path / str(n))
         for n in (1, 8)
     )
     assert len(traces) == 2
-    for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(eight), strict=True):
+    for a, b in zip(jax.tree.leaves(single), jax.tree.leaves(eight), strict=True):
         # Sums over the batch are taken in another order: a few float32 roundings, grown by the
         # batch norms of the layers.
         np.testing.assert_allclose(np.asarray(a), np.asarray(b), rtol=2e-3, atol=2e-4)

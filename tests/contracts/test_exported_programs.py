@@ -86,21 +86,21 @@ class Convolution(NamedTuple):
 
 def faults(function: Callable[..., Any], *args: Any) -> list[str]:
     """What a program has that a GPU or a TPU would be slow at."""
-    jitted, found = jax.jit(function), []
+    jitted, faulty = jax.jit(function), []
     for platform in PLATFORMS:
         program = jax.export.export(jitted, platforms=[platform])(*args).mlir_module()
         with mlir.make_ir_context():
             module = ir.Module.parse(program)
-            module.operation.walk(lambda op: _visit(op, found))
-    return found
+            module.operation.walk(lambda op: _visit(op, faulty))
+    return faulty
 
 
-def _visit(op: ir.Operation, found: list[str]) -> ir.WalkResult:
+def _visit(op: ir.Operation, faulty: list[str]) -> ir.WalkResult:
     name = op.name.removeprefix("stablehlo.")
     if name in SLOW:
-        found.append(f"{name}: {SLOW[name]}")
+        faulty.append(f"{name}: {SLOW[name]}")
     elif name == "convolution" and (fault := read(op).fault()):
-        found.append(f"{fault}: {op.get_asm(use_local_scope=True)}")
+        faulty.append(f"{fault}: {op.get_asm(use_local_scope=True)}")
     return ir.WalkResult.ADVANCE
 
 

@@ -32,9 +32,9 @@ def test_convolutions_stay_with_xla():
 
 @pytest.mark.parametrize("runs_once", [False, True])
 def test_a_program_computes_the_same(runs_once):
-    found = compiler.jit(convolve, runs_once=runs_once)(IMAGE, KERNEL)
+    out = compiler.jit(convolve, runs_once=runs_once)(IMAGE, KERNEL)
     # Float32 sums of 288 products in another order.
-    np.testing.assert_allclose(found, jax.jit(convolve)(IMAGE, KERNEL), atol=1e-4)
+    np.testing.assert_allclose(out, jax.jit(convolve)(IMAGE, KERNEL), atol=1e-4)
 
 
 def test_options_of_jit_are_kept():

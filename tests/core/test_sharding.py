@@ -34,10 +34,10 @@ def test_eight_devices_equal_one(
     space: int, rule: sharding.Rule, batch_rule: sharding.Rule, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(sharding, "MIN_SHARDED_SIZE", 1)
-    one = step_on(sharding.mesh(jax.devices()[:1]), sharding.replicated, sharding.split_batch)
+    single = step_on(sharding.mesh(jax.devices()[:1]), sharding.replicated, sharding.split_batch)
     eight = step_on(sharding.mesh(space=space), rule, batch_rule)
     # Sums over devices run in another order: a few float32 roundings.
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), one, eight)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), single, eight)
 
 
 def test_mesh_has_all_devices_along_data():

@@ -78,11 +78,11 @@ def test_one_bad_file_among_good_ones_fails_alone(trained: Trained, tmp_path):
     (folder / "notes.txt").write_text("not a scan")
     process = trained.screen(folder, out=tmp_path / "out")
     assert process.returncode == 1
-    found = results(tmp_path / "out")
-    failed = [case for case in found["cases"] if case["status"] == "failed"]
+    written = results(tmp_path / "out")
+    failed = [case for case in written["cases"] if case["status"] == "failed"]
     assert [case["id"] for case in failed] == [good[0].name.removesuffix(".nii.gz")]
     assert "truncated" in failed[0]["error"]
-    assert len(found["cases"]) == len(good)
+    assert len(written["cases"]) == len(good)
     assert good[0].name in process.stderr
 
 

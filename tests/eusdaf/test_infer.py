@@ -46,15 +46,15 @@ def segmented(pictures, run, tmp_path_factory) -> Path:
 
 
 def test_every_file_has_its_row_and_foreign_ones_a_reason(segmented, run):
-    found = results(segmented)
-    assert [(case["id"], case["status"]) for case in found["cases"]] == [
+    written = results(segmented)
+    assert [(case["id"], case["status"]) for case in written["cases"]] == [
         ("clip", "done"),
         ("odd", "done"),
         ("tall", "done"),
     ]
-    assert [Path(s["path"]).name for s in found["skipped"]] == ["notes.txt"]
-    assert (found["network"], found["size"], found["fold"]) == ("unet", SIZE, 1)
-    assert [entry["path"] for entry in found["runs"]] == [str(run)]
+    assert [Path(s["path"]).name for s in written["skipped"]] == ["notes.txt"]
+    assert (written["network"], written["size"], written["fold"]) == ("unet", SIZE, 1)
+    assert [entry["path"] for entry in written["runs"]] == [str(run)]
 
 
 @pytest.mark.parametrize(("name", "shape"), [("odd", (37, 53)), ("tall", (53, 37))])
@@ -124,9 +124,9 @@ def test_the_rule_for_clips_is_a_choice_that_is_recorded(pictures, run, tmp_path
         calls, choices = [], {"infer.clip_fraction": fraction}
         out = tmp_path / str(fraction)
         assert segment([pictures / "clip.tif"], [run], out, choices=choices) == 0
-        found = results(out)
-        assert found["choices"] == choices
-        (row,) = found["cases"]
+        written = results(out)
+        assert written["choices"] == choices
+        (row,) = written["cases"]
         assert (row["decision"], row["num_frames_with_lesion"]) == (decision, 1)
         assert row["num_pieces"] == 2
         page = (out / "report.html").read_text()
@@ -169,27 +169,27 @@ def test_one_bad_file_fails_alone(pictures, run, tmp_path, caplog):
     (folder / "text.png").write_text("not a picture")
     (folder / "clip.tif").unlink()
     assert segment([folder], [run], tmp_path / "out") == 1
-    found = {case["id"]: case for case in results(tmp_path / "out")["cases"]}
-    assert {id_: case["status"] for id_, case in found.items()} == {
+    cases = {case["id"]: case for case in results(tmp_path / "out")["cases"]}
+    assert {id_: case["status"] for id_, case in cases.items()} == {
         "text.png": "failed",
         "cut": "failed",
         "odd": "done",
         "tall": "done",
     }
-    assert "truncated or damaged" in found["cut"]["error"]
-    assert "not a picture that can be read" in found["text.png"]["error"]
+    assert "truncated or damaged" in cases["cut"]["error"]
+    assert "not a picture that can be read" in cases["text.png"]["error"]
     for id_ in ("cut", "text.png"):
-        assert found[id_]["error"] in caplog.messages
-        assert "\n" not in found[id_]["error"]
+        assert cases[id_]["error"] in caplog.messages
+        assert "\n" not in cases[id_]["error"]
     assert not (tmp_path / "out" / "cases" / "cut").exists()
 
 
 def test_held_out_takes_the_pictures_that_the_fold_did_not_train_on(cohort, run, tmp_path):
     assert segment([cohort], [run], tmp_path, held_out=True) == 0
-    found = results(tmp_path)
-    assert found["fold"] == 1
-    assert tuple(case["id"] for case in found["cases"]) == read_division(run).test
-    assert {case["part"] for case in found["cases"]} == {"test"}
+    written = results(tmp_path)
+    assert written["fold"] == 1
+    assert tuple(case["id"] for case in written["cases"]) == read_division(run).test
+    assert {case["part"] for case in written["cases"]} == {"test"}
 
 
 def test_held_out_needs_one_data_set_with_all_its_pictures(cohort, run, tmp_path):

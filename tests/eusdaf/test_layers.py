@@ -10,9 +10,9 @@ from eusdaf.model.layers import interpolation, resize
 @pytest.mark.parametrize("grid", ["half_pixel", "align_corners"])
 @pytest.mark.parametrize(("old", "new"), [(4, 8), (5, 13), (1, 3), (7, 3), (3, 1)])
 def test_weights_of_a_new_pixel_sum_to_one_and_are_two_at_most(old, new, grid):
-    found = interpolation(old, new, grid)
-    np.testing.assert_allclose(found.sum(1), np.ones(new))
-    assert (np.count_nonzero(found, axis=1) <= 2).all()
+    matrix = interpolation(old, new, grid)
+    np.testing.assert_allclose(matrix.sum(1), np.ones(new))
+    assert (np.count_nonzero(matrix, axis=1) <= 2).all()
 
 
 def test_align_corners_keeps_the_ends_of_a_line():

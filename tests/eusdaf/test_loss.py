@@ -53,8 +53,8 @@ def test_is_the_sum_over_maps_of_the_mean_dice_loss_of_pictures(case, batch):
 
     @jax.jit
     def run(params, state, batch, key):
-        seen = normalize(batch["image"])
-        outputs, after = model.apply(cfg.model, params, state, seen, train=True)
+        normalized = normalize(batch["image"])
+        outputs, after = model.apply(cfg.model, params, state, normalized, train=True)
         return loss(cfg, params, state, batch, key), outputs, after
 
     (total, (new_state, metrics)), outputs, after = run(params, state, batch, jax.random.key(1))
@@ -89,7 +89,7 @@ def test_the_papers_augmentation_moves_every_picture_in_its_own_way(batch):
     same = {name: np.stack([array[0]] * 6) for name, array in batch.items()}
     warped = jax.jit(lambda k, b: augment(cfg, stream(k, "augment"), b["image"], b["mask"]))
     image, mask = warped(jax.random.key(0), same)
-    assert len({np.asarray(one).tobytes() for one in image}) == 6
+    assert len({np.asarray(picture).tobytes() for picture in image}) == 6
     assert set(np.unique(mask)) == {0, 1}
     assert np.isfinite(image).all()
     again, _ = warped(jax.random.key(0), same)

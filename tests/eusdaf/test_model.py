@@ -68,9 +68,9 @@ def case(request):
     ],
 )
 def test_parameter_counts_follow_from_the_layer_tables(cfg, channels, total, buffers):
-    found = shapes(cfg, channels)
-    assert num_scalars(found["params"]) == total
-    assert num_scalars(found["batch_stats"]) == buffers
+    variables = shapes(cfg, channels)
+    assert num_scalars(variables["params"]) == total
+    assert num_scalars(variables["batch_stats"]) == buffers
 
 
 # A layer of 3 × 3 from i to 64 has 9 · 64 i + 64 weights, a norm 128, a PReLU one.

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from core import sharding
+from core import compiler, sharding
 from core.config import to_json
 from core.errors import InputError
 from core.infer.load import Run
@@ -46,13 +46,13 @@ def test_any_number_of_pictures_gives_the_probabilities_of_the_network(variables
 
 
 def test_one_compilation_serves_every_number_of_pictures_and_every_run(variables, mesh):
-    module._program.cache_clear()
+    compiler.of_config.cache_clear()
     for _ in range(2):
         predict = network(SMALL, *variables, mesh)
         for num in (1, 2, 5):
             predict(PICTURES[:num])
-    assert module._program.cache_info().currsize == 1
-    assert module._program(SMALL.model)._cache_size() == 1
+    assert compiler.of_config.cache_info().currsize == 1
+    assert compiler.of_config(module._probability, SMALL.model)._cache_size() == 1
 
 
 def test_an_ensemble_is_the_mean_of_its_networks(run, variables, mesh, monkeypatch):
@@ -69,13 +69,19 @@ def test_an_ensemble_is_the_mean_of_its_networks(run, variables, mesh, monkeypat
     assert np.abs(first - second).max() > 0.01
 
 
-def test_operating_choices_are_those_of_the_first_run_unless_overridden(run, mesh):
-    opened = open_runs([run])
-    assert load_ensemble(opened, mesh, {}).cfg == SMALL
+@pytest.mark.parametrize("order", [1, -1])
+def test_operating_choices_are_those_of_the_first_run_unless_overridden(run, mesh, tmp_path, order):
+    other = forge(run, tmp_path / "other", fold=2)
+    strict = replace(SMALL, infer=replace(SMALL.infer, threshold=0.75))
+    (other / "config.json").write_text(to_json(strict))
+    opened = open_runs([run, other][::order])
+    first = (SMALL, strict)[::order][0]
+    assert load_ensemble(opened, mesh, {}).cfg == first
     cfg = load_ensemble(opened, mesh, {"infer.threshold": 0.25}).cfg
-    assert cfg.infer == replace(SMALL.infer, threshold=0.25)
-    with pytest.raises(InputError, match=r"--infer\.threshold: .*\[0, 1\]"):
+    assert cfg.infer == replace(first.infer, threshold=0.25)
+    with pytest.raises(InputError) as refusal:
         load_ensemble(opened, mesh, {"infer.threshold": 2.0})
+    assert "--infer.threshold" in refusal.value.message
 
 
 def test_folds_of_one_recipe_make_an_ensemble_and_one_fold_twice_does_not(run, tmp_path):

@@ -15,6 +15,7 @@ from core.errors import InputError
 from eusdaf.config import PrepareConfig, SplitConfig
 from eusdaf.data import Prepared
 from eusdaf.prepare import find_cache, folds, open_cases, prepare
+from tests.refusals import refused
 
 CFG = PrepareConfig(size=32)
 RNG = np.random.default_rng(0)
@@ -226,7 +227,7 @@ def test_folds_part_patients_and_hold_every_picture_out_once():
 def test_too_few_patients_for_the_folds_are_refused():
     array = np.zeros((2, 2), np.uint8)
     cases = [Prepared(p, p, "", array, array, True) for p in "abc"]
-    with pytest.raises(InputError, match=r"cannot make 5 folds of 3.*set --split\.num-folds"):
+    with refused(None, "5 folds", "3 patients", hint="--split.num-folds"):
         folds(cases, SplitConfig())
 
 

@@ -30,31 +30,31 @@ def by_title(lines):
 
 
 def test_groups_hold_the_lesions_of_which_the_factor_is_known():
-    found = groups_of([*ROWS, *OTHERS, row(None)], "stage", "dsc")
-    assert list(found) == ["T1", "T2", "T3"]
-    for stage, own in found.items():
+    groups = groups_of([*ROWS, *OTHERS, row(None)], "stage", "dsc")
+    assert list(groups) == ["T1", "T2", "T3"]
+    for stage, own in groups.items():
         np.testing.assert_array_equal(own, values(stage))
     assert groups_of(ROWS, "location", "dsc") == {}
 
 
 @pytest.mark.parametrize("value", ["dsc", "iou"])
 def test_every_test_is_scipys(value):
-    found = by_title(statistics([*ROWS, *OTHERS]))
+    tests = by_title(statistics([*ROWS, *OTHERS]))
     every = [r[value] for r in ROWS]
     normal = stats.shapiro(every)
-    line = found["Shapiro–Wilk", value, "all"]
+    line = tests["Shapiro–Wilk", value, "all"]
     assert (line["statistic"], line["p"]) == pytest.approx((normal.statistic, normal.pvalue))
     assert line["num"] == len(ROWS)
     whole = stats.kruskal(*(values(stage, value) for stage in ("T1", "T2", "T3")))
-    line = found["Kruskal–Wallis", value, "stage"]
+    line = tests["Kruskal–Wallis", value, "stage"]
     assert (line["statistic"], line["p"]) == pytest.approx((whole.statistic, whole.pvalue))
     assert "p_holm" not in line
 
 
 def test_every_pair_of_groups_is_tested_and_corrected_for_their_number():
-    found = by_title(statistics(ROWS))
+    tests = by_title(statistics(ROWS))
     pairs = {("T1", "T2"), ("T1", "T3"), ("T2", "T3")}
-    lines = {pair: found["Kruskal–Wallis", "dsc", "stage: {} – {}".format(*pair)] for pair in pairs}
+    lines = {pair: tests["Kruskal–Wallis", "dsc", "stage: {} – {}".format(*pair)] for pair in pairs}
     for (a, b), line in lines.items():
         assert line["p"] == pytest.approx(stats.kruskal(values(a), values(b)).pvalue)
     raw = sorted(line["p"] for line in lines.values())
@@ -71,7 +71,7 @@ def test_a_factor_of_one_group_is_not_tested():
 
 def test_too_few_lesions_get_a_reason_in_place_of_a_number():
     lines = statistics([row("T1"), row("T2")])
-    (line,) = [one for one in lines if one["test"] == "Shapiro–Wilk" and one["value"] == "dsc"]
+    (line,) = [test for test in lines if test["test"] == "Shapiro–Wilk" and test["value"] == "dsc"]
     assert np.isnan(line["p"])
     assert line["reason"] == "needs 3 values, has 2"
 

@@ -19,6 +19,7 @@ from eusdaf.data import Prepared
 from eusdaf.networks import network
 from eusdaf.train import build, optimizer, train
 from tests.eusdaf.conftest import SIZE, SMALL
+from tests.refusals import refused
 
 PER_EPOCH = 264 / 32
 """Steps of an epoch of the paper: four folds of 66 pictures, batch 32."""
@@ -64,12 +65,12 @@ def rates(cfg: OptimConfig, steps: list[int], steps_per_epoch: float) -> list[fl
     """Learning rate at each step: how far a gradient of one moves a parameter that has no past."""
     still, param = replace(cfg, momentum=0.0, weight_decay=0.0), jnp.ones(())
     tx = optimizer(still, steps_per_epoch=steps_per_epoch)
-    state, found = tx.init(param), {}
+    state, rate_at = tx.init(param), {}
     update = jax.jit(tx.update)
     for step in range(max(steps) + 1):
         moved, state = update(jnp.ones(()), state, param)
-        found[step] = -float(moved)
-    return [found[step] for step in steps]
+        rate_at[step] = -float(moved)
+    return [rate_at[step] for step in steps]
 
 
 def test_the_rate_falls_when_the_fifth_and_the_twentieth_epoch_begin():
@@ -78,8 +79,8 @@ def test_the_rate_falls_when_the_fifth_and_the_twentieth_epoch_begin():
     assert (first, second) == (33, 157)
     steps = [0, first - 1, first, second - 1, second, second + 50]
     expected = [0.007, 0.007, 0.007 * 0.02, 0.007 * 0.02, 0.007 * 0.02**2, 0.007 * 0.02**2]
-    found = rates(RECIPES["daf"].optim, steps, PER_EPOCH)
-    np.testing.assert_allclose(found, expected, rtol=1e-6)  # float32
+    measured = rates(RECIPES["daf"].optim, steps, PER_EPOCH)
+    np.testing.assert_allclose(measured, expected, rtol=1e-6)  # float32
 
 
 @pytest.mark.parametrize("algorithm", ["sgd", "adam"])
@@ -95,17 +96,17 @@ def test_biases_norms_and_slopes_decay_if_the_recipe_says_so(algorithm, decay_bi
 
 def test_lesions_only_leaves_pictures_without_a_lesion_out():
     cases = [picture(number, has_lesion=number < 4) for number in range(8)]
-    seen = {}
+    grays = {}
     for only in (True, False):
         task = build(replace(SMALL, data=DataConfig(8, lesions_only=only)), cases)
         batch = next(iter(task.batches(0)))
-        seen[only] = set(np.asarray(batch["image"])[:, 0, 0].tolist())
-    assert seen == {True: {0, 1, 2, 3}, False: set(range(8))}
+        grays[only] = set(np.asarray(batch["image"])[:, 0, 0].tolist())
+    assert grays == {True: {0, 1, 2, 3}, False: set(range(8))}
 
 
 def test_a_data_set_without_a_lesion_cannot_be_trained_on_lesions_only():
     cfg = replace(SMALL, data=DataConfig(8, lesions_only=True))
-    with pytest.raises(InputError, match=r"no training picture; look at data\.lesions_only"):
+    with refused(None, "no training picture", hint="data.lesions_only"):
         build(cfg, [picture(0, has_lesion=False)])
 
 
@@ -164,7 +165,7 @@ def test_a_whole_daf_net_without_encoder_weights_warns(caplog, tmp_path):
 def test_encoder_weights_need_an_encoder(tmp_path):
     save_file({"conv1.weight": np.zeros((64, 3, 7, 7), np.float32)}, tmp_path / "w.safetensors")
     task = build(SMALL, [picture(0, has_lesion=True)], encoder_weights=tmp_path / "w.safetensors")
-    with pytest.raises(InputError, match="weights of an encoder fit DAF-Net only"):
+    with refused(tmp_path / "w.safetensors", "DAF-Net only"):
         jax.eval_shape(task.init, jax.random.key(0))
 
 
@@ -175,10 +176,10 @@ def test_a_fold_that_does_not_exist_is_refused(cohort, tmp_path, fold):
 
 
 def test_a_run_is_not_started_twice(run, cohort):
-    with pytest.raises(InputError, match="already holds a run; continue it with --resume"):
+    with refused(run, "already holds a run", hint="--resume"):
         train(SMALL, [cohort], run, fold=1)
 
 
 def test_a_run_does_not_go_on_with_another_fold(run, cohort):
-    with pytest.raises(InputError, match="was started on other cases or another fold"):
+    with refused(run / "folds.json", "other cases", "fold"):
         train(SMALL, [cohort], run, fold=2, resume=True)

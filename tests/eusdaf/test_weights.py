@@ -7,6 +7,7 @@ from core.errors import InputError
 from core.nn import torch_weights
 from eusdaf import model, weights
 from eusdaf.config import ModelConfig
+from tests.refusals import refused
 
 CFG = ModelConfig(width=4, blocks=(1, 2, 1, 1), groups=2, group_width=2, features=4)
 
@@ -86,22 +87,22 @@ def layouts(source):
 @pytest.mark.parametrize("layout", sorted(layouts(draw(CFG, 1))))
 def test_an_encoder_is_read_in_every_layout_and_the_decoder_kept(layout, source, ours, tmp_path):
     save_file(layouts(source)[layout], tmp_path / "encoder.safetensors")
-    found = weights.load_encoder(ours, tmp_path / "encoder.safetensors")
-    assert_equal(encoder(found), encoder(source))
-    assert_equal(decoder(found), decoder(ours))
+    filled = weights.load_encoder(ours, tmp_path / "encoder.safetensors")
+    assert_equal(encoder(filled), encoder(source))
+    assert_equal(decoder(filled), decoder(ours))
 
 
 def test_an_encoder_is_read_out_of_a_whole_checkpoint(source, ours, tmp_path):
     rest = {"down1.0.weight": np.zeros((4, 16, 1, 1), np.float32), "predict1.bias": np.zeros(1)}
     tensors = {f"module.{n}": t for n, t in (layouts(source)["daf"] | rest).items()}
     save_file(tensors, tmp_path / "daf.safetensors")
-    found = weights.load_encoder(ours, tmp_path / "daf.safetensors")
-    assert_equal(encoder(found), encoder(source))
+    filled = weights.load_encoder(ours, tmp_path / "daf.safetensors")
+    assert_equal(encoder(filled), encoder(source))
 
 
 def test_a_file_without_an_encoder_is_refused(ours, tmp_path):
     save_file({"head.weight": np.zeros(3, np.float32)}, tmp_path / "net.safetensors")
-    with pytest.raises(InputError, match=r"net.safetensors: no ResNeXt encoder: neither conv1"):
+    with refused(tmp_path / "net.safetensors", "no ResNeXt encoder", "conv1"):
         weights.load_encoder(ours, tmp_path / "net.safetensors")
 
 
@@ -117,10 +118,16 @@ def test_an_encoder_with_missing_or_more_blocks_is_refused(source, tmp_path):
     save_file(in_torchvision(source), tmp_path / "net.safetensors")
     fields = {"width": 4, "groups": 2, "group_width": 2, "features": 4}
     deeper = draw(ModelConfig(blocks=(1, 2, 2, 1), **fields), 0)
-    with pytest.raises(InputError, match=r"tensors missing: layer3.1.bn1.running_mean, .* 11 more"):
+    with refused(
+        tmp_path / "net.safetensors",
+        "missing",
+        "layer3.1.bn1.running_mean",
+        " 11 more",
+        hint="width",
+    ):
         weights.load_encoder(deeper, tmp_path / "net.safetensors")
     flatter = draw(ModelConfig(blocks=(1, 1, 1, 1), **fields), 0)
-    with pytest.raises(InputError, match=r"not part of this network: layer2.1.bn1.bias, .* more"):
+    with refused(tmp_path / "net.safetensors", "not part of", "layer2.1.bn1.bias", hint="width"):
         weights.load_encoder(flatter, tmp_path / "net.safetensors")
 
 

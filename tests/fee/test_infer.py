@@ -75,15 +75,17 @@ def test_the_score_is_the_mean_over_the_kept_slices_of_all_phases(out):
     for case in results(out)["cases"]:
         path = out / "cases" / case["id"] / "prediction.json"
         phases = json.loads(path.read_text())["phases"]
-        slices = [one for phase in phases for one in phase["slices"]]
-        located = [one for one in slices if one["pancreas"] >= THRESHOLDS["locate"]]
-        assert [one for one in slices if one["located"]] == located
+        slices = [row for phase in phases for row in phase["slices"]]
+        located = [row for row in slices if row["pancreas"] >= THRESHOLDS["locate"]]
+        assert [row for row in slices if row["located"]] == located
         assert case["num_kept"] == len(located)
         assert 0 < len(located) < len(slices)
-        votes = [one["tumor"] for one in slices if one["tumor"] is not None]
+        votes = [row["tumor"] for row in slices if row["tumor"] is not None]
         assert case["num_empty"] == len(located) - len(votes)
         assert case["score"] == pytest.approx(np.mean(votes), rel=1e-6)
-        assert case["decision"] == ("tumor" if case["score"] >= 0.5 else "normal")
+        assert case["decision"] == (
+            "tumor" if case["score"] >= THRESHOLDS["diagnose"] else "normal"
+        )
 
 
 def test_masks_lie_on_the_grid_of_their_series_and_only_in_kept_slices(out, cohort):
@@ -94,7 +96,7 @@ def test_masks_lie_on_the_grid_of_their_series_and_only_in_kept_slices(out, coho
             truth = cohort / "masks" / case["id"] / f"{phase['phase']}.nii.gz"
             pred = canonical(read_label(folder / phase["name"] / "segmentation.nii.gz"))
             assert same_grid(canonical(read_label(truth)), pred)
-            voting = [one["tumor"] is not None for one in phase["slices"]]
+            voting = [row["tumor"] is not None for row in phase["slices"]]
             np.testing.assert_array_equal(pred.array.any(axis=(1, 2)), voting)
             assert phase["pancreas_ml"] == pytest.approx(pred.array.sum() * pred.voxel_mm3 / 1000)
 
@@ -113,11 +115,11 @@ def test_a_dicom_seg_refers_to_its_series(out, cohort):
 
 def test_the_slices_that_decided_are_explained(out):
     for case in results(out)["cases"]:
-        probs = [one["tumor"] for one in case["explained"]]
+        probs = [row["tumor"] for row in case["explained"]]
         assert len(probs) == 3
         assert probs == sorted(probs, reverse=case["decision"] == "tumor")
-        for one in case["explained"]:
-            png = out / "cases" / case["id"] / one["file"]
+        for row in case["explained"]:
+            png = out / "cases" / case["id"] / row["file"]
             assert png.read_bytes().startswith(b"\x89PNG")
         assert (out / "cases" / case["id"] / "overlay.png").is_file()
 

@@ -33,12 +33,12 @@ def case(request):
     """Config, parameters and state of a small network."""
     network = "unet" if request.param == "segment" else "resnet"
     cfg = replace(RECIPES[request.param], model=MODELS[network], augment=STILL)
-    found = jax.eval_shape(
+    shapes = jax.eval_shape(
         lambda key: model.init(cfg.model, key, (2, SIZE, SIZE, 1)), jax.random.key(0)
     )
     rng = np.random.default_rng(1)  # drawing them on the device compiles for seconds
     variables = jax.tree.map(
-        lambda a: jnp.asarray(np.abs(0.2 * rng.standard_normal(a.shape)), a.dtype), found
+        lambda a: jnp.asarray(np.abs(0.2 * rng.standard_normal(a.shape)), a.dtype), shapes
     )
     return cfg, variables["params"], {"batch_stats": variables["batch_stats"]}
 
@@ -53,9 +53,9 @@ def test_is_the_mean_cross_entropy_and_the_penalty_of_kernels(case, batch):
     # Two passes: without LLVM's optimization their sums round apart by more than is allowed below.
     @partial(jax.jit, compiler_options={"xla_backend_optimization_level": 1})
     def run(key):
-        seen = normalize(image)
+        normalized = normalize(image)
         logits, after = model.apply(
-            cfg.model, params, state, seen, train=True, key=stream(key, "dropout")
+            cfg.model, params, state, normalized, train=True, key=stream(key, "dropout")
         )
         return loss(cfg, params, state, batch, key), logits, after
 
@@ -85,10 +85,10 @@ def test_biases_and_norms_are_not_penalized():
 
 
 def test_every_slice_has_mean_0_and_deviation_1(batch):
-    seen = np.asarray(normalize(batch["image"]), np.float64)
-    assert seen.shape == (2, SIZE, SIZE, 1)
-    np.testing.assert_allclose(seen.mean((1, 2)), 0, atol=1e-6)
-    np.testing.assert_allclose(seen.std((1, 2)), 1, atol=1e-5)
+    normalized = np.asarray(normalize(batch["image"]), np.float64)
+    assert normalized.shape == (2, SIZE, SIZE, 1)
+    np.testing.assert_allclose(normalized.mean((1, 2)), 0, atol=1e-6)
+    np.testing.assert_allclose(normalized.std((1, 2)), 1, atol=1e-5)
 
 
 def test_a_slice_of_one_value_becomes_zero():
@@ -123,4 +123,4 @@ def test_slices_of_a_batch_change_each_in_its_own_way():
     assert image.min() >= 0
     assert image.max() <= 255
     # Two of 28 pairs are equal only where nothing was drawn for both.
-    assert len({np.asarray(one).tobytes() for one in image}) > 4
+    assert len({np.asarray(picture).tobytes() for picture in image}) > 4

@@ -27,25 +27,25 @@ def real(tmp_path, shared_data):
 
 
 def test_of_real_cases_exactly_the_axial_volume_is_used(real):
-    found = screen(real, ScreenConfig())
-    (one,) = found.series
-    assert (one.scan.id, len(one.scan.files), one.phase) == ("ct", 20, "venous")
+    screening = screen(real, ScreenConfig())
+    (series,) = screening.series
+    assert (series.scan.id, len(series.scan.files), series.phase) == ("ct", 20, "venous")
     on_disk = sorted(p for p in real.rglob("*") if p.is_file() and p.suffix != ".zip")
-    shown = sorted(f.path for f in found.files if ".zip" not in str(f.path))
+    shown = sorted(f.path for f in screening.files if ".zip" not in str(f.path))
     assert shown == on_disk
-    assert all(f.reason for f in found.files if f.bucket != "used")
-    assert not any(f.reason for f in found.files if f.bucket == "used")
-    told = {f.path.relative_to(real).as_posix(): (f.bucket, f.reason) for f in found.files}
+    assert all(f.reason for f in screening.files if f.bucket != "used")
+    assert not any(f.reason for f in screening.files if f.bucket == "used")
+    told = {f.path.relative_to(real).as_posix(): (f.bucket, f.reason) for f in screening.files}
     assert told["README"] == ("skipped", "not a DICOM file")
     assert told["damaged/IM1.dcm"][0] == "error"
     assert told["report/SE101/IM00001.dcm"][1].startswith("Encapsulated PDF Storage")
     assert told["cases/dcm_qa_ct/In/Philips/DICOMDIR"][1].startswith("an index of other files")
-    assert f"used 20 of {len(found.files)} files: venous 20; skipped: " in summary(found)
+    assert f"used 20 of {len(screening.files)} files: venous 20; skipped: " in summary(screening)
 
 
 def test_tilt_and_gaps_are_refused_with_their_millimeters(real):
-    found = screen(real, ScreenConfig(size=0, min_slices=3))
-    reasons = {f.path.parent.relative_to(real).as_posix(): f.reason for f in found.files}
+    screening = screen(real, ScreenConfig(size=0, min_slices=3))
+    reasons = {f.path.parent.relative_to(real).as_posix(): f.reason for f in screening.files}
     assert "gantry tilt of 18.5 degrees" in reasons["cases/dcm_qa_ct/In/GE"]
     failing = "cases/dicom2nifti/tests/data/failing"
     assert "gantry tilt of 14.0 degrees" in reasons[f"{failing}/gantrytilting/001"]
@@ -60,19 +60,19 @@ def test_a_messy_study_has_a_reason_for_every_file(tmp_path, phantom):
         path.rename(path.with_suffix(""))
     (folder / "DICOMDIR.txt").write_text("index")
     (folder / "Thumbs.db").write_bytes(b"\0" * 200)
-    found = screen(folder, ScreenConfig(size=SIZE))
-    assert [(s.phase, len(s.scan.files)) for s in found.series] == [
+    screening = screen(folder, ScreenConfig(size=SIZE))
+    assert [(s.phase, len(s.scan.files)) for s in screening.series] == [
         ("venous", 10),
         ("arterial", 10),
     ]
-    reasons = Counter(f.reason for f in found.files)
-    assert reasons[""] == found.num_used == 20
+    reasons = Counter(f.reason for f in screening.files)
+    assert reasons[""] == screening.num_used == 20
     assert reasons["coronal reformat"] == SIZE
     assert reasons["a localizer"] == 1
     assert reasons["not a DICOM file"] == 2
     kinds = {reason.split(" Storage")[0] for reason in reasons if " Storage" in reason}
     assert kinds == {"Secondary Capture Image", "Basic Text SR", "Encapsulated PDF"}
-    assert found.num_used + found.num_skipped == len(found.files)
+    assert screening.num_used + screening.num_skipped == len(screening.files)
 
 
 def test_a_zipped_study_gives_what_its_folder_gives(tmp_path, phantom):
@@ -82,8 +82,8 @@ def test_a_zipped_study_gives_what_its_folder_gives(tmp_path, phantom):
             archive.write(path, path.relative_to(folder))
     cfg = ScreenConfig(size=SIZE)
     plain, zipped = (screen(tmp_path / name, cfg) for name in ("study", "study.zip"))
-    for one, other in zip(plain.series, zipped.series, strict=True):
-        assert (one.phase, len(one.scan.files)) == (other.phase, len(other.scan.files))
+    for series, other in zip(plain.series, zipped.series, strict=True):
+        assert (series.phase, len(series.scan.files)) == (other.phase, len(other.scan.files))
     assert zipped.num_used == plain.num_used == 20
 
 
@@ -94,6 +94,6 @@ def test_of_many_reconstructions_of_two_phases_one_each_is_used(tmp_path):
             told = {"ConvolutionKernel": kernel, "SliceThickness": thickness}
             told |= {"SeriesDescription": name, "AcquisitionTime": time}
             save(tmp_path / phase / name, slices(series=name, **told))
-    found = screen(tmp_path, ScreenConfig(size=0))
-    assert [s.scan.description for s in found.series] == ["arterial 5 B30f", "venous 5 B30f"]
-    assert (found.num_used, found.num_skipped) == (20, 40)
+    screening = screen(tmp_path, ScreenConfig(size=0))
+    assert [s.scan.description for s in screening.series] == ["arterial 5 B30f", "venous 5 B30f"]
+    assert (screening.num_used, screening.num_skipped) == (20, 40)

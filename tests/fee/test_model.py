@@ -59,9 +59,9 @@ def case(request):
     ],
 )
 def test_parameter_counts_follow_from_the_layer_tables(cfg, total, buffers):
-    found = shapes(cfg)
-    assert num_scalars(found["params"]) == total
-    assert num_scalars(found["batch_stats"]) == buffers
+    variables = shapes(cfg)
+    assert num_scalars(variables["params"]) == total
+    assert num_scalars(variables["batch_stats"]) == buffers
 
 
 # A layer of 3 × 3 from i to o has 9 i o + o weights, and its norm 2 o.
@@ -99,11 +99,11 @@ def test_parts_of_u_net32_have_their_size(prefix, count):
 def test_stages_of_the_resnets_have_their_size(recipe, counts):
     params = shapes(RECIPES[recipe].model)["params"]
     trunk = params["trunk"]
-    found = [
+    outputs = [
         num_scalars({k: v for k, v in trunk.items() if k.startswith(f"layer{stage}_")})
         for stage in range(1, 5)
     ]
-    assert tuple(found) == counts
+    assert tuple(outputs) == counts
     assert num_scalars(trunk["stem"]["conv"]) == 49 * 64
     assert num_scalars(params["fc"]) == 2 * 512 + 2
 

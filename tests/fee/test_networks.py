@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from core import sharding
+from core import compiler, sharding
 from core.errors import InputError
 from core.train.run_folder import Division, open_run
 from fee import model
@@ -47,25 +47,25 @@ def test_any_number_of_slices_gives_the_probabilities_of_the_network(task, mesh)
     mask = MASK if task == "diagnose" else None
     predict = network(config(task), *variables(task), mesh)
     image = jnp.asarray(IMAGE)
-    seen = image if mask is None else fuse(image, jnp.asarray(mask))
+    inputs = image if mask is None else fuse(image, jnp.asarray(mask))
     apply = jax.jit(model.apply, static_argnums=0)
-    logits, _ = apply(MODELS[task], *variables(task), normalize(seen))
+    logits, _ = apply(MODELS[task], *variables(task), normalize(inputs))
     expected = jax.nn.softmax(logits)[..., 1]
     assert expected.shape == ((5, SIZE, SIZE) if task == "segment" else (5,))
     for num in (5, 4, 1, 0):
-        found = predict(IMAGE[:num], None if mask is None else mask[:num])
+        probs = predict(IMAGE[:num], None if mask is None else mask[:num])
         # Another batch sums in another order: float32.
-        np.testing.assert_allclose(found, expected[:num], rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(probs, expected[:num], rtol=1e-4, atol=1e-6)
 
 
 def test_one_compilation_serves_every_number_of_slices(mesh):
-    module._program.cache_clear()
+    compiler.of_config.cache_clear()
     for _ in range(2):
         predict = network(config("diagnose"), *variables("diagnose"), mesh)
         for num in (1, 4, 5):
             predict(IMAGE[:num], MASK[:num])
-    assert module._program.cache_info().currsize == 1
-    assert module._program(config("diagnose").model)._cache_size() == 1
+    assert compiler.of_config.cache_info().currsize == 1
+    assert compiler.of_config(module._probability, config("diagnose").model)._cache_size() == 1
 
 
 def test_three_runs_in_any_order_or_one_folder_make_the_same_bundle(runs, mesh):

@@ -5,13 +5,12 @@ import pytest
 
 from core.errors import InputError
 from core.io.nifti import read_label, write
-from core.io.scans import Scan, read_scan
+from core.io.scans import Scan, VolumeCache
 from core.volume import CANONICAL_DIRECTION, Volume
+from fee.eligibility import Series
 from fee.networks import Bundle
 from fee.patient import NUM_EXPLAINED, diagnose_study
 from fee.predict_series import NO_PANCREAS, NO_SLICE, Stopwatch
-from fee.screening import Series
-from fee.volume_cache import VolumeCache
 from tests.fee.tiny import MODELS, SIZE, config
 
 NUM = 6
@@ -50,7 +49,7 @@ def test_all_phases_decide_together_and_each_has_its_mask(series, tmp_path):
     assert row["score"] == pytest.approx((0 + 1 / 3 + 2 / 3) / 3)
     assert (row["decision"], row["num_slices"], row["num_kept"]) == ("normal", 2 * NUM, NUM)
     # The least probable slices of both phases speak most for "normal".
-    assert [one["tumor"] for one in row["explained"]] == [0, 0, 1 / 3]
+    assert [slice_["tumor"] for slice_ in row["explained"]] == [0, 0, 1 / 3]
     assert len(list(out.glob("saliency_*.png"))) == NUM_EXPLAINED
     for phase in ("arterial", "venous"):
         label = read_label(out / phase / "segmentation.nii.gz").array
@@ -77,8 +76,8 @@ def test_a_series_that_cannot_be_read_leaves_the_others(series, tmp_path, caplog
 
 
 def test_a_patient_without_any_readable_series_has_failed(series, tmp_path):
-    for one in series:
-        one.scan.path.write_bytes(one.scan.path.read_bytes()[:300])
+    for stack in series:
+        stack.scan.path.write_bytes(stack.scan.path.read_bytes()[:300])
     with pytest.raises(InputError, match=r"arterial\.nii\.gz"):
         diagnose_study(series, bundle(), tmp_path / "out", Stopwatch())
 
@@ -87,23 +86,9 @@ def test_a_volume_that_screening_read_is_not_read_again(series, tmp_path, monkey
     volumes = VolumeCache()
     for one in series:
         volumes.read(one.scan)
-    monkeypatch.setattr("fee.volume_cache.read_scan", None)
+    monkeypatch.setattr("core.io.scans.read_scan", None)
     answer = diagnose_study(series, bundle(), tmp_path / "out", Stopwatch(), volumes=volumes)
     assert answer.row["num_failed_series"] == 0
-
-
-def test_only_volumes_that_fit_are_kept(series, monkeypatch):
-    reads = []
-    monkeypatch.setattr(
-        "fee.volume_cache.read_scan", lambda scan: reads.append(scan.id) or read_scan(scan)
-    )
-    volumes = VolumeCache(max_bytes=read_scan(series[0].scan).array.nbytes)
-    for one in (series[0], series[0], series[1], series[1]):
-        volumes.read(one.scan)
-    assert reads == ["arterial", "venous", "venous"]
-    volumes.forget(series[0].scan)
-    volumes.take(series[0].scan)
-    assert reads[3:] == ["arterial"]
 
 
 def test_slices_without_segmented_pancreas_are_counted_and_noted(series, tmp_path):
@@ -111,6 +96,6 @@ def test_slices_without_segmented_pancreas_are_counted_and_noted(series, tmp_pat
     row, _, details = diagnose_study(series, nothing, tmp_path / "out", Stopwatch())
     assert (row["decision"], row["note"]) == ("normal", NO_PANCREAS)
     assert (row["num_kept"], row["num_empty"]) == (NUM, NUM)
-    slices = [one for phase in details["phases"] for one in phase["slices"]]
-    assert sum(one["located"] for one in slices) == NUM
-    assert all(one["tumor"] is None for one in slices)
+    slices = [slice_ for phase in details["phases"] for slice_ in phase["slices"]]
+    assert sum(slice_["located"] for slice_ in slices) == NUM
+    assert all(slice_["tumor"] is None for slice_ in slices)

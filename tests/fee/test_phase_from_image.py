@@ -4,11 +4,11 @@ from scipy import ndimage as ndi
 
 from core.io import nifti
 from core.io.inventory import find_scans
+from core.io.scans import VolumeCache
 from core.phantom.ct.phantom import LABELS, make
 from core.volume import CANONICAL_DIRECTION, Volume, reorient
 from fee import phase_from_image
 from fee.phase_from_image import Enhancement, enhancement, scan_enhancement
-from fee.volume_cache import VolumeCache
 
 SHAPE, SPACING_MM = (16, 128, 128), (6.0, 3.0, 3.0)
 AORTA, LIVER = LABELS["aorta"], LABELS["liver"]
@@ -33,13 +33,13 @@ def test_phantoms_show_their_phase(seed):
     diameter_mm = 30 if seed % 2 else None
     patient = make(seed, shape=SHAPE, spacing_mm=SPACING_MM, tumor_diameter_mm=diameter_mm)
     for phase, volume in patient.images.items():
-        seen, label = enhancement(volume), patient.label.array
-        assert seen.phase == phase
+        measured, label = enhancement(volume), patient.label.array
+        assert measured.phase == phase
         # The rim of the liver is left out, and with it part of its vessels.
-        assert seen.liver_hu == pytest.approx(np.median(volume.array[label == LIVER]), abs=8)
+        assert measured.liver_hu == pytest.approx(np.median(volume.array[label == LIVER]), abs=8)
         # In the venous phase the portal vein may be the brighter one, by less than 50 HU.
         aorta_hu = np.median(volume.array[label == AORTA])
-        assert aorta_hu - 15 < seen.aorta_hu < aorta_hu + 50
+        assert aorta_hu - 15 < measured.aorta_hu < aorta_hu + 50
 
 
 def test_the_orientation_in_memory_does_not_matter(phantom):
@@ -83,8 +83,8 @@ def test_a_bright_aorta_in_a_fatty_liver_decides_nothing(phantom):
 )
 def test_where_liver_or_spine_are_not_found_the_phase_is_unknown(phantom, change):
     array = change(phantom.images["arterial"].array)
-    seen = enhancement(Volume(array, SPACING_MM, (0, 0, 0), CANONICAL_DIRECTION))
-    assert (seen.phase, str(seen)) == ("unknown", "no liver and spine found")
+    measured = enhancement(Volume(array, SPACING_MM, (0, 0, 0), CANONICAL_DIRECTION))
+    assert (measured.phase, str(measured)) == ("unknown", "no liver and spine found")
 
 
 def test_pixels_too_coarse_for_an_aorta_decide_nothing():
@@ -118,14 +118,14 @@ def test_what_lies_between_two_phases_is_unknown(liver, aorta, share, excreted, 
 def test_real_scans_show_their_phase_and_the_hu_of_their_segmentation(shared_data, monkeypatch):
     folder = shared_data / "ct_abdomen"
     for name in ("example_ct", "example_ct_sm"):
-        seen = enhancement(nifti.read(folder / f"{name}.nii.gz"))
-        assert (seen.phase, seen.excreted) == ("native", False)
-        assert seen.aorta_hu == pytest.approx(41, abs=5)  # label 52 of example_ct_seg
+        measured = enhancement(nifti.read(folder / f"{name}.nii.gz"))
+        assert (measured.phase, measured.excreted) == ("native", False)
+        assert measured.aorta_hu == pytest.approx(41, abs=5)  # label 52 of example_ct_seg
     ((scan,), _) = find_scans(folder / "example_ct_dicom")
-    seen = scan_enhancement(scan, VolumeCache())
-    assert seen.phase == "venous"
+    measured = scan_enhancement(scan, VolumeCache())
+    assert measured.phase == "venous"
     # Labels of example_ct_dicom_seg: the liver has 93 HU, the aorta 151.
-    assert seen.liver_hu == pytest.approx(93, abs=5)
-    assert seen.aorta_hu == pytest.approx(151, abs=5)
+    assert measured.liver_hu == pytest.approx(93, abs=5)
+    assert measured.aorta_hu == pytest.approx(151, abs=5)
     monkeypatch.setattr(phase_from_image, "MAX_SLICES", 5)  # every fourth image is read
     assert scan_enhancement(scan, VolumeCache()).phase == "venous"

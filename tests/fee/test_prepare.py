@@ -20,7 +20,6 @@ from core.volume import CANONICAL_DIRECTION, Volume, canonical
 from fee.config import PrepareConfig, ScreenConfig
 from fee.data import PreparedSeries
 from fee.prepare import load, prepare
-from fee.series_masks import SeriesMask, match_masks
 from fee.slices import to_mask_slices, to_slices
 from tests.core.io.dicom.make import save, slices
 
@@ -100,7 +99,7 @@ def test_a_cohort_gives_every_phase_of_every_patient_with_its_mask(cohort, tmp_p
         assert np.median(gray) > 100
     left_out = skipped(tmp_path / "cache")
     assert len(left_out) > 0
-    assert all(one["reason"] for one in left_out)
+    assert all(file["reason"] for file in left_out)
     assert "6 cases of 3 patients" in caplog.text
     assert len({case.digest for case in cases.values()}) == len(cases)
 
@@ -123,7 +122,7 @@ def test_a_mask_that_fits_no_series_costs_that_series_alone(cohort, tmp_path):
     assert prepare([data], tmp_path / "cache", screen=ANY_SIZE, prepare=CFG) == 1
     series = prepared(tmp_path / "cache", tmp_path)
     assert "phantom_000_arterial" not in series
-    assert any("(12, 64, 63)" in one["reason"] for one in skipped(tmp_path / "cache"))
+    assert any("(12, 64, 63)" in file["reason"] for file in skipped(tmp_path / "cache"))
     assert series["phantom_000_venous"].mask is None
     assert series["phantom_000_venous"].pancreas_slices == ()
 
@@ -133,7 +132,7 @@ def test_a_mask_whose_phase_no_series_has_is_a_labelled_case_left_out(cohort, tm
     venous = data / "masks" / "phantom_000" / "venous.nii.gz"
     venous.rename(venous.with_name("delayed.nii.gz"))
     assert prepare([data], tmp_path / "cache", screen=ANY_SIZE, prepare=CFG) == 1
-    (lost,) = (one for one in skipped(tmp_path / "cache") if one["is_broken"])
+    (lost,) = (file for file in skipped(tmp_path / "cache") if file["is_broken"])
     assert "delayed" in lost["reason"]
 
 
@@ -147,8 +146,8 @@ def test_a_mended_table_is_seen_without_another_reading(cohort, tmp_path):
         "\n".join("phantom_000,1,SCN" if line.startswith("phantom_000") else line for line in lines)
     )
     prepare([data], tmp_path / "cache", screen=ANY_SIZE, prepare=CFG)
-    one = prepared(tmp_path / "cache", tmp_path)["phantom_000_arterial"]
-    assert (one.tumor, one.tumor_type) == (True, "SCN")
+    stack = prepared(tmp_path / "cache", tmp_path)["phantom_000_arterial"]
+    assert (stack.tumor, stack.tumor_type) == (True, "SCN")
     assert path.stat().st_mtime_ns == before
 
 
@@ -164,47 +163,6 @@ def test_a_folder_of_two_patients_is_left_out_and_the_others_are_prepared(tmp_pa
     assert prepare([root], tmp_path / "cache", screen=ANY_SIZE, prepare=CFG) == 1
     assert list(prepared(tmp_path / "cache", tmp_path)) == ["good_venous"]
     assert "2 patients" in caplog.text
-
-
-def mask(phase: str | None, array: np.ndarray, *, z: float = 0.0) -> SeriesMask:
-    volume = replace(GRID, array=array, origin_mm=(0.0, 0.0, z))
-    return SeriesMask(Path(f"{phase}.nii.gz"), phase, lambda: volume, lambda: volume)
-
-
-def test_masks_are_matched_by_phase_and_grid():
-    here, above = GRID, replace(GRID, origin_mm=(0.0, 0.0, 50.0))
-    other = replace(GRID, array=np.zeros((9, 64, 64), np.int16))
-    arterial = mask("arterial", ids())
-    (matched, missing) = match_masks([("venous", here), ("arterial", here)], [arterial])
-    assert (matched, missing) == ([None, arterial], [])
-    # Alone with a series alone, whatever its phase is taken for.
-    assert match_masks([("unknown", here)], [arterial])[0] == [arterial]
-    # Of two series of the phase it is that of the one on whose grid it lies.
-    assert match_masks([("arterial", other), ("arterial", here)], [arterial])[0] == [None, arterial]
-    assert match_masks([("arterial", above), ("arterial", here)], [arterial])[0] == [None, arterial]
-    # By the grid alone, where the phase is not told.
-    any_phase = mask(None, ids())
-    assert match_masks([("venous", other), ("arterial", here)], [any_phase])[0][1] is any_phase
-    assert match_masks([("venous", here), ("unknown", here)], [arterial]) == (
-        [None, None],
-        [arterial],
-    )
-
-
-def test_a_mask_that_fits_no_series_or_several_is_an_error_of_these():
-    other = replace(GRID, array=np.zeros((9, 64, 64), np.int16))
-    arterial = mask("arterial", ids())
-    matched, _ = match_masks([("arterial", other), ("venous", other)], [arterial])
-    assert isinstance(matched[0], InputError)
-    assert matched[1] is None
-    matched, _ = match_masks([("arterial", GRID), ("arterial", GRID)], [arterial])
-    assert all(isinstance(one, InputError) for one in matched)
-
-    def damaged() -> Volume:
-        raise InputError("is damaged", path="x")
-
-    matched, _ = match_masks([("arterial", GRID)], [arterial._replace(grid=damaged)])
-    assert str(matched[0]) == "x: is damaged"
 
 
 def write_nnunet(root: Path, ids_: dict[str, int], *names: str, name: str = "Own") -> None:
@@ -283,20 +241,20 @@ def test_real_slices_are_turned_upright_and_belong_to_their_patients(shared_data
             file = f"PANCREAS_{name}.jpg"
             (tmp_path / "data" / part / file).symlink_to(source / part / file)
     cfg = PrepareConfig(size=512)
-    one, two = load([tmp_path / "data"], tmp_path / "run", screen=ANY_SIZE, cfg=cfg)
-    assert [(c.patient, len(c.image)) for c in (one, two)] == [
+    first, second = load([tmp_path / "data"], tmp_path / "run", screen=ANY_SIZE, cfg=cfg)
+    assert [(c.patient, len(c.image)) for c in (first, second)] == [
         ("PANCREAS_0001", 2),
         ("PANCREAS_0002", 1),
     ]
-    assert (one.phase, one.tumor) == ("venous", False)
+    assert (first.phase, first.tumor) == ("venous", False)
     stored = np.asarray(Image.open(source / "images" / "PANCREAS_0001-1124.jpg").convert("L"))
-    np.testing.assert_array_equal(one.image[1], stored[::-1])
+    np.testing.assert_array_equal(first.image[1], stored[::-1])
     truth = np.asarray(Image.open(source / "masks" / "PANCREAS_0001-1124.jpg").convert("L")) > 127
-    np.testing.assert_array_equal(one.mask[1], truth[::-1])
+    np.testing.assert_array_equal(first.mask[1], truth[::-1])
     # The spine, which is the brightest, lies at the back: in the lower half.
-    bright = np.nonzero(one.image[1][:400] > 220)[0]
+    bright = np.nonzero(first.image[1][:400] > 220)[0]
     assert bright.mean() > 256
-    assert one.pancreas_slices == (0, 1)
+    assert first.pancreas_slices == (0, 1)
 
 
 def test_other_slices_are_taken_as_they_are(tmp_path):
@@ -325,7 +283,11 @@ def test_data_sets_share_a_cache_and_a_pattern_tells_patients(tmp_path):
     both = [tmp_path / "one", tmp_path / "two"]
     prepare(both, tmp_path / "cache", screen=ANY_SIZE, prepare=CFG, patient_pattern=r"(\w)_\d")
     series = prepared(tmp_path / "cache", tmp_path)
-    assert {one.id: one.patient for one in series.values()} == {"a_1": "a", "a_2": "a", "b_1": "b"}
+    assert {stack.id: stack.patient for stack in series.values()} == {
+        "a_1": "a",
+        "a_2": "a",
+        "b_1": "b",
+    }
 
 
 def test_prescribed_folds_are_said_not_to_be_used(tmp_path, caplog):

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from core import compiler
 from fee import model
 from fee import saliency as module
 from fee.loss import normalize
@@ -54,7 +55,7 @@ def test_a_slice_without_pancreas_has_no_influence_anywhere(explain):
 
 
 def test_one_compilation_serves_every_slice_and_both_classes(explain):
-    compiled = module._program(CFG)
+    compiled = compiler.of_config(module._influence, CFG)
     compiled.clear_cache()
     for decision in CLASSES:
         explain(IMAGE, MASK, decision)

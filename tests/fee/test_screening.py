@@ -6,12 +6,11 @@ import pytest
 from core.errors import InputError
 from core.io import nifti
 from core.io.dicom.geometry import normal
-from core.io.scans import read_scan
+from core.io.scans import VolumeCache, read_scan
 from core.volume import CANONICAL_DIRECTION, Volume
 from fee.config import ScreenConfig
 from fee.phases import phases_of_patient, read_phases
 from fee.screening import require_one_patient, screen, summary, write_screening
-from fee.volume_cache import VolumeCache
 from tests.core.io.dicom.make import AXIAL, CORONAL, SAGITTAL, SECRET, hu, save, slices
 
 ANY = ScreenConfig(size=0)
@@ -34,15 +33,15 @@ def tilted(degrees):
 
 def test_axial_images_of_the_size_in_a_contrast_phase_are_used(tmp_path):
     save(tmp_path / "a", slices(SeriesDescription="portal venous"))
-    found = screen(tmp_path, ScreenConfig(size=0))
-    ((one,), files) = found.series, found.files
-    assert (one.phase, one.evidence, len(one.scan.files)) == (
+    screening = screen(tmp_path, ScreenConfig(size=0))
+    ((used,), files) = screening.series, screening.files
+    assert (used.phase, used.evidence, len(used.scan.files)) == (
         "venous",
         "series description",
         10,
     )
     assert {(f.bucket, f.reason, f.series, f.phase) for f in files} == {("used", "", "a", "venous")}
-    assert (found.num_used, found.num_skipped, found.num_error) == (10, 0, 0)
+    assert (screening.num_used, screening.num_skipped, screening.num_error) == (10, 0, 0)
 
 
 @pytest.mark.parametrize(
@@ -58,17 +57,17 @@ def test_axial_images_of_the_size_in_a_contrast_phase_are_used(tmp_path):
 )
 def test_planes_are_told_apart_by_their_normal(tmp_path, orientation, reason):
     save(tmp_path, slices(orientation=orientation))
-    found = screen(tmp_path, ANY)
-    assert reasons(found) == ({reason} if reason else set())
-    assert normal(found.series[0].scan.frames[0])[2] > 0.8 if found.series else reason
+    screening = screen(tmp_path, ANY)
+    assert reasons(screening) == ({reason} if reason else set())
+    assert normal(screening.series[0].scan.frames[0])[2] > 0.8 if screening.series else reason
 
 
 def test_other_sizes_are_named_with_both(tmp_path):
     save(tmp_path / "a", slices(hu((10, 8, 8))))
     save(tmp_path / "b", slices(hu((10, 6, 8)), series="B"))
-    found = screen(tmp_path, ScreenConfig(size=8))
-    assert [s.scan.id for s in found.series] == ["a"]
-    assert reasons(found) == {"6 × 8 pixels, not 8 × 8"}
+    screening = screen(tmp_path, ScreenConfig(size=8))
+    assert [s.scan.id for s in screening.series] == ["a"]
+    assert reasons(screening) == {"6 × 8 pixels, not 8 × 8"}
 
 
 def test_phases_that_are_not_wanted_are_named(tmp_path):
@@ -81,9 +80,9 @@ def test_phases_that_are_not_wanted_are_named(tmp_path):
         "unknown",
     ]
     wanted = ScreenConfig(size=0, phases=("arterial",), unknown="skip")
-    found = screen(tmp_path, wanted)
-    assert [s.phase for s in found.series] == ["arterial"]
-    assert reasons(found) == {"native phase", "venous phase", "delayed phase", "unknown phase"}
+    screening = screen(tmp_path, wanted)
+    assert [s.phase for s in screening.series] == ["arterial"]
+    assert reasons(screening) == {"native phase", "venous phase", "delayed phase", "unknown phase"}
 
 
 @pytest.mark.parametrize("series", ["a/b", "a_b", "NATIVE"])
@@ -91,8 +90,8 @@ def test_the_users_table_overrides_the_description(tmp_path, series):
     save(tmp_path / "p" / "a" / "b", slices(SeriesDescription="native"))
     (tmp_path / "phases.csv").write_text(f"series,phase\n{series},delayed\n")
     phases = phases_of_patient(read_phases(tmp_path / "phases.csv"), "p")
-    (one,) = screen(tmp_path / "p", ANY, phases=phases).series
-    assert (one.phase, one.evidence) == ("delayed", "the user's table")
+    (used,) = screen(tmp_path / "p", ANY, phases=phases).series
+    assert (used.phase, used.evidence) == ("delayed", "the user's table")
 
 
 def test_the_name_of_the_patients_folder_is_no_evidence(tmp_path):
@@ -124,11 +123,11 @@ def test_pictures_made_from_slices_are_left_out(tmp_path, description, reason):
 def test_one_of_several_reconstructions_is_used_and_the_others_name_it(tmp_path):
     for name, kernel in (("a", "B70f"), ("b", "B30f"), ("c", "B60f")):
         save(tmp_path / name, slices(series=name, ConvolutionKernel=kernel))
-    found = screen(tmp_path, ANY)
-    assert [s.scan.id for s in found.series] == ["b"]
-    assert reasons(found) == {"another reconstruction of the same phase: b is used"}
-    assert found.num_skipped == 20
-    assert "skipped: 20 another reconstruction of the same phase" in summary(found)
+    screening = screen(tmp_path, ANY)
+    assert [s.scan.id for s in screening.series] == ["b"]
+    assert reasons(screening) == {"another reconstruction of the same phase: b is used"}
+    assert screening.num_skipped == 20
+    assert "skipped: 20 another reconstruction of the same phase" in summary(screening)
 
 
 def test_volumes_of_unknown_phase_in_different_frames_of_reference_are_used(tmp_path):
@@ -141,12 +140,12 @@ def test_volumes_of_unknown_phase_in_different_frames_of_reference_are_used(tmp_
 def test_nifti_files_are_scans_too(tmp_path):
     ct(tmp_path / "pat_arterial.nii.gz")
     ct(tmp_path / "x" / "ct.nii")
-    found = screen(tmp_path, ANY)
-    assert [(s.scan.id, s.phase) for s in found.series] == [
+    screening = screen(tmp_path, ANY)
+    assert [(s.scan.id, s.phase) for s in screening.series] == [
         ("pat_arterial", "arterial"),
         ("x_ct", "unknown"),
     ]
-    assert [f.series for f in found.files] == ["pat_arterial", "x_ct"]
+    assert [f.series for f in screening.files] == ["pat_arterial", "x_ct"]
 
 
 @pytest.mark.parametrize(
@@ -181,24 +180,24 @@ def test_nothing_usable_is_a_result_and_nothing_at_all_is_not(tmp_path):
     with pytest.raises(InputError, match="no such file or folder"):
         screen(tmp_path / "absent", ANY)
     (tmp_path / "p" / "note.txt").write_text("hello")
-    found = screen(tmp_path / "p", ANY)
-    assert found.series == ()
-    assert summary(found) == "used 0 of 1 files; skipped: 1 not a DICOM file"
+    screening = screen(tmp_path / "p", ANY)
+    assert screening.series == ()
+    assert summary(screening) == "used 0 of 1 files; skipped: 1 not a DICOM file"
 
 
 def test_the_table_has_a_row_per_file_and_names_no_patient(tmp_path):
     save(tmp_path / "p" / "a", slices(SeriesDescription="venous"))
     (tmp_path / "p" / "README").write_text("hello")
-    found = screen(tmp_path / "p", ANY)
-    path = write_screening(tmp_path / "out", found)
+    screening = screen(tmp_path / "p", ANY)
+    path = write_screening(tmp_path / "out", screening)
     assert path == tmp_path / "out" / "screening.csv"
-    assert not {"SECRET", SECRET, str(tmp_path)} & set(path.read_text().split(","))
-    assert "SECRET" not in path.read_text() + summary(found)
+    for private in ("SECRET", SECRET, str(tmp_path)):
+        assert private not in path.read_text() + summary(screening)
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["path"] for row in rows] == ["README", *(f"a/I{n:03d}" for n in range(10))]
     assert list(rows[1].values()) == ["a/I000", "used", "", "a", "venous", "series description"]
-    assert summary(found) == "used 10 of 11 files: venous 10; skipped: 1 not a DICOM file"
+    assert summary(screening) == "used 10 of 11 files: venous 10; skipped: 1 not a DICOM file"
 
 
 def test_screening_again_gives_the_same(tmp_path):
@@ -215,7 +214,7 @@ def test_studies_are_kept_apart_and_the_newest_comes_first(tmp_path):
         save(tmp_path / "p" / name, slices(series=name, **study))
     screened = screen(tmp_path / "p", ANY)
     # Same place, phase and time: of one study only one of the two would be used.
-    assert [[one.scan.id for one in study] for study in screened.studies] == [["b"], ["a"]]
+    assert [[series.scan.id for series in study] for study in screened.studies] == [["b"], ["a"]]
     assert screened.num_patients == 1
     require_one_patient(screened)
 
@@ -246,10 +245,10 @@ def test_series_without_an_id_are_of_the_patient_beside_them(tmp_path):
 def test_a_nifti_file_is_read_once_for_air_phase_and_decision(tmp_path, monkeypatch):
     path, reads = ct(tmp_path / "ct.nii.gz"), []
     monkeypatch.setattr(
-        "fee.volume_cache.read_scan", lambda scan: reads.append(scan.id) or read_scan(scan)
+        "core.io.scans.read_scan", lambda scan: reads.append(scan.id) or read_scan(scan)
     )
     volumes = VolumeCache()
-    (one,) = screen(path, ANY, volumes=volumes).series
-    assert one.evidence.startswith("image")
-    volumes.take(one.scan)
+    (used,) = screen(path, ANY, volumes=volumes).series
+    assert used.evidence.startswith("image")
+    volumes.take(used.scan)
     assert reads == ["ct"]

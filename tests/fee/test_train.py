@@ -18,8 +18,8 @@ from core.train.run_folder import read_division, weights_folder
 from fee import train as training
 from fee.config import RECIPES, Config, OptimConfig, SplitConfig, StopConfig
 from fee.data import PreparedSeries, examples
+from fee.metrics import evaluator
 from fee.networks import network
-from fee.slice_metrics import evaluator
 from fee.train import build, divide, length, optimizer, train
 from tests.fee.test_data import SIZE
 from tests.fee.test_data import prepared as case
@@ -61,10 +61,10 @@ def lines(run: Path) -> list[dict]:
 
 def test_a_run_is_validated_after_every_epoch_with_a_row_per_patient(run):
     folds = json.loads((run / "folds.json").read_text())
-    found = [line for line in lines(run) if "rows" in line]
+    evaluations = [line for line in lines(run) if "rows" in line]
     # Six patients with four slices each in batches of 8: three steps an epoch.
-    assert [line["step"] for line in found] == [3, 6]
-    for line in found:
+    assert [line["step"] for line in evaluations] == [3, 6]
+    for line in evaluations:
         assert [row["id"] for row in line["rows"]] == folds["val"]
         assert all(set(row) == {"id", "loss", "accuracy", "dsc", "miou"} for row in line["rows"])
 
@@ -75,7 +75,7 @@ def test_the_third_part_is_held_out(run):
     assert sorted(folds["train"] + folds["val"] + folds["test"]) == list("abcdefghij")
     division = read_division(run)
     assert division.patients == {p: part for part in ("train", "val", "test") for p in folds[part]}
-    assert division.images == {one.digest: division.patients[one.patient] for one in CASES}
+    assert division.images == {case.digest: division.patients[case.patient] for case in CASES}
     assert division.fold is None
 
 
@@ -115,8 +115,8 @@ def test_all_tasks_hold_out_the_same_patients():
     cases = [*CASES, *(case(f"{name}1", tumor=None, has_mask=False) for name in "klmno")]
     parts = {divide(cases, small(task))[0] for task in TASKS}
     assert len(parts) == 1
-    (one,) = parts
-    for part in one:
+    (only,) = parts
+    for part in only:
         assert abs(sum(patient in "acegi" for patient in part) - len(part) / 3) <= 1
 
 
@@ -142,10 +142,10 @@ def test_a_run_split_by_image_records_its_images(monkeypatch, tmp_path):
     train(replace(cfg, run=RunConfig(steps=1, log_every=1)), [Path("unused")], tmp_path)
     division = read_division(tmp_path)
     assert len(division.train) == 36
-    assert set(division.images) == {one.digest for one in CASES}
+    assert set(division.images) == {case.digest for case in CASES}
     # A series of which one slice is learned from counts as learned from.
     learned = {name.split(":")[0] for name in division.train}
-    assert all(division.images[one.digest] == "train" for one in CASES if one.id in learned)
+    assert all(division.images[case.digest] == "train" for case in CASES if case.id in learned)
 
 
 def test_a_batch_of_two_is_trained_on_whatever_number_of_devices(monkeypatch, tmp_path):
@@ -202,7 +202,7 @@ def constant(monkeypatch, probability: float) -> None:
         shape = (SIZE, SIZE) if cfg.task == "segment" else ()
         return lambda image, mask: np.full((len(image), *shape), probability, np.float32)
 
-    monkeypatch.setattr("fee.slice_metrics.network", fake)
+    monkeypatch.setattr("fee.metrics.network", fake)
 
 
 @pytest.mark.parametrize("num_patients", [1, 2])

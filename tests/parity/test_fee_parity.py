@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from core.nn import torch_weights
-from fee import model, weights
+from fee import model
 from fee.config import ModelConfig
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: run `make peers`")
@@ -112,11 +112,11 @@ def trains_alike(case, image):
         return jax.value_and_grad(loss, (0, 1), has_aux=True)(params, image)
 
     (_, (logits, after)), (grads, of_image) = run(variables["params"], image)
-    seen = to_tensor(image).requires_grad_()
-    theirs = twin.train()(seen)
+    pixels = to_tensor(image).requires_grad_()
+    theirs = twin.train()(pixels)
     (theirs * to_tensor(pull)).sum().backward()
     assert_close(logits, to_array(theirs))
-    assert_close(of_image, to_array(seen.grad))
+    assert_close(of_image, to_array(pixels.grad))
     tensors = torch_fee.tensors_of((n, p.grad) for n, p in twin.named_parameters())
     expected = torch_weights.fill({"params": grads}, tensors, torch_fee.name_of)["params"]
     largest = max(np.abs(t).max() for t in tensors.values())
@@ -148,7 +148,7 @@ def test_three_equal_channels_give_what_the_imported_stem_gives_of_one(tmp_path)
     save_file(state, tmp_path / "resnet.safetensors")
     rng = np.random.default_rng(0)
     ours = jax.tree.map(lambda s: rng.standard_normal(s.shape).astype(np.float32), template_of(cfg))
-    loaded = weights.load_resnet(ours, tmp_path / "resnet.safetensors")
+    loaded = model.load_resnet(ours, tmp_path / "resnet.safetensors")
     image = rng.standard_normal(SHAPE, np.float32)
     logits, _ = model.apply(cfg, loaded["params"], {"batch_stats": loaded["batch_stats"]}, image)
     with torch.inference_mode():

@@ -38,15 +38,15 @@ def test_nothing_found_by_the_coarse_pass_ends_the_matter():
 
 
 def test_fine_networks_see_the_box_of_the_coarse_finding_and_its_margin():
-    seen = []
+    shapes = []
 
     def fine(image):
-        seen.append(image.shape)
+        shapes.append(image.shape)
         return constant((1.0, 0.0, 0.0))(image)
 
     out = segment(bright_block(), sees_pancreas_at, [fine], roi_margin=3)
     assert out.roi == Box((5, 7, 8), (15, 17, 18))
-    assert seen == [(10, 10, 10)]
+    assert shapes == [(10, 10, 10)]
 
 
 def test_the_margin_stops_at_the_border_of_the_scan():

@@ -56,10 +56,10 @@ def test_parameter_counts_follow_from_the_layer_table(
     num_classes, num_aux, conv_bias, training, inference, buffers, aux_at
 ):
     cfg = ModelConfig(num_classes, num_aux=num_aux, conv_bias=conv_bias, aux_at=aux_at)
-    found = shapes(cfg)
-    assert num_scalars(found["params"]) == training
-    assert num_scalars(without_aux(found["params"])) == inference
-    assert num_scalars(found["batch_stats"]) == buffers
+    variables = shapes(cfg)
+    assert num_scalars(variables["params"]) == training
+    assert num_scalars(without_aux(variables["params"])) == inference
+    assert num_scalars(variables["batch_stats"]) == buffers
 
 
 def test_one_convolution_in_step_1_drops_conv1b():

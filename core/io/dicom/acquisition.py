@@ -100,8 +100,8 @@ def _acquisition(header: Dataset) -> Acquisition:
     places = list(_places(header))
 
     def text(name: str) -> str:
-        found = next((v for place in places if (v := values(place, name))), [])
-        return " ".join(_repaired(str(v)).strip() for v in found)
+        value = next((v for place in places if (v := values(place, name))), [])
+        return " ".join(_repaired(str(v)).strip() for v in value)
 
     agent = text("ContrastBolusAgent")
     times = (text(f"{name}Time") for name in ("FrameAcquisitionDate", "Acquisition"))
@@ -121,7 +121,7 @@ def _acquisition(header: Dataset) -> Acquisition:
 
 
 def _places(header: Dataset) -> Iterator[Dataset]:
-    """The header, then every group of the first frame and of all frames, at any depth."""
+    """The header, then its functional groups at any depth, the first frame's before shared ones."""
     yield header
     names = ("PerFrameFunctionalGroupsSequence", "SharedFunctionalGroupsSequence", *NESTED)
     for name in names:
@@ -145,7 +145,7 @@ def _positive(number: str) -> float | None:
 
 
 def _repaired(text: str) -> str:
-    """Text whose character set the file forgot to declare, and which was read as Latin-1."""
+    """Latin-1 text of a file that declares no character set, decoded as UTF-8 or GB18030."""
     if text.isascii() or not all(ord(c) < 256 for c in text):
         return text
     raw = text.encode("latin-1")

@@ -79,7 +79,7 @@ _EMPTY = Dataset()
 
 
 class NotUsedError(Exception):
-    """Why a file is no part of a CT volume.
+    """Reason why a file is not used as part of a CT volume.
 
     Args:
       reason: in words.
@@ -131,7 +131,7 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
 
 
 def _parse(file: BinaryIO, path: Path, tags: Sequence[str]) -> Dataset:
-    """The named elements; the file is left at its pixels."""
+    """Parse the named elements and stop at the pixel data, where the file is left."""
     foreign = NotUsedError("not a DICOM file", is_broken=path.suffix.lower() in ENDINGS)
     headless = False
     try:
@@ -154,7 +154,7 @@ def _parse(file: BinaryIO, path: Path, tags: Sequence[str]) -> Dataset:
 
 @functools.cache
 def _numbers(names: tuple[str, ...]) -> list[int]:
-    """Tags by their names, looked up once and not for each file."""
+    """DICOM tags by keyword, looked up once and not for each file."""
     return [Tag(name) for name in names]
 
 
@@ -192,8 +192,8 @@ def _frames(path: Path, header: Dataset) -> Iterator[SliceHeader]:
 
 def _frame(path: Path, index: int, header: Dataset, groups: list[Dataset]) -> SliceHeader:
     def numbers(name: str) -> tuple[float, ...]:
-        found = next((v for place in groups if (v := values(place, name))), [])
-        converted = tuple(float(v) for v in found)
+        value = next((v for place in groups if (v := values(place, name))), [])
+        converted = tuple(float(v) for v in value)
         if not all(map(math.isfinite, converted)):
             raise NotUsedError(DAMAGED_HEADER, is_broken=True)
         return converted

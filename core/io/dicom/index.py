@@ -130,8 +130,8 @@ class Index:
         rows = self.connection.execute(
             f"{query} WHERE kind = ? OR ? IS NULL ORDER BY key", (kind, kind)
         )
-        for key, place, found, reason in rows:
-            yield Entry(path_of(key), place_of(place), found, reason)
+        for key, place, file_kind, reason in rows:
+            yield Entry(path_of(key), place_of(place), file_kind, reason)
 
     def judge(self, path: Path, kind: Kind, reason: str) -> None:
         """Set what a file is, where more than its own content decides."""

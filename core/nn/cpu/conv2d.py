@@ -60,13 +60,6 @@ def _columns_at_once(in_channels: int, out_channels: int, width: int) -> int:
     return 2 if max(in_channels, out_channels) <= FEW_CHANNELS and width % 2 == 0 else 1
 
 
-def input_gradient(
-    kernel: Float[Array, "3 3 i o"], grad: Float[Array, "n h w o"]
-) -> Float[Array, "n h w i"]:
-    """Gradient of `convolve` with respect to its image."""
-    return convolve(grad, jnp.flip(kernel, (0, 1)).swapaxes(2, 3))
-
-
 def kernel_gradient(
     image: Float[Array, "n h w i"], grad: Float[Array, "n h w o"]
 ) -> Float[Array, "3 3 i o"]:
@@ -89,9 +82,9 @@ def _product_of_colors(image: jax.Array, grad: jax.Array) -> jax.Array:
     padded = jnp.pad(image, ((0, 0), (1, 1), (1, 1), (0, 0)))
 
     def step(j: jax.Array, total: jax.Array) -> jax.Array:
-        one = lax.dynamic_index_in_dim(padded, j, keepdims=False)
+        picture = lax.dynamic_index_in_dim(padded, j, keepdims=False)
         places = product(range(3), range(3), range(colors))
-        taps = jnp.stack([one[a : a + height, b : b + width, i] for a, b, i in places])
+        taps = jnp.stack([picture[a : a + height, b : b + width, i] for a, b, i in places])
         here = lax.dynamic_index_in_dim(grad, j, keepdims=False)
         return total + jnp.tensordot(
             taps, here, ((1, 2), (0, 1)), preferred_element_type=jnp.float32

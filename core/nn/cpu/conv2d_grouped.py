@@ -16,6 +16,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from core.nn.cpu import conv2d, conv2d_stride2
+from core.nn.xla_conv import mirrored
 
 DENSE_CHANNELS = 32
 """Input channels of a dense part; 16 is as fast, 64 and more are slower."""
@@ -56,7 +57,7 @@ def input_gradient(
     def step(j: jax.Array, out: jax.Array) -> jax.Array:
         here = _part(grad, j, parts)
         if stride == 1:
-            return _put(out, j, conv2d.input_gradient(kernels[j], here))
+            return _put(out, j, conv2d.convolve(here, mirrored(kernels[j])))
         return _put(out, j, conv2d_stride2.input_gradient(kernels[j], here, size))
 
     out = jnp.zeros((len(grad), *size, groups * kernel.shape[2]), grad.dtype)

@@ -16,6 +16,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from core.nn.xla_conv import mirrored
+
 _NHWC = ("NHWC", "HWIO", "NHWC")
 
 
@@ -43,9 +45,8 @@ def input_gradient(
     kernel: Float[Array, "3 3 i o"], grad: Float[Array, "n p q o"]
 ) -> Float[Array, "n h w i"]:
     """Gradient of `convolve` with respect to its image: a convolution with stride 2."""
-    mirrored = jnp.flip(kernel, (0, 1)).swapaxes(2, 3)
     return lax.conv_general_dilated(
-        grad, mirrored, (2, 2), ((0, 1), (0, 1)), dimension_numbers=_NHWC
+        grad, mirrored(kernel), (2, 2), ((0, 1), (0, 1)), dimension_numbers=_NHWC
     )
 
 

@@ -17,6 +17,7 @@ from jaxtyping import Array, Float
 
 from core.nn.cpu import conv2d
 from core.nn.cpu.conv3d_winograd import INPUT, KERNEL, OUTPUT, TILE, combine
+from core.nn.xla_conv import mirrored
 
 MANY_CHANNELS = 64
 """On either side; below, XLA's own is the faster one."""
@@ -33,10 +34,10 @@ def convolve(
     n, _, width, _ = image.shape
     if not _pays(image, max(kernel.shape[2:])):
         return conv2d.convolve(image, kernel)
-    seen = combine(INPUT, _rows_of_tiles(image))
+    inputs = combine(INPUT, _rows_of_tiles(image))
     rows = [
         _along(pixels, taps)
-        for pixels, taps in zip(seen, combine(KERNEL, list(kernel)), strict=True)
+        for pixels, taps in zip(inputs, combine(KERNEL, list(kernel)), strict=True)
     ]
     tiles = jnp.stack(combine(OUTPUT, rows), axis=2)
     return tiles.reshape(n, -1, width, kernel.shape[-1])[:, : image.shape[1]]
@@ -46,7 +47,7 @@ def input_gradient(
     kernel: Float[Array, "3 3 i o"], grad: Float[Array, "n h w o"]
 ) -> Float[Array, "n h w i"]:
     """Gradient of `convolve` with respect to its image."""
-    return convolve(grad, jnp.flip(kernel, (0, 1)).swapaxes(2, 3))
+    return convolve(grad, mirrored(kernel))
 
 
 def kernel_gradient(
@@ -60,9 +61,9 @@ def kernel_gradient(
     channels = image.shape[-1], grad.shape[-1]
     if not _pays(image, max(channels)) or channels[0] > channels[1]:
         return conv2d.kernel_gradient(image, grad)
-    seen = combine(INPUT, _rows_of_tiles(image))
+    inputs = combine(INPUT, _rows_of_tiles(image))
     taps = []
-    for pixels, slopes in zip(seen, combine(OUTPUT.T, _tiles(grad)), strict=True):
+    for pixels, slopes in zip(inputs, combine(OUTPUT.T, _tiles(grad)), strict=True):
         # Without the barrier XLA computes the sums anew for every part of the product.
         near, slopes = lax.optimization_barrier((conv2d.shifted(pixels, axis=2), slopes))
         sums = jnp.tensordot(

@@ -10,6 +10,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from core.nn.xla_conv import mirrored
+
 
 def convolve(
     image: Float[Array, "n d h w i"], kernel: Float[Array, "3 1 1 i o"]
@@ -30,7 +32,7 @@ def input_gradient(
     kernel: Float[Array, "3 1 1 i o"], grad: Float[Array, "n d h w o"]
 ) -> Float[Array, "n d h w i"]:
     """Gradient of `convolve` with respect to its image."""
-    return convolve(grad, jnp.flip(kernel, 0).swapaxes(3, 4))
+    return convolve(grad, mirrored(kernel))
 
 
 def kernel_gradient(
@@ -42,10 +44,10 @@ def kernel_gradient(
 
     def step(i: jax.Array, total: jax.Array) -> jax.Array:
         three = lax.dynamic_slice_in_dim(padded, i, 3, axis=1)
-        seen = jnp.concatenate([three[:, a] for a in range(3)], axis=-1)
+        taps = jnp.concatenate([three[:, a] for a in range(3)], axis=-1)
         here = lax.dynamic_index_in_dim(grad, i, axis=1, keepdims=False)
         return total + jnp.tensordot(
-            seen, here, ((0, 1, 2), (0, 1, 2)), preferred_element_type=jnp.float32
+            taps, here, ((0, 1, 2), (0, 1, 2)), preferred_element_type=jnp.float32
         )
 
     zeros = jnp.zeros((3 * channels[0], channels[1]), jnp.float32)

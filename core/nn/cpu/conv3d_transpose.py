@@ -15,6 +15,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from core.nn.xla_conv import mirrored
+
 _NHWC = ("NHWC", "HWIO", "NHWC")
 
 
@@ -49,14 +51,13 @@ def input_gradient(
 ) -> Float[Array, "n d h w i"]:
     """Gradient of `convolve` with respect to its image: a convolution with stride 2."""
     n, depth2, height2, width2, _ = grad.shape
-    mirrored = jnp.flip(kernel, (0, 1, 2)).swapaxes(3, 4)
 
     def step(i: jax.Array, out: jax.Array) -> jax.Array:
         terms = [
             lax.conv_general_dilated(
                 _slice(grad, 2 * i - 1 + t), k, (2, 2), ((1, 1), (1, 1)), dimension_numbers=_NHWC
             )
-            for t, k in enumerate(mirrored)
+            for t, k in enumerate(mirrored(kernel))
         ]
         summed = terms[0] + terms[1] + terms[2] + terms[3]
         return lax.dynamic_update_slice_in_dim(out, summed[:, None], i, axis=1)
@@ -122,5 +123,5 @@ def _slice(x: jax.Array, i: jax.Array | int) -> jax.Array:
     """Depth slice `i` (n, h, w, c); zeros outside the volume."""
     depth = x.shape[1]
     inside = (i >= 0) & (i < depth)
-    found = lax.dynamic_index_in_dim(x, jnp.clip(i, 0, depth - 1), 1, keepdims=False)
-    return jnp.where(inside, found, 0)
+    section = lax.dynamic_index_in_dim(x, jnp.clip(i, 0, depth - 1), 1, keepdims=False)
+    return jnp.where(inside, section, 0)

@@ -23,6 +23,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from core.nn.cpu import conv2d, conv2d_stride2
+from core.nn.xla_conv import mirrored
 
 TILE = 4
 ROWS_PER_STEP = 8192
@@ -65,7 +66,7 @@ def input_gradient(
 ) -> Float[Array, "n d h w i"]:
     """Gradient of `convolve` with respect to its image of `size` voxels per axis."""
     if stride == 1:
-        return convolve(grad, jnp.flip(kernel, (0, 1, 2)).swapaxes(3, 4))
+        return convolve(grad, mirrored(kernel))
 
     def plane(slopes: jax.Array, taps: jax.Array) -> jax.Array:
         return conv2d_stride2.input_gradient(taps, slopes, size[1:])
@@ -81,11 +82,11 @@ def kernel_gradient(
     per_step = _tiles_per_step(image.shape)
 
     def products(t: jax.Array) -> jax.Array:
-        seen = combine(INPUT, _tile_slices(_with_neighbors(image, t, per_step), INPUT.shape[1]))
+        inputs = combine(INPUT, _tile_slices(_with_neighbors(image, t, per_step), INPUT.shape[1]))
         tiles = lax.dynamic_slice_in_dim(grad, t * TILE * per_step, TILE * per_step, axis=1)
         grads = combine(OUTPUT.T, _tile_slices(tiles, TILE))
         # Without the barrier the shifted copies are fused with the sums and computed thrice.
-        stacks = lax.optimization_barrier((jnp.stack(seen), jnp.stack(grads)))
+        stacks = lax.optimization_barrier((jnp.stack(inputs), jnp.stack(grads)))
         return _plane(stride).tap_products(*stacks)
 
     sums = jnp.zeros(jax.eval_shape(products, 0).shape, jnp.float32)
@@ -109,8 +110,8 @@ def _along_depth(
     per_step = _tiles_per_step(x.shape)
 
     def step(t: jax.Array, out: jax.Array) -> jax.Array:
-        seen = combine(INPUT, _tile_slices(_with_neighbors(x, t, per_step), INPUT.shape[1]))
-        slices = combine(OUTPUT, [plane(v, k) for v, k in zip(seen, kernels, strict=True)])
+        inputs = combine(INPUT, _tile_slices(_with_neighbors(x, t, per_step), INPUT.shape[1]))
+        slices = combine(OUTPUT, [plane(v, k) for v, k in zip(inputs, kernels, strict=True)])
         return lax.dynamic_update_slice_in_dim(
             out, _join(slices, per_step), t * TILE * per_step, axis=1
         )

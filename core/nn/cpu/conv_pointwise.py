@@ -23,11 +23,11 @@ def input_gradient(
     strides: Sequence[int],
 ) -> Float[Array, "n *s i"]:
     """Gradient of `convolve` with respect to its image of `size` voxels per axis."""
-    seen = jnp.tensordot(grad, _matrix(kernel).T, 1)
-    sizes = zip(size, seen.shape[1:-1], strides, strict=True)
+    slopes = jnp.tensordot(grad, _matrix(kernel).T, 1)
+    sizes = zip(size, slopes.shape[1:-1], strides, strict=True)
     after = [s - 1 - stride * (t - 1) for s, t, stride in sizes]
     pads = [(0, a, stride - 1) for a, stride in zip(after, strides, strict=True)]
-    return lax.pad(seen, jnp.zeros((), seen.dtype), [(0, 0, 0), *pads, (0, 0, 0)])
+    return lax.pad(slopes, jnp.zeros((), slopes.dtype), [(0, 0, 0), *pads, (0, 0, 0)])
 
 
 def kernel_gradient(
@@ -39,11 +39,11 @@ def kernel_gradient(
     outside XLA computes the layers in front of the convolution, or the gradient of the norm behind
     it, a second time and transposed, which takes up to ten times as long as the product.
     """
-    seen, axes = _seen(image, strides), tuple(range(image.ndim - 2))
+    voxels, axes = _seen(image, strides), tuple(range(image.ndim - 2))
 
     def step(j: jax.Array, total: jax.Array) -> jax.Array:
         return total + jnp.tensordot(
-            seen[j], grad[j], (axes, axes), preferred_element_type=jnp.float32
+            voxels[j], grad[j], (axes, axes), preferred_element_type=jnp.float32
         )
 
     zeros = jnp.zeros((image.shape[-1], grad.shape[-1]), jnp.float32)

@@ -57,13 +57,10 @@ def write_cohort(
     Raises:
       InputError: the folder exists and holds something.
     """
-    check.positive("num_cases", num_cases)
-    check.positive("num_processes", num_processes)
-    check.fraction("tumor_fraction", tumor_fraction)
     for phase in phases:
         check.one_of("phase", phase, PHASES)
-    table, out = label_table(labels), new_folder(out)
     diameters = draw_diameters(num_cases, seed, tumor_fraction, diameters_mm)
+    table, out = label_table(labels), new_folder(out)
     with aside(out) as folder:
         work = partial(
             _make_case,
@@ -83,11 +80,12 @@ def write_cohort(
 def in_processes(
     work: Callable[[Any], dict], items: Sequence[Any], num_processes: int
 ) -> list[dict]:
-    """Results in order. New processes, not copies of this one: its threads may hold locks.
+    """Results of `work` in the order of `items`; processes are spawned, a fork may copy held locks.
 
     Each on one core: the products here are small, and the threads of a BLAS that wait for each
     other take a quarter of the time.
     """
+    check.positive("num_processes", num_processes)
     if num_processes == 1:
         with threadpool_limits(1):
             return [work(item) for item in items]
@@ -111,7 +109,7 @@ def _make_case(
     phases: Sequence[str],
     table: NDArray[np.uint8],
 ) -> dict:
-    """Make and write one case, (its number, its tumor's diameter)."""
+    """Make and write one case, given as (number, tumor diameter in mm or None)."""
     number, diameter = item
     patient_seed = int(stream(seed, f"case {number}").integers(2**31))
     phantom = make(patient_seed, shape=shape, spacing_mm=spacing_mm, tumor_diameter_mm=diameter)
@@ -121,7 +119,7 @@ def _make_case(
 def _write_case(
     folder: Path, case_id: str, phantom: Phantom, phases: Sequence[str], table: NDArray[np.uint8]
 ) -> dict:
-    """Write one case; return what is true about it."""
+    """Write one case; return its entry in cases.json."""
     for channel, phase in enumerate(phases):
         write(folder / "imagesTr" / f"{case_id}_{channel:04d}.nii.gz", phantom.images[phase])
     label: Volume = phantom.label.with_array(table[phantom.label.array])
@@ -137,7 +135,7 @@ def _write_case(
 
 
 def label_table(labels: Mapping[str, int]) -> NDArray[np.uint8]:
-    """Written id (number of structures,) of every id in `ct.LABELS`; 0 for what is not named."""
+    """Lookup table (number of structures,) from the ids of `ct.LABELS` to those written; else 0."""
     for name in labels:
         check.one_of("label name", name, list(LABELS))
     table = np.zeros(len(LABELS), np.uint8)
@@ -150,6 +148,8 @@ def draw_diameters(
     num_cases: int, seed: int, tumor_fraction: float, diameters_mm: tuple[float, float]
 ) -> list[float | None]:
     """Tumor diameter per case, None for the healthy ones."""
+    check.positive("num_cases", num_cases)
+    check.fraction("tumor_fraction", tumor_fraction)
     rng = stream(seed, "cohort")
     num_tumors = round(num_cases * tumor_fraction)
     chosen = set(rng.permutation(num_cases)[:num_tumors].tolist())

@@ -34,7 +34,7 @@ HEPATIC_ENDS = ((-118, -15, 45), (-70, -75, 50), (-100, 25, 60), (5, -80, 60))
 
 
 def shaped(patient: Patient, solid: Solid, name: str, cell_mm: float, amplitude_mm: float) -> Solid:
-    """The solid with a surface of its own."""
+    """The solid with a random surface relief, drawn from the patient's stream of that name."""
     field = lattice(patient.stream(f"surface {name}"), solid.low, solid.high, cell_mm)
     return rough(solid, field, amplitude_mm)
 
@@ -84,7 +84,7 @@ def _liver_vessels(patient: Patient, rng: np.random.Generator, organ: Solid) -> 
 
 
 def _branch(rng: np.random.Generator, start: NDArray, end: NDArray) -> NDArray[np.float64]:
-    """A slightly curved path (n, 3) to somewhere near `end`."""
+    """Centre line (n, 3) of a vessel branch, slightly curved, to a random point near `end`."""
     middle = (start + end) / 2 + rng.normal(0, 5, 3)
     return curve([start, middle, end + rng.normal(0, 5, 3)], step_mm=8)
 

@@ -35,7 +35,7 @@ class Stroke:
 def stroke(
     patient: Patient, solid: Solid, tissue: str, label: str | None = None, **kwargs
 ) -> Stroke:
-    """A stroke whose mottle belongs to the patient, wherever the grid lies."""
+    """Stroke with a tissue texture that is fixed to the patient, independent of the voxel grid."""
     kind = TISSUES[tissue]
     if not kind.mottle_hu:
         return Stroke(solid, tissue, label, **kwargs)
@@ -69,7 +69,7 @@ class Canvas:
         self.hu[:] = np.reshape(hu["air"], (-1, 1, 1, 1))
 
     def paint(self, stroke: Stroke) -> None:
-        """Lay a stroke over what is there."""
+        """Blend a stroke over the attenuation and labels painted so far."""
         solid, edge = stroke.solid, self.edge_mm + stroke.blur_mm
         reach = stroke.clearance_mm + edge
         index, near = self.points.within(solid.low - reach, solid.high + reach)
@@ -95,7 +95,7 @@ class Canvas:
             view += cover * (np.float32(value) + mottle - view)
 
     def _clear(self, index: tuple, distance: Array) -> None:
-        """Fat around what is about to be painted."""
+        """Replace a margin around the next stroke by visceral fat."""
         cover = np.clip(0.5 - distance / self.edge_mm, 0, 1)
         self._blend(index, cover, "visceral fat", np.zeros((), np.float32))
         self.label[index][distance < 0] = self.ids["body"]

@@ -108,7 +108,7 @@ def pancreatic_duct(patient: Patient, line: NDArray, radii: NDArray, tumor: Tumo
 
 
 def _wander(rng: np.random.Generator, num_points: int) -> NDArray[np.float64]:
-    """Gentle random offsets (n, 3) from a centre line, in radii."""
+    """Smooth random offsets (n, 3) of a duct from the centre line, in radii of the gland."""
     knots = rng.normal(0, 0.12, (num_points // 4 + 2, 3))
     at = np.linspace(0, 1, num_points)
     return np.stack([np.interp(at, np.linspace(0, 1, len(knots)), k) for k in knots.T], -1)

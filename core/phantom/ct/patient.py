@@ -19,13 +19,13 @@ REGION_MM = (np.array([-300.0, -260.0, -420.0]), np.array([300.0, 260.0, 420.0])
 
 
 def stream(seed: int, name: str) -> np.random.Generator:
-    """Random numbers of one organ, untouched by what other organs draw."""
+    """Random generator of one organ, independent of how many numbers other organs draw."""
     return np.random.default_rng((seed, zlib.crc32(name.encode())))
 
 
 @dataclass(frozen=True)
 class Patient:
-    """Everything that bends the standard anatomy into one person.
+    """Parameters that deform the standard anatomy into one patient.
 
     Args:
       seed: of every random choice made about the patient.
@@ -42,7 +42,7 @@ class Patient:
     clearance_mm: float
 
     def stream(self, name: str) -> np.random.Generator:
-        """Random numbers of one organ."""
+        """Random generator of one organ of this patient."""
         return stream(self.seed, name)
 
     def points(self, axes_mm: tuple[NDArray, NDArray, NDArray]) -> Points:
@@ -63,7 +63,7 @@ class Patient:
 
 
 def draw_patient(seed: int) -> Patient:
-    """The patient of a seed."""
+    """Draw the deformation, fat and clearances of a patient from a seed."""
     rng = stream(seed, "patient")
     size = rng.normal(1.0, 0.035)
     scale = np.clip(size * rng.normal(1.0, [0.025, 0.035, 0.03]), 0.88, 1.1)

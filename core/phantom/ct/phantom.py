@@ -61,7 +61,7 @@ SLAB_VOXELS = 4_000_000  # painted at once; bounds the memory of a fine grid
 
 @dataclass(frozen=True)
 class Phantom:
-    """A scan with its truth.
+    """CT of one patient in all contrast phases, with its label map and ground truth.
 
     Args:
       images: HU (D, H, W) int16 of each phase, "arterial" and "venous", on one grid.

@@ -178,7 +178,7 @@ def shell(solid: Solid, offset_mm: float) -> Solid:
 
 
 def rough(solid: Solid, field: Lattice, amplitude_mm: float) -> Solid:
-    """The solid with its surface moved in and out by a random field."""
+    """The solid with its surface displaced along the normal by a random field."""
     return Solid(
         solid.low - 2 * amplitude_mm,
         solid.high + 2 * amplitude_mm,
@@ -231,7 +231,7 @@ def _negated(solid: Solid) -> Callable[[Points], Array]:
 
 
 def above(height_mm: Callable[[Points], Array] | float, *, axis: int = 2, sign: int = 1) -> Solid:
-    """Half space beyond a height along an axis (0 = x, 1 = y, 2 = z); `sign` -1 turns it."""
+    """Half space above a height along an axis (0 = x, 1 = y, 2 = z), below it for `sign` -1."""
     height = height_mm if callable(height_mm) else (lambda p: np.full((), height_mm, np.float32))
     everywhere = np.full(3, 1e4)
     return Solid(-everywhere, everywhere, lambda p: sign * (height(p) - (p.x, p.y, p.z)[axis]))

@@ -62,7 +62,7 @@ def draw_tumor(
 def _with_volume(
     patient: Patient, blob: Solid, blocked: Solid, center: NDArray, diameter_mm: float
 ) -> Solid:
-    """The blob grown or shrunk until what is not blocked fills the ball of that diameter."""
+    """Offset the blob until its volume outside `blocked` is that of a ball of the diameter."""
     step = diameter_mm / 32
     offsets = np.arange(-32, 33) * step
     place = (center - CENTER_MM) * patient.scale
@@ -73,5 +73,5 @@ def _with_volume(
 
 
 def tumor_stroke(patient: Patient, tumor: Tumor) -> Stroke:
-    """The mass, with the soft border of something that infiltrates."""
+    """Stroke of the tumor, with the blurred border of an infiltrating mass."""
     return stroke(patient, tumor.solid, "tumor", "tumor", blur_mm=1.5)

@@ -29,7 +29,7 @@ class Vessels:
 
 
 def draw_vessels(patient: Patient, body: NDArray, hilum: NDArray) -> Vessels:
-    """The vessels that go with a pancreas.
+    """Draw the named vessels along the course of the pancreas.
 
     Args:
       patient: whose vessels.
@@ -127,7 +127,7 @@ def _mesenteric(rng: np.random.Generator, sma: NDArray) -> tuple[tuple[Solid, fl
 
 
 def mesentery(patient: Patient, vessels: Vessels) -> list[Stroke]:
-    """Strokes of the small branches, which lie under everything else."""
+    """Strokes of the small mesenteric branches, painted before all organs."""
     return [
         stroke(patient, solid, "mesenteric vessel", thin_mm=radius)
         for solid, radius in vessels.mesenteric

@@ -64,13 +64,10 @@ def write_dicom_cohort(
     Raises:
       InputError: the folder exists and holds something.
     """
-    check.positive("num_patients", num_patients)
-    check.positive("num_processes", num_processes)
-    check.fraction("tumor_fraction", tumor_fraction)
     for phase in phases:
         check.one_of("phase", phase, PHASES)
-    out = new_folder(out)
     diameters = draw_diameters(num_patients, seed, tumor_fraction, diameters_mm)
+    out = new_folder(out)
     with aside(out) as folder:
         work = partial(
             _write_patient,
@@ -99,7 +96,7 @@ def _write_patient(
     phases: Sequence[str],
     messy: bool,
 ) -> dict:
-    """Write one patient, (the number, the tumor's diameter); return the row of the table."""
+    """Write one patient, (number, tumor diameter in mm or None); return its row of patients.csv."""
     number, diameter = item
     rng = stream(seed, f"dicom patient {number}")
     patient_seed, type_ = int(rng.integers(2**31)), str(rng.choice(list(TYPES), p=SHARES))

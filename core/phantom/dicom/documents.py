@@ -41,7 +41,7 @@ def write_dose_page(folder: Path, phantom: Phantom, series: int) -> None:
 
 
 def write_report(folder: Path, phantom: Phantom, series: int) -> None:
-    """The radiologist's text, once as a structured report and once as a PDF."""
+    """Write the radiology report, as a DICOM structured report and as an encapsulated PDF."""
     sr = new_object(
         phantom, BasicTextSRStorage, modality="SR", series=series, name="Report", instance=1
     )
@@ -69,7 +69,7 @@ def write_report(folder: Path, phantom: Phantom, series: int) -> None:
 
 
 def findings(phantom: Phantom) -> list[str]:
-    """What a radiologist would say."""
+    """Lines of the findings section of the radiology report."""
     if phantom.tumor_diameter_mm is None:
         return ["Pancreas of normal appearance.", "No pancreatic mass."]
     return [
@@ -97,7 +97,7 @@ def _code(value: str, scheme: str, meaning: str) -> Dataset:
 
 
 def _page(lines: Sequence[str]) -> Image.Image:
-    """Lines of white text on black."""
+    """Gray image with lines of white text on a black background."""
     page = Image.new("RGB", PAGE_SIZE)
     draw = ImageDraw.Draw(page)
     for row, line in enumerate(lines):

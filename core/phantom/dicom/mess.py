@@ -19,7 +19,7 @@ ZIP_TIME = (2020, 1, 1, 0, 0, 0)
 
 
 def add_clutter(folder: Path) -> None:
-    """Put what every disc holds beside a study: a directory, a README, a file without ending."""
+    """Add files that hospital discs hold beside a study: DICOMDIR, README, one without ending."""
     _write_directory(folder / "DICOMDIR")
     (folder / "README.TXT").write_text(README, encoding="utf-8")
     (folder / "VERSION").write_bytes(b"\x01\x00viewer\x00")
@@ -44,7 +44,7 @@ def zip_study(folder: Path) -> Path:
 
 
 def _write_directory(path: Path) -> None:
-    """A DICOMDIR that lists nothing: it is DICOM, and no image."""
+    """Write an empty DICOMDIR: valid DICOM, but no image."""
     ds = Dataset()
     ds.file_meta = FileMetaDataset()
     ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian

@@ -85,7 +85,7 @@ def _write_axial(folder: Path, phantom: Phantom, phase: str, name: str | None) -
 
 
 def _write_localizer(folder: Path, phantom: Phantom) -> None:
-    """One frontal projection."""
+    """Write a localizer: one frontal projection through the whole volume."""
     volume = phantom.images["arterial"]
     dz, dy, dx = volume.spacing_mm
     ds = _ct_image(phantom, LOCALIZER, "Scout", 1, None)
@@ -112,7 +112,7 @@ def _write_coronal(folder: Path, phantom: Phantom, phase: str) -> None:
 def _ct_image(
     phantom: Phantom, series: int, name: str, instance: int, phase: str | None
 ) -> Dataset:
-    """CT image with its acquisition tags; a phase brings the contrast agent's."""
+    """CT image with acquisition tags; with a contrast phase, the tags of the contrast agent too."""
     ds = new_object(
         phantom, CTImageStorage, modality="CT", series=series, name=name, instance=instance
     )

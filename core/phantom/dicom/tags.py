@@ -14,7 +14,7 @@ SCAN_START_S = 10 * 3600  # contrast is injected at 10:00:00
 
 
 def uid(phantom: Phantom, *parts: object) -> str:
-    """Unique identifier that depends on the phantom and on what it names, and on nothing else."""
+    """Unique identifier, a function of the phantom's seed and of the names of the object alone."""
     grid = (phantom.seed, phantom.tumor_diameter_mm, phantom.label.shape, phantom.label.spacing_mm)
     return generate_uid(entropy_srcs=[repr(grid), *map(str, parts)])
 
@@ -28,7 +28,7 @@ def clock(seconds_after_contrast: float) -> str:
 def new_object(
     phantom: Phantom, sop_class: str, *, modality: str, series: int, name: str, instance: int
 ) -> Dataset:
-    """Object with file meta, patient, study, series and equipment.
+    """DICOM object with file meta information and the patient, study, series and equipment modules.
 
     Args:
       phantom: whose study it is.

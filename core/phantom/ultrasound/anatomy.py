@@ -17,7 +17,7 @@ TUMOR_DB, TUMOR_SPREAD_DB = -13.0, 1.5
 
 @dataclass(frozen=True)
 class Lesion:
-    """A tumor's cut: a circle with waves along its border.
+    """Cross-section of a tumor: a circle with an undulating border.
 
     Args:
       center_mm: (x, z).
@@ -47,7 +47,7 @@ class Lesion:
 
 @dataclass(frozen=True)
 class Anatomy:
-    """One patient's share of everything that the frames have in common.
+    """Anatomy of one patient, shared by all frames.
 
     Args:
       seed: of every random choice.
@@ -75,7 +75,7 @@ class Anatomy:
 def draw_anatomy(
     seed: int, *, tumor_diameter_mm: float | None, location: str, touches_artery: bool
 ) -> Anatomy:
-    """The patient of a seed."""
+    """Draw the anatomy of a patient from a seed."""
     rng = stream(seed, "ultrasound anatomy")
     half = rng.uniform(7.5, 11.0) * (1.15 if location == "head" else 1.0)
     lesion = None
@@ -129,7 +129,7 @@ def _vessels(
 def _vein(
     rng: np.random.Generator, location: str, lesion: Lesion | None
 ) -> tuple[float, float] | None:
-    """Seen lengthwise in body and tail, away from a tumor, which displaces it."""
+    """Splenic vein in longitudinal section, in body and tail, displaced by a tumor."""
     if location not in ("body", "tail"):
         return None
     side, start = rng.choice([-1, 1]), rng.uniform(1, 8)
@@ -152,7 +152,7 @@ def _moved_off(
 
 
 def _shadows(rng: np.random.Generator) -> tuple[tuple[float, float, float, float], ...]:
-    """Bubbles before the wall and folds of it, each with dark lines behind."""
+    """Gas bubbles in front of the gut wall and folds of it, with acoustic shadows behind."""
     return tuple(
         (
             float(rng.uniform(-0.8, 0.8)),

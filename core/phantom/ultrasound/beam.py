@@ -26,7 +26,7 @@ MM_PER_CM = 10.0
 
 @dataclass(frozen=True)
 class Fan:
-    """The lines of a curved array, and the picture they fill.
+    """Scan lines of a curved array, and the pixel grid of the scan-converted image.
 
     Args:
       shape: pixels (H, W) of the picture.
@@ -101,14 +101,14 @@ def speckled(echo_db: Lines, fan: Fan, rng: np.random.Generator) -> Lines:
 
 
 def loss_db(attenuation_db_cm_mhz: Lines, fan: Fan, *, compensated_db_cm_mhz: float) -> Lines:
-    """Loss on the way to each sample and back, less what the depth gain makes up for."""
+    """Two-way attenuation at each sample minus the time-gain compensation, dB."""
     step_cm = fan.depth_mm / MM_PER_CM / (attenuation_db_cm_mhz.shape[0] - 1)
     excess = attenuation_db_cm_mhz - np.float32(compensated_db_cm_mhz)
     return 2 * MHZ * step_cm * (np.cumsum(excess, axis=0) - excess)
 
 
 def on_screen(amplitude: Lines, *, gain_db: float) -> NDArray[np.float32]:
-    """Gray values 0 to 255: logarithm of the amplitude over the dynamic range."""
+    """Log compression: gray values 0 to 255 over the dynamic range."""
     level_db = 20 * np.log10(np.maximum(amplitude, 1e-6)) + gain_db
     return np.clip(255 * (1 + level_db / DYNAMIC_RANGE_DB), 0, 255).astype(np.float32)
 

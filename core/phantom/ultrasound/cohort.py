@@ -19,7 +19,7 @@ ARTERY_SHARE = 0.3  # of the tumors above 20 mm; a smaller one seldom reaches th
 
 
 class Drawn(NamedTuple):
-    """What the cohort decides about a patient."""
+    """Parameters of a patient that are drawn for the whole cohort."""
 
     seed: int
     tumor_diameter_mm: float | None
@@ -100,7 +100,7 @@ def _write_patient(
 def _draw(
     num_patients: int, seed: int, tumor_fraction: float, diameters_mm: tuple[float, float]
 ) -> list[Drawn]:
-    """A longer cohort begins with the patients of a shorter one, but for who is healthy."""
+    """Draw patients; a longer cohort begins with those of a shorter one, but for who is healthy."""
     order = stream(seed, "healthy").permutation(num_patients)
     healthy = set(order[round(num_patients * tumor_fraction) :].tolist())
     drawn = []

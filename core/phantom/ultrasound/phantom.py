@@ -26,7 +26,7 @@ GAIN_DB, NUM_LOOKS = -31.0, 2
 
 @dataclass(frozen=True)
 class UltrasoundPhantom:
-    """One patient's frames with their truth.
+    """Frames of one patient with their masks and ground truth.
 
     Args:
       frames: gray (H, W), with spacing.
@@ -98,7 +98,7 @@ def _stage(diameter_mm: float | None, touches_artery: bool) -> str | None:
 
 
 def _draw_fan(anatomy: Anatomy, shape: tuple[int, int]) -> Fan:
-    """An array, and a depth that shows the whole tumor, as an examiner would set it."""
+    """Draw the transducer geometry, with an imaging depth that shows the whole tumor."""
     rng = stream(anatomy.seed, "fan")
     depth, lesion = rng.uniform(46, 58), anatomy.lesion
     if lesion is not None:
@@ -107,7 +107,7 @@ def _draw_fan(anatomy: Anatomy, shape: tuple[int, int]) -> Fan:
 
 
 def _frame(anatomy: Anatomy, fan: Fan, number: int) -> tuple[Frame, NDArray[np.bool_]]:
-    """Picture and truth of one place of the array."""
+    """Image and tumor mask for one position of the array."""
     rng = stream(anatomy.seed, f"frame {number}")
     reach = 5.0 if anatomy.lesion is None else 0.55 * anatomy.lesion.radius_mm
     shift = (float(rng.normal(0, 2.0)), float(rng.normal(0, 0.5)))

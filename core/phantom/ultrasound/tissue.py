@@ -31,7 +31,7 @@ EDGE_MM = 0.25  # width over which one tissue turns into the next
 
 
 class Fill(Protocol):
-    """Fills everything at a negative distance with a tissue."""
+    """Function that fills the region of negative distance with a tissue."""
 
     def __call__(
         self, distance: NDArray, name: str, *, edge_mm: float = ..., extra_db: NDArray | float = ...
@@ -96,7 +96,7 @@ def tissue(
 
 
 def _draw_vein(vein_mm: tuple[float, float], fill: Fill, x: NDArray, behind: NDArray) -> None:
-    """The splenic vein in its length, along the back of the pancreas from one end on."""
+    """Draw the splenic vein in longitudinal section, along the posterior border of the pancreas."""
     end, radius = vein_mm
     beyond = np.maximum(np.sign(end) * (end - x), 0)
     distance = np.hypot(behind - radius - 1.5 + 0.8 * np.sin(x / 7), beyond) - radius
@@ -107,7 +107,7 @@ def _draw_vein(vein_mm: tuple[float, float], fill: Fill, x: NDArray, behind: NDA
 def placed(
     fan: Fan, depth: NDArray, angle: NDArray, shift_mm: tuple[float, float], tilt_rad: float
 ) -> tuple[NDArray, NDArray]:
-    """Anatomical (x, z) of samples, given where the array is."""
+    """Anatomical coordinates (x, z) of samples for a position of the transducer array."""
     x, z = fan.position(depth, angle + tilt_rad)
     return x + shift_mm[0], z + shift_mm[1]
 
@@ -115,7 +115,7 @@ def placed(
 def _mottle(
     rng: np.random.Generator, shape: tuple[int, ...], sigmas: tuple[float, float], amplitude: float
 ) -> NDArray[np.float32]:
-    """Smooth random field of a standard deviation."""
+    """Smooth random field with the given standard deviation, for tissue texture."""
     field = gaussian_filter(rng.standard_normal(shape, np.float32), sigmas, mode="reflect")
     return (field * (amplitude / max(float(field.std()), 1e-6))).astype(np.float32)
 
@@ -123,7 +123,7 @@ def _mottle(
 def _draw_duct(
     anatomy: Anatomy, fill: Fill, x: NDArray, off_middle: NDArray, elevation_mm: float
 ) -> None:
-    """The pancreatic duct: on the middle line, wide on one side of a tumor, closed within it."""
+    """Draw the pancreatic duct: on the centre line, dilated upstream of a tumor, occluded in it."""
     radius = np.full(x.shape, DUCT_MM, np.float32)
     lesion = anatomy.lesion
     if lesion is not None:
@@ -137,7 +137,7 @@ def _draw_duct(
 def _draw_necrosis(
     lesion: Lesion, seed: int, fill: Fill, x: NDArray, z: NDArray, elevation_mm: float
 ) -> None:
-    """Small dead or calcified spots inside larger tumors."""
+    """Draw small necrotic or calcified foci inside larger tumors."""
     rng = stream(seed, "necrosis")
     for _ in range(rng.integers(0, 3) if lesion.radius_mm > 9 else 0):
         turn, out = rng.uniform(0, 2 * np.pi), rng.uniform(0, 0.5) * lesion.radius_mm
@@ -150,7 +150,7 @@ def _draw_necrosis(
 
 
 def _draw_wall(anatomy: Anatomy, fill: Fill, depth: NDArray) -> None:
-    """The layers of the stomach's or the duodenum's wall, the innermost last."""
+    """Draw the layers of the wall of stomach or duodenum, the mucosa last."""
     edges = np.cumsum([thickness for _, thickness in WALL]) * anatomy.wall_scale
     fill(depth - edges[-1] - SEROSA_MM, "vessel_wall")
     for edge, (name, _) in reversed(list(zip(edges, WALL, strict=True))):

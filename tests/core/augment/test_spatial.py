@@ -44,8 +44,8 @@ def test_draws_are_uniform():
     label = CUBE.astype(jnp.int32)
     image = CUBE[..., None].astype(jnp.float32)
     _, turned = jax.jit(jax.vmap(lambda key: cube_symmetry(key, image, label)))(keys)
-    seen, counts = np.unique(np.asarray(turned).reshape(4800, 27), axis=0, return_counts=True)
-    assert len(seen) == NUM_SYMMETRIES
+    cubes, counts = np.unique(np.asarray(turned).reshape(4800, 27), axis=0, return_counts=True)
+    assert len(cubes) == NUM_SYMMETRIES
     assert chisquare(counts).pvalue > 0.01
 
 

@@ -79,8 +79,8 @@ def test_an_affine_map_equals_scipys_on_an_oblong_image():
     places = np.array(turned) / scale + middle
     expected = map_coordinates(image, places, order=1, mode="grid-constant", cval=-1)
     source = affine_source(shape, degrees=20.0, scale=scale, flipped=True)
-    found, _ = resampled(jnp.asarray(image[..., None]), jnp.zeros(shape), source, fill=-1.0)
-    np.testing.assert_allclose(found[..., 0], expected, atol=1e-5)  # float32 places
+    image_there, _ = resampled(jnp.asarray(image[..., None]), jnp.zeros(shape), source, fill=-1.0)
+    np.testing.assert_allclose(image_there[..., 0], expected, atol=1e-5)  # float32 places
 
 
 def test_every_choice_is_drawn_and_comes_from_the_sets():
@@ -96,11 +96,11 @@ def test_every_choice_is_drawn_and_comes_from_the_sets():
     scale = 1 / np.hypot(*step.T)
     angle = np.rad2deg(np.arctan2(-step[:, 1], step[:, 0]))
     flipped = across[:, 1] < 0
-    found = [angle, scale, flipped]
-    seen = {tuple(t) for t in np.column_stack(found).astype(float).round(3).tolist()}
-    assert {a for a, _, _ in seen} == set(PAPER["degrees"])
-    assert {s for _, s, _ in seen} == set(PAPER["scales"])
-    assert len(seen) == 5 * 3 * 2
+    drawn = [angle, scale, flipped]
+    combinations = {tuple(t) for t in np.column_stack(drawn).astype(float).round(3).tolist()}
+    assert {a for a, _, _ in combinations} == set(PAPER["degrees"])
+    assert {s for _, s, _ in combinations} == set(PAPER["scales"])
+    assert len(combinations) == 5 * 3 * 2
     # Three binomial standard deviations.
     assert abs(flipped.mean() - 0.5) < 3 * 0.5 / np.sqrt(600)
     assert abs((np.round(angle, 3) == 5).mean() - 1 / 5) < 3 * 0.4 / np.sqrt(600)

@@ -186,6 +186,14 @@ def test_a_case_that_was_left_out_is_out_of_its_fold(cohort, cache):
     assert prescribed_folds(read_index(cache)) == (Split(("a",), ("c",)),)
 
 
+def test_folds_that_the_layout_does_not_read_are_a_warning(cohort, cache, caplog):
+    for name, warnings in (("splits.json", 0), ("splits_final.json", 1)):
+        skipped = [Skipped(cohort.root / name, "no image by its ending '.json'")]
+        prepare([cohort.sources(skipped=skipped)], cache, at_a_time=1)
+        assert [r.levelname for r in caplog.records].count("WARNING") == warnings
+    assert str(cohort.root) in caplog.text
+
+
 def test_an_index_of_an_older_version_says_what_to_do(cache):
     cache.mkdir()
     (cache / "index.json").write_text('{"version": 1, "used": {}, "skipped": []}')

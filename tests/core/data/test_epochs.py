@@ -11,7 +11,7 @@ from core.random import rng
 def test_every_pass_holds_every_example_once_in_an_order_of_its_own():
     draw = shuffled(7, partial(rng, 0))
     passes = [[draw(7 * k + i) for i in range(7)] for k in range(5)]
-    assert all(sorted(one) == list(range(7)) for one in passes)
+    assert all(sorted(epoch) == list(range(7)) for epoch in passes)
     # Five orders of 5,040 are all different but once in 500.
     assert len(set(map(tuple, passes))) == 5
 

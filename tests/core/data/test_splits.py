@@ -113,8 +113,8 @@ def test_three_parts_are_near_their_ratio_as_a_whole_and_in_every_class(class_of
         assert abs(len(part) - Fraction(share, 10) * len(class_of)) < 1
         for name in set(class_of.values()):
             size = sum(c == name for c in class_of.values())
-            found = sum(class_of[p] == name for p in part)
-            assert abs(found - Fraction(share, 10) * size) <= 1
+            count = sum(class_of[p] == name for p in part)
+            assert abs(count - Fraction(share, 10) * size) <= 1
 
 
 @given(st.dictionaries(st.text(min_size=1, max_size=4), st.booleans(), min_size=5), seeds)

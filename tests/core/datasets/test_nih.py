@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from core.datasets import nih
-from core.errors import InputError
 from core.io import nifti
 from core.phantom.ct.cohort import label_table
 from core.phantom.ct.phantom import make
 from core.phantom.dicom.series import write_dicom_study
 from core.volume import CANONICAL_DIRECTION, Volume, canonical, same_grid
+from tests.refusals import refused
 
 SHAPE, SPACING_MM = (32, 160, 160), (4.0, 2.0, 2.0)
 FLIPS = ["".join(letters) for letters in product(*(("", axis) for axis in nih.AXES))]
@@ -69,15 +69,15 @@ def test_a_flip_that_is_given_is_taken(tree, phantom):
     truth = label_of(phantom)
     write_label(tree, truth)
     (case,) = nih.find_nih(tree).cases
-    found = nih.read_nih_case(case, flip="dw")[1].array
-    np.testing.assert_array_equal(found, stored(truth, "dw"))
+    label = nih.read_nih_case(case, flip="dw")[1].array
+    np.testing.assert_array_equal(label, stored(truth, "dw"))
     np.testing.assert_array_equal(nih.read_nih_case(case, flip="")[1].array, truth)
 
 
 def test_a_label_that_nothing_tells_apart_is_refused(tree):
     write_label(tree, np.ones(SHAPE, np.uint8))
     (case,) = nih.find_nih(tree).cases
-    with pytest.raises(InputError, match=r"label0001.*for certain.*--prepare\.label-flip"):
+    with refused(case.label, "flip", hint="--prepare.label-flip"):
         nih.read_nih_case(case, flip=None)
 
 
@@ -90,7 +90,7 @@ def test_an_empty_label_needs_no_flip(tree):
 def test_a_label_of_another_shape_is_refused(tree):
     write_label(tree, np.ones((31, 160, 160), np.uint8))
     (case,) = nih.find_nih(tree).cases
-    with pytest.raises(InputError, match=r"shape \(31, 160, 160\) and its CT \(32, 160, 160\)"):
+    with refused(case.label, (31, 160, 160), (32, 160, 160)):
         nih.read_nih_case(case, flip=None)
 
 
@@ -99,9 +99,9 @@ def test_images_and_labels_are_paired_by_number(tmp_path):
         (tmp_path / f"PANCREAS_{number}").mkdir()
     for number in ("0002", "0003"):
         write_label(tmp_path, np.zeros((2, 2, 2), np.uint8), number)
-    found = nih.find_nih(tmp_path)
-    assert [case.patient for case in found.cases] == ["PANCREAS_0002"]
-    assert {s.path.name: s.reason for s in found.skipped} == {
+    nih_data = nih.find_nih(tmp_path)
+    assert [case.patient for case in nih_data.cases] == ["PANCREAS_0002"]
+    assert {s.path.name: s.reason for s in nih_data.skipped} == {
         "PANCREAS_0001": "no label of its number",
         "label0003.nii.gz": "no images of its number",
     }

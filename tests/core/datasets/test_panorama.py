@@ -15,9 +15,9 @@ def dataset(root, *ids: str) -> Dataset:
 
 
 def test_studies_of_a_patient_are_told_by_their_names(tmp_path):
-    found = dataset(tmp_path, "100000_00001", "100000_00002", "100001_00001")
-    assert is_panorama(found)
-    ids = [case.id for case in found.cases]
+    studies = dataset(tmp_path, "100000_00001", "100000_00002", "100001_00001")
+    assert is_panorama(studies)
+    ids = [case.id for case in studies.cases]
     patients = patients_of(ids, pattern=None, table=None)
     assert list(patients.values()) == ["100000", "100000", "100001"]
     assert not is_panorama(dataset(tmp_path, "100000_00001", "pancreas_001"))

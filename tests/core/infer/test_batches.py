@@ -23,19 +23,20 @@ def apply(factor: jax.Array, image: jax.Array, mask: jax.Array) -> jax.Array:
 def test_answers_are_those_of_the_images_whatever_their_number(num_devices):
     apply.clear_cache()
     mesh = sharding.mesh(jax.devices()[:num_devices])
+    predict = in_batches(apply, FACTOR, batch=4, mesh=mesh)
     for num in (9, 8, 4, 3, 0):
-        found = in_batches(apply, FACTOR, [IMAGE[:num], MASK[:num]], batch=4, mesh=mesh)
+        outputs = predict(IMAGE[:num], MASK[:num])
         expected = np.where(MASK[:num] > 0, 2 * IMAGE[:num], np.float32(0)).sum(1)
-        assert found.dtype == np.float32
+        assert outputs.dtype == np.float32
         # Sums of three in another order.
-        np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
+        np.testing.assert_allclose(outputs, expected, rtol=1e-6, atol=1e-6)
     assert apply._cache_size() == 1
 
 
 def test_a_batch_that_the_devices_cannot_share_is_refused():
     mesh = sharding.mesh(jax.devices()[:2])
     with pytest.raises(ValueError, match="devices that share it"):
-        in_batches(apply, FACTOR, [IMAGE, MASK], batch=3, mesh=mesh)
+        in_batches(apply, FACTOR, batch=3, mesh=mesh)
 
 
 @pytest.mark.parametrize("num", [0, 1, 5])

@@ -64,16 +64,16 @@ def make_plan(shape, window=(8, 8, 8), stride=(3, 3, 3), batch=2):
 @given(st.tuples(*[st.integers(8, 40)] * 3), st.integers(1, 64))
 def test_chunks_hold_every_window_once_and_finish_every_slice_once(shape, batch):
     plan = make_plan(shape, batch=batch)
-    seen, finished = [], 0
+    starts, finished = [], 0
     for chunk in plan.chunks():
         assert chunk.first == finished
         assert chunk.starts[:, 0].max() + plan.window[0] <= plan.chunk_shape[0]
-        seen += np.add(chunk.starts, (chunk.first, 0, 0)).tolist()
+        starts += np.add(chunk.starts, (chunk.first, 0, 0)).tolist()
         finished = chunk.done
     expected = np.stack(np.meshgrid(*plan.axes, indexing="ij"), -1).reshape(-1, 3)
-    np.testing.assert_array_equal(seen, expected)
+    np.testing.assert_array_equal(starts, expected)
     assert finished == shape[0]
-    assert len(seen) == plan.num_windows
+    assert len(starts) == plan.num_windows
 
 
 @given(st.tuples(*[st.integers(8, 40)] * 3), st.integers(1, 64))

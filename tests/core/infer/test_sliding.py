@@ -65,10 +65,10 @@ SHAPES = [(6, 5, 4), (19, 23, 17), (31, 5, 140), (8, 130, 9), (25, 6, 4)]
 def test_average_equals_a_loop_over_windows(shape, batch):
     image = volume(shape)
     probs, _, count = by_hand(image)
-    found = make(batch=batch)(VARIABLES, image, fill=0)
-    assert found.dtype == np.float32
+    result = make(batch=batch)(VARIABLES, image, fill=0)
+    assert result.dtype == np.float32
     # Sums of at most 27 float32 terms below 1.
-    np.testing.assert_allclose(found, probs / count, atol=2e-6)
+    np.testing.assert_allclose(result, probs / count, atol=2e-6)
 
 
 def as_nnunet(image, *, mean_of_logits):
@@ -106,13 +106,13 @@ def test_gaussian_windows_and_mirrorings_equal_a_loop(shape, combine):
 def test_vote_equals_a_loop_over_windows(shape):
     image = volume(shape)
     probs, votes, _ = by_hand(image)
-    found = make(combine="vote")(VARIABLES, image, fill=0)
+    shares = make(combine="vote")(VARIABLES, image, fill=0)
     # The summed softmax decides where two classes have the most votes.
     expected = np.argmax(votes + probs / 1000, axis=-1)
     tied = (votes == votes.max(-1, keepdims=True)).sum(-1) > 1
     assert shape == WINDOW or tied.any()
-    np.testing.assert_array_equal(found.argmax(-1), expected)
-    np.testing.assert_allclose(found.sum(-1), 1, atol=2e-6)  # Sums of float32 terms below 1.
+    np.testing.assert_array_equal(shares.argmax(-1), expected)
+    np.testing.assert_allclose(shares.sum(-1), 1, atol=2e-6)  # Sums of float32 terms below 1.
 
 
 def test_a_tie_of_votes_and_softmax_goes_to_the_lower_label():
@@ -122,8 +122,8 @@ def test_a_tie_of_votes_and_softmax_goes_to_the_lower_label():
 
     # Two windows over each of the columns 3 … 5, and nothing else differs between them.
     image = np.ones((6, 5, 6, 1), np.float32)
-    found = make(undecided, "vote")(VARIABLES, image, fill=0)
-    assert (found.argmax(-1) == 1).all()
+    votes = make(undecided, "vote")(VARIABLES, image, fill=0)
+    assert (votes.argmax(-1) == 1).all()
 
     def equal(variables, windows):
         return jnp.zeros((*windows.shape[:-1], 3))
@@ -140,8 +140,8 @@ def test_a_volume_smaller_than_a_window_equals_a_padded_one(combine, shape):
     widths = [*zip(before, missing - before, strict=True), (0, 0)]
     padded = make(combine=combine)(VARIABLES, np.pad(image, widths, constant_values=fill), fill=9)
     inside = tuple(slice(a, a + n) for a, n in zip(before, shape, strict=True))
-    found = make(combine=combine)(VARIABLES, image, fill=fill)
-    np.testing.assert_array_equal(found, padded[inside])
+    probs = make(combine=combine)(VARIABLES, image, fill=fill)
+    np.testing.assert_array_equal(probs, padded[inside])
 
 
 def test_the_network_is_traced_once_whatever_the_volume():
@@ -269,6 +269,6 @@ def test_average_equals_monai(shape):
     predict = predictor(
         ours, window=(32,) * 3, stride=(10,) * 3, batch=4, num_classes=3, combine="average"
     )
-    found = predict(VARIABLES, image, fill=-1.0)
+    probs = predict(VARIABLES, image, fill=-1.0)
     # Sums of at most 64 float32 terms below 1.
-    np.testing.assert_allclose(found, np.moveaxis(expected[0].numpy(), 0, -1), atol=4e-6)
+    np.testing.assert_allclose(probs, np.moveaxis(expected[0].numpy(), 0, -1), atol=4e-6)

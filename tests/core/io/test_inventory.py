@@ -17,15 +17,15 @@ from tests.core.io.dicom.make import CORONAL, hu, save, slices
 
 def look(path, work=None, min_slices=8):
     """Scans, {path below: (bucket, reason, scan)}, and counts."""
-    with take_inventory(path, min_slices=min_slices, work=work) as found:
-        files = list(found.files())
+    with take_inventory(path, min_slices=min_slices, work=work) as inventory:
+        files = list(inventory.files())
         assert all(isinstance(f, File) for f in files)
         rows = {f.path.relative_to(path).as_posix(): (f.bucket, f.reason, f.scan) for f in files}
         assert len(rows) == len(files)
-        assert list(found.files()) == files  # it may be asked again
+        assert list(inventory.files()) == files  # it may be asked again
         buckets = [f.bucket for f in files]
-        assert found.counts == {b: buckets.count(b) for b in ("used", "skipped", "error")}
-        return list(found.scans()), rows, list(found.skipped())
+        assert inventory.counts == {b: buckets.count(b) for b in ("used", "skipped", "error")}
+        return list(inventory.scans()), rows, list(inventory.skipped())
 
 
 def packed(path, folder, **kwargs):

@@ -84,13 +84,13 @@ def test_headers_that_cannot_be_one_ct_are_refused(tmp_path):
 
 
 def test_nibabels_own_files_are_read_or_refused_in_one_line(capfd):
-    seen = {}
+    headers = {}
     for name in ("anatomical.nii", "functional.nii", "standard.nii.gz", "nifti1.hdr", "test.mgz"):
         try:
-            seen[name] = nifti.read(nibabel_files / name).shape
+            headers[name] = nifti.read(nibabel_files / name).shape
         except InputError as error:
-            seen[name] = error.message.split(",")[0].split(";")[0]
-    assert seen == {
+            headers[name] = error.message.split(",")[0].split(";")[0]
+    assert headers == {
         "anatomical.nii": (25, 41, 33),
         "functional.nii": "the image has 4 axes (17",
         "standard.nii.gz": (7, 5, 4),

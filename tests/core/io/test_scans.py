@@ -13,8 +13,8 @@ from core.io import nifti
 from core.io.dicom.seg import EMPTY_TAGS
 from core.io.dicom.warnings import quiet
 from core.io.inventory import find_scans
-from core.io.scans import read_scan, write_segmentation
-from core.volume import CANONICAL_DIRECTION, Volume, canonical, reorient
+from core.io.scans import VolumeCache, read_grid, read_scan, write_segmentation
+from core.volume import CANONICAL_DIRECTION, Volume, canonical, reorient, same_grid
 from tests.core.io.dicom.make import CORONAL, SECRET, hu, save, slices
 
 NAMES = {1: "pancreas", 2: "tumor"}
@@ -79,9 +79,9 @@ def test_ids_are_unique_and_never_from_the_header(tmp_path):
     for name in ("a/b.nii", "a_b.nii", "a_b.nii.gz"):
         ct(tmp_path / name)
     save(tmp_path / "d", slices())
-    found = ids(tmp_path)
-    assert found == ["a_b", "a_b-2", "a_b-3", "d"]
-    assert SECRET not in " ".join(found)
+    names = ids(tmp_path)
+    assert names == ["a_b", "a_b-2", "a_b-3", "d"]
+    assert SECRET not in " ".join(names)
 
 
 def test_a_link_back_to_its_own_folder_ends(tmp_path):
@@ -266,3 +266,31 @@ def test_messages_of_libraries_that_quote_headers_are_silent(tmp_path, capfd, ca
     read_scan(find_scans(folder)[0][0])
     assert capfd.readouterr() == ("", "")
     assert "SECRET" not in caplog.text
+
+
+def test_the_grid_of_a_scan_is_that_of_its_volume(tmp_path):
+    save(tmp_path / "dicom", slices())
+    nifti.write(
+        tmp_path / "ct.nii.gz", Volume(hu(), (2.0, 1.0, 1.0), (0, 0, 0), CANONICAL_DIRECTION)
+    )
+    scans, _ = find_scans(tmp_path)
+    assert {scan.kind for scan in scans} == {"dicom", "nifti"}
+    for scan in scans:
+        assert same_grid(read_grid(scan), read_scan(scan))
+
+
+def test_only_volumes_that_fit_are_kept(tmp_path, monkeypatch):
+    for name in ("a", "b"):
+        volume = Volume(hu(), (2.0, 1.0, 1.0), (0, 0, 0), CANONICAL_DIRECTION)
+        nifti.write(tmp_path / f"{name}.nii.gz", volume)
+    (first, second), reads = find_scans(tmp_path)[0], []
+    volumes = VolumeCache(max_bytes=read_scan(first).array.nbytes)
+    monkeypatch.setattr(
+        "core.io.scans.read_scan", lambda scan: reads.append(scan.id) or read_scan(scan)
+    )
+    for scan in (first, first, second, second):
+        volumes.read(scan)
+    assert reads == ["a", "b", "b"]
+    volumes.forget(first)
+    volumes.take(first)
+    assert reads[3:] == ["a"]

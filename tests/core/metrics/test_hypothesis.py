@@ -29,18 +29,18 @@ def test_kruskal_wallis_is_its_formula_without_ties():
     ranks = np.split(stats.rankdata(values), np.cumsum([12, 5]))
     n = values.size
     expected = 12 / (n * (n + 1)) * sum(r.sum() ** 2 / r.size for r in ranks) - 3 * (n + 1)
-    found = kruskal_wallis(GROUPS)
-    assert found.statistic == pytest.approx(expected, rel=1e-12)  # float64, other order of terms
-    assert found.p_value == pytest.approx(stats.chi2.sf(expected, 2), rel=1e-10)
-    assert found.num == n
+    test = kruskal_wallis(GROUPS)
+    assert test.statistic == pytest.approx(expected, rel=1e-12)  # float64, other order of terms
+    assert test.p_value == pytest.approx(stats.chi2.sf(expected, 2), rel=1e-10)
+    assert test.num == n
 
 
 def test_of_two_groups_it_is_the_mann_whitney_test():
-    for (a, b), found in pairwise(GROUPS).items():
+    for (a, b), test in pairwise(GROUPS).items():
         peer = stats.mannwhitneyu(
             GROUPS[a], GROUPS[b], use_continuity=False, method="asymptotic"
         ).pvalue
-        assert found.p_value == pytest.approx(peer, rel=1e-10)  # χ² against the normal tail
+        assert test.p_value == pytest.approx(peer, rel=1e-10)  # χ² against the normal tail
     assert list(pairwise(GROUPS)) == [("tail", "uncinate"), ("tail", "neck"), ("uncinate", "neck")]
 
 
@@ -49,9 +49,9 @@ def test_signed_ranks_of_few_cases_are_counted_over_all_signs():
     ranks = stats.rankdata(np.abs(difference))
     smaller = min(ranks[difference > 0].sum(), ranks[difference < 0].sum())
     sums = [ranks[np.array(s)].sum() for s in itertools.product([False, True], repeat=6)]
-    found = wilcoxon_signed_rank(difference + 1, np.ones(6))
-    assert found.statistic == smaller
-    assert found.p_value == pytest.approx(2 * np.mean(np.array(sums) <= smaller), rel=1e-12)
+    test = wilcoxon_signed_rank(difference + 1, np.ones(6))
+    assert test.statistic == smaller
+    assert test.p_value == pytest.approx(2 * np.mean(np.array(sums) <= smaller), rel=1e-12)
 
 
 def test_equal_methods_are_called_different_about_as_often_as_alpha():
@@ -109,8 +109,8 @@ def test_results_are_plain_numbers():
 
 def test_holm_raises_p_values_step_by_step():
     # By rising p: 4 · 0.01, max(0.04, 3 · 0.012), max(…, 2 · 0.03), max(…, 1 · 0.04); nan is free.
-    found = holm([0.03, 0.01, np.nan, 0.04, 0.012])
-    np.testing.assert_allclose(found, [0.06, 0.04, np.nan, 0.06, 0.04], rtol=1e-12)
+    adjusted = holm([0.03, 0.01, np.nan, 0.04, 0.012])
+    np.testing.assert_allclose(adjusted, [0.06, 0.04, np.nan, 0.06, 0.04], rtol=1e-12)
     assert holm([0.7, 0.9]) == [1.0, 1.0]
     assert holm([]) == []
 

@@ -22,15 +22,15 @@ def _pool(scores, masks):
 def test_half_precision_scores_give_the_exact_curve_and_area():
     scores, masks = _images()
     pixels, flat = _pool(scores, masks), (scores.ravel().astype(float), masks.ravel())
-    found, expected = pixel_roc.points(pixels), classification.roc_curve(*flat)
-    assert [p.threshold for p in found] == [p.threshold for p in expected]
+    roc, expected = pixel_roc.points(pixels), classification.roc_curve(*flat)
+    assert [p.threshold for p in roc] == [p.threshold for p in expected]
     # Counts over counts, in another order of operations.
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-15)
+    np.testing.assert_allclose(roc, expected, rtol=0, atol=1e-15)
     assert pixel_roc.area(pixels) == pytest.approx(classification.auc(*flat), rel=1e-12)
     assert pixel_roc.area(pixels) == pytest.approx(roc_auc_score(*flat[::-1]), rel=1e-12)
     alarms, hits, _ = roc_curve(*flat[::-1], drop_intermediate=False)
-    np.testing.assert_allclose([1 - p.specificity for p in found], alarms, rtol=0, atol=1e-15)
-    np.testing.assert_allclose([p.sensitivity for p in found], hits, rtol=0, atol=1e-15)
+    np.testing.assert_allclose([1 - p.specificity for p in roc], alarms, rtol=0, atol=1e-15)
+    np.testing.assert_allclose([p.sensitivity for p in roc], hits, rtol=0, atol=1e-15)
 
 
 def test_every_finite_half_precision_number_has_a_bin_of_its_own_in_order():

@@ -58,17 +58,19 @@ def test_summaries_are_their_formulas_over_all_pairs_of_points(shape, spacing, s
     a, b = _by_pairs(true, pred, spacing)
     pairs = cdist(a, b)
     to_b, to_a = pairs.min(axis=1), pairs.min(axis=0)
-    found = surface_distances(pred, true, spacing=spacing)
+    distances = surface_distances(pred, true, spacing=spacing)
     # Float64 distances; a transform and a pairwise search may round the last digit differently.
     near = {"rel": 1e-12, "abs": 1e-12}
-    assert average_distance(found) == pytest.approx(max(to_b.mean(), to_a.mean()), **near)
-    assert mean_absolute_distance(found) == pytest.approx((to_b.mean() + to_a.mean()) / 2, **near)
+    assert average_distance(distances) == pytest.approx(max(to_b.mean(), to_a.mean()), **near)
+    assert mean_absolute_distance(distances) == pytest.approx(
+        (to_b.mean() + to_a.mean()) / 2, **near
+    )
     expected = max(directed_hausdorff(a, b)[0], directed_hausdorff(b, a)[0])
-    assert hausdorff(found) == pytest.approx(expected, **near)
+    assert hausdorff(distances) == pytest.approx(expected, **near)
     expected = max(np.percentile(to_b, 95), np.percentile(to_a, 95))
-    assert hausdorff(found, percentile=95) == pytest.approx(expected, **near)
+    assert hausdorff(distances, percentile=95) == pytest.approx(expected, **near)
     within = (to_b <= 1).sum() + (to_a <= 1).sum()
-    assert surface_dice(found, tolerance=1) == within / (to_a.size + to_b.size)
+    assert surface_dice(distances, tolerance=1) == within / (to_a.size + to_b.size)
 
 
 def test_contour_of_a_square_is_its_rim_and_the_border_counts_as_outside():
@@ -93,24 +95,24 @@ def test_a_corner_neighbor_outside_does_not_make_a_contour():
 def test_a_moved_line_is_as_far_as_it_moved(shift):
     pred, true = np.zeros((9, 12), bool), np.zeros((9, 12), bool)
     true[2], pred[2 + shift] = True, True
-    found = surface_distances(pred, true, spacing=(0.5, 9.0))
-    assert [f(found) for f in SUMMARIES.values()] == [0.5 * shift] * 3
+    distances = surface_distances(pred, true, spacing=(0.5, 9.0))
+    assert [f(distances) for f in SUMMARIES.values()] == [0.5 * shift] * 3
 
 
 @pytest.mark.parametrize("summary", SUMMARIES.values(), ids=SUMMARIES.keys())
 def test_empty_masks_are_undefined_and_one_empty_mask_is_infinitely_far(summary):
-    one = EMPTY.copy()
-    one[2, 3] = True
+    point = EMPTY.copy()
+    point[2, 3] = True
     assert np.isnan(summary(surface_distances(EMPTY, EMPTY)))
-    assert summary(surface_distances(EMPTY, one)) == np.inf
-    assert summary(surface_distances(one, EMPTY)) == np.inf
-    assert type(summary(surface_distances(EMPTY, one))) is float
+    assert summary(surface_distances(EMPTY, point)) == np.inf
+    assert summary(surface_distances(point, EMPTY)) == np.inf
+    assert type(summary(surface_distances(EMPTY, point))) is float
 
 
 def test_surface_dice_of_empty_masks():
-    one = ~EMPTY
+    mask = ~EMPTY
     assert np.isnan(surface_dice(surface_distances(EMPTY, EMPTY), tolerance=2))
-    assert surface_dice(surface_distances(one, EMPTY), tolerance=2) == 0
+    assert surface_dice(surface_distances(mask, EMPTY), tolerance=2) == 0
 
 
 @pytest.mark.parametrize("spacing", [(1.0,), (1.0, 0.0), (1.0, -1.0), (1.0, np.nan)])
@@ -129,11 +131,11 @@ def test_refuses_masks_of_other_shapes_ranks_and_types():
 
 
 def test_refuses_impossible_percentiles_and_tolerances():
-    found = surface_distances(~EMPTY, ~EMPTY)
+    distances = surface_distances(~EMPTY, ~EMPTY)
     with pytest.raises(ValueError, match=r"percentile must lie in \[0, 100\]; got 101"):
-        hausdorff(found, percentile=101)
+        hausdorff(distances, percentile=101)
     with pytest.raises(ValueError, match="tolerance must not be negative; got -1"):
-        surface_dice(found, tolerance=-1)
+        surface_dice(distances, tolerance=-1)
 
 
 @pytest.mark.parity
@@ -146,16 +148,16 @@ def test_distances_are_those_of_monai(shape, spacing, seed):
     pred, true = _blobs(seed, shape)
     theirs = [torch.tensor(mask[None, None]) for mask in (pred, true)]
     options = {"include_background": True, "spacing": list(spacing)}
-    found = surface_distances(pred, true, spacing=spacing)
+    distances = surface_distances(pred, true, spacing=spacing)
     near = {"rel": 1e-6}  # MONAI keeps distances in float32
     peer = metrics.compute_hausdorff_distance(*theirs, **options)
-    assert hausdorff(found) == pytest.approx(peer.item(), **near)
+    assert hausdorff(distances) == pytest.approx(peer.item(), **near)
     peer = metrics.compute_hausdorff_distance(*theirs, percentile=95, **options)
-    assert hausdorff(found, percentile=95) == pytest.approx(peer.item(), **near)
+    assert hausdorff(distances, percentile=95) == pytest.approx(peer.item(), **near)
     there = metrics.compute_average_surface_distance(*theirs, **options).item()
     back = metrics.compute_average_surface_distance(*theirs[::-1], **options).item()
-    assert average_distance(found) == pytest.approx(max(there, back), **near)
-    assert mean_absolute_distance(found) == pytest.approx((there + back) / 2, **near)
+    assert average_distance(distances) == pytest.approx(max(there, back), **near)
+    assert mean_absolute_distance(distances) == pytest.approx((there + back) / 2, **near)
     # A tolerance that no distance equals, so that float32 cannot tip one over.
     peer = metrics.compute_surface_dice(*theirs, class_thresholds=[1.01], **options)
-    assert surface_dice(found, tolerance=1.01) == pytest.approx(peer.item(), **near)
+    assert surface_dice(distances, tolerance=1.01) == pytest.approx(peer.item(), **near)

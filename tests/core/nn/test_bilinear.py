@@ -31,18 +31,18 @@ TRANSPOSED = [
 
 def layers():
     """A layer of every form, its reference, and shapes of both arguments."""
-    found = []
+    outputs = []
     for image, kernel, stride, padding, groups in CONVS:
         axes = len(image) - 2
         strides = (stride,) * axes if isinstance(stride, int) else stride
         pads = (padding,) * axes if isinstance(padding, int) else padding
         ours = partial(conv, stride=stride, padding=padding, groups=groups)
         reference = partial(direct, strides=strides, pads=pads, groups=groups)
-        found.append(pytest.param(ours, reference, image, kernel, id=f"{kernel} / {stride}"))
+        outputs.append(pytest.param(ours, reference, image, kernel, id=f"{kernel} / {stride}"))
     for image, kernel, stride in TRANSPOSED:
         ours, reference = (partial(f, stride=stride) for f in (conv_transpose, direct_transpose))
-        found.append(pytest.param(ours, reference, image, kernel, id=f"up {kernel} / {stride}"))
-    return found
+        outputs.append(pytest.param(ours, reference, image, kernel, id=f"up {kernel} / {stride}"))
+    return outputs
 
 
 @pytest.mark.parametrize(("ours", "reference", "image", "kernel"), layers())

@@ -78,8 +78,8 @@ def test_the_gradient_does_not_depend_on_how_often_the_image_is_computed(options
 
     def loss(image):
         mean, std = (f(image, axis=(0, 1, 2, 3), keepdims=True) for f in (jnp.mean, jnp.std))
-        seen = jax.nn.relu((image - mean) * scale / std + 0.3)
-        return jnp.square(max_pool(seen, **options)).sum() + jnp.square(seen).sum()
+        activations = jax.nn.relu((image - mean) * scale / std + 0.3)
+        return jnp.square(max_pool(activations, **options)).sum() + jnp.square(activations).sum()
 
     expected = jax.grad(loss)(image)
     for level in (0, 1, 3):

@@ -37,15 +37,15 @@ def shapes(network, channels=3):
     ],
 )
 def test_parameter_counts_are_the_published_ones(name, trunk, buffers, stages):
-    found = shapes(NETWORKS[name])
-    params = found["params"]
+    variables = shapes(NETWORKS[name])
+    params = variables["params"]
     assert num_scalars(params["stem"]["conv"]) == 9_408
     assert num_scalars(params["stem"]["norm"]) == 128
     for number, count in enumerate(stages, start=1):
         stage = {k: v for k, v in params.items() if k.startswith(f"layer{number}_")}
         assert num_scalars(stage) == count
     assert num_scalars(params) == trunk
-    assert num_scalars(found["batch_stats"]) == buffers
+    assert num_scalars(variables["batch_stats"]) == buffers
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from safetensors.numpy import save_file
 
 from core.errors import InputError
 from core.nn.torch_weights import export, fill, read, torchvision_resnet
+from tests.refusals import refused
 
 
 def normal(seed, shape):
@@ -52,10 +53,10 @@ def test_a_tree_is_filled_by_name_in_our_layout(tensors):
 
 
 def test_export_inverts_fill(tensors):
-    found = export(fill(TEMPLATE, tensors, ".".join), ".".join)
-    assert found.keys() == tensors.keys()
+    exported = export(fill(TEMPLATE, tensors, ".".join), ".".join)
+    assert exported.keys() == tensors.keys()
     for name, tensor in tensors.items():
-        np.testing.assert_array_equal(found[name], tensor)
+        np.testing.assert_array_equal(exported[name], tensor)
 
 
 def test_the_prefix_of_a_parallel_training_is_taken_off(tmp_path):
@@ -70,14 +71,14 @@ def test_half_precision_is_read_as_float32(tmp_path):
 
 
 def test_missing_tensors_are_named_a_few_and_counted(tensors):
-    with pytest.raises(InputError, match=r"^net: tensors missing: fc.weight; are these"):
+    with refused("net", "missing", "fc.weight", hint="width"):
         fill(TEMPLATE, {n: t for n, t in tensors.items() if n != "fc.weight"}, ".".join, path="net")
-    with pytest.raises(InputError, match=r"missing: conv.weight, .*, norm.bias, fc.weight and 2 "):
+    with refused(None, "conv.weight", "norm.bias", "fc.weight and 2 ", hint="width"):
         fill(TEMPLATE, {}, ".".join)
 
 
 def test_left_over_tensors_are_named(tensors):
-    with pytest.raises(InputError, match=r"tensors not part of this network: more.weight;"):
+    with refused(None, "not part of", "more.weight", hint="width"):
         fill(TEMPLATE, {**tensors, "more.weight": normal(0, (1,))}, ".".join)
 
 
@@ -89,32 +90,32 @@ def test_tensors_of_another_shape_are_named(tensors, wrong):
 
 
 def test_a_missing_file_is_refused(tmp_path):
-    with pytest.raises(InputError, match=r"none.pth: no such file of weights"):
+    with refused(tmp_path / "none.pth", "no such file"):
         read(tmp_path / "none.pth")
 
 
 def test_an_unknown_ending_is_refused(tmp_path):
     (tmp_path / "net.h5").write_bytes(b"")
-    with pytest.raises(InputError, match=r"ending '.h5' cannot be read; known are .safetensors"):
+    with refused(tmp_path / "net.h5", "ending '.h5'", hint=".safetensors"):
         read(tmp_path / "net.h5")
 
 
 def test_a_damaged_file_is_refused(tmp_path):
     (tmp_path / "net.safetensors").write_bytes(b"damaged")
-    with pytest.raises(InputError, match=r"net.safetensors: not a safetensors file"):
+    with refused(tmp_path / "net.safetensors", "not a safetensors file"):
         read(tmp_path / "net.safetensors")
 
 
 def test_a_file_without_tensors_is_refused(tmp_path):
     save_file({}, tmp_path / "net.safetensors")
-    with pytest.raises(InputError, match=r"no tensors in this file"):
+    with refused(tmp_path / "net.safetensors", "no tensors"):
         read(tmp_path / "net.safetensors")
 
 
 def test_pickled_weights_without_pytorch_say_what_to_install(tmp_path, monkeypatch):
     (tmp_path / "net.pth").write_bytes(b"")
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(InputError, match=r"needs PyTorch.*pip install 'panjax\[torch\]'"):
+    with refused(tmp_path / "net.pth", "PyTorch", hint="pip install 'panjax[torch]'"):
         read(tmp_path / "net.pth")
 
 
@@ -144,10 +145,10 @@ class TestPickles:
     def test_a_pickled_state_dict_equals_its_safetensors(self, torch, tmp_path, tensors, wrap):
         saved = {f"module.{n}": torch.tensor(t) for n, t in state_dict().items()}
         torch.save(wrap(saved), tmp_path / "net.pth")
-        found = read(tmp_path / "net.pth")
-        assert found.keys() == tensors.keys()
+        loaded = read(tmp_path / "net.pth")
+        assert loaded.keys() == tensors.keys()
         for name, tensor in tensors.items():
-            np.testing.assert_array_equal(found[name], tensor)
+            np.testing.assert_array_equal(loaded[name], tensor)
 
     def test_bfloat16_is_read_as_float32(self, torch, tmp_path):
         torch.save({"a": torch.ones(2, dtype=torch.bfloat16)}, tmp_path / "net.pt")
@@ -155,10 +156,10 @@ class TestPickles:
 
     def test_a_pickle_with_code_in_it_is_refused(self, torch, tmp_path):
         torch.save({"a": print}, tmp_path / "net.pth")
-        with pytest.raises(InputError, match=r"net.pth: not a file of PyTorch weights"):
+        with refused(tmp_path / "net.pth", "not a file of PyTorch"):
             read(tmp_path / "net.pth")
 
     def test_a_pickle_of_something_else_is_refused(self, torch, tmp_path):
         torch.save({"epoch": 3}, tmp_path / "net.pth")
-        with pytest.raises(InputError, match=r"no state dict of tensors in this file"):
+        with refused(tmp_path / "net.pth", "state dict", hint="state_dict()"):
             read(tmp_path / "net.pth")

@@ -16,9 +16,9 @@ HU = RNG.integers(-1024, 1500, (5, 6, 7)).astype(np.int16)
 
 
 def test_window_clips_and_keeps_whole_hounsfield_units():
-    seen = window(HU, -100, 240)
-    assert seen.dtype == np.int16
-    np.testing.assert_array_equal(seen, np.minimum(np.maximum(HU, -100), 240))
+    clipped = window(HU, -100, 240)
+    assert clipped.dtype == np.int16
+    np.testing.assert_array_equal(clipped, np.minimum(np.maximum(HU, -100), 240))
 
 
 @pytest.mark.parametrize("bounds", [(-100, 240), (-100.0, 240.0)])

@@ -54,8 +54,8 @@ def test_a_bar_is_as_high_as_its_share():
 
 
 def test_groups_without_cases_are_left_out_and_the_average_is_a_line():
-    one = {"a": (1, 2)}
-    with_empty = shares_by_group(one | {"b": (0, 0)}, average=np.nan, **LABELS)
-    assert with_empty == shares_by_group(one, average=np.nan, **LABELS)
+    points = {"a": (1, 2)}
+    with_empty = shares_by_group(points | {"b": (0, 0)}, average=np.nan, **LABELS)
+    assert with_empty == shares_by_group(points, average=np.nan, **LABELS)
     assert _count(with_empty, style.ORANGE) == 0
-    assert _count(shares_by_group(one, average=0.8, **LABELS), style.ORANGE) > 50
+    assert _count(shares_by_group(points, average=0.8, **LABELS), style.ORANGE) > 50

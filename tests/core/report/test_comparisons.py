@@ -21,7 +21,6 @@ DRAWINGS = {
     "no_curve": lambda: rocs({}),
     "undefined_area": lambda: rocs({"DAF-Net": Roc(CHANCE, np.nan)}),
     "box_plots": lambda: box_plots([Boxes("DSC", STAGES, "p = 0.98"), Boxes("IoU", STAGES)]),
-    "free_limits": lambda: box_plots([Boxes("HD", {"T1": [3.0, 40.0]})], limits=None),
     "no_group": lambda: box_plots([Boxes("DSC", {})]),
     "folds": lambda: fold_curves(FOLDS, ["loss"]),
     "no_fold": lambda: fold_curves({}, ["loss"]),

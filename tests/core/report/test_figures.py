@@ -75,11 +75,11 @@ def test_operating_points_are_marked_in_their_colors():
 
 
 def test_a_missed_case_is_marked():
-    found = [{**row, "dsc": 0.8} for row in ROWS[:2]]
+    rows = [{**row, "dsc": 0.8} for row in ROWS[:2]]
     orange = list(bytes.fromhex(style.ORANGE[1:]))
     kind = {"overlap": "dsc", "size_ml": "ml", "label": "DSC"}
     assert orange in _pixels(figures.overlap_by_size(ROWS, **kind)).reshape(-1, 3).tolist()
-    assert orange not in _pixels(figures.overlap_by_size(found, **kind)).reshape(-1, 3).tolist()
+    assert orange not in _pixels(figures.overlap_by_size(rows, **kind)).reshape(-1, 3).tolist()
 
 
 def test_large_cohorts_keep_a_readable_width():

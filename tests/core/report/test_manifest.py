@@ -15,12 +15,12 @@ def git(folder: Path, *words: str) -> None:
 
 
 def test_manifest_says_what_made_a_result_and_what_it_cost():
-    found = manifest(fingerprint="abc", devices=["cpu"] * 2, measured={"compile_seconds": 1.5})
-    assert found["versions"]["panjax"] == metadata.version("panjax")
-    assert found["versions"]["jax"] == metadata.version("jax")
-    assert re.fullmatch(r"[0-9a-f]{40}(\+changes)?|unknown", found["commit"])
+    content = manifest(fingerprint="abc", devices=["cpu"] * 2, measured={"compile_seconds": 1.5})
+    assert content["versions"]["panjax"] == metadata.version("panjax")
+    assert content["versions"]["jax"] == metadata.version("jax")
+    assert re.fullmatch(r"[0-9a-f]{40}(\+changes)?|unknown", content["commit"])
     cost = {"fingerprint": "abc", "devices": ["cpu", "cpu"], "compile_seconds": 1.5}
-    assert {name: found[name] for name in cost} == cost
+    assert {name: content[name] for name in cost} == cost
 
 
 def test_commit_tells_an_edited_checkout_from_a_clean_one(tmp_path: Path):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from core.metrics.compare import Interval
 from core.report import table
 from core.report.table import Badge, Link, Table
 
@@ -65,6 +66,19 @@ def test_the_papers_table_1_is_written_as_printed():
 def test_proportion_carries_its_counts_and_its_wilson_interval():
     # scipy.stats.binomtest(128, 136).proportion_ci(method="wilson") is (0.8882, 0.9699).
     assert table.proportion(128, 136) == "94.1 % (128/136; 95 % CI 88.8–97.0)"
+
+
+def test_intervals_have_three_decimals_or_one_of_a_percent():
+    assert table.ci(Interval(0.8882, 0.9699)) == "95 % CI 0.888–0.970"
+    assert table.ci(Interval(0.8882, 0.9699), in_percent=True) == "95 % CI 88.8–97.0"
+    assert table.ci(Interval(float("nan"), float("nan"))) == "no interval"
+
+
+def test_columns_are_keys_of_rows_or_made_of_them():
+    columns = {"case": "id", "double": lambda row: 2 * row["n"], "other": "absent"}
+    made = table.table_of(columns, [{"id": "a", "n": 1}, {"id": "b", "n": 2}])
+    assert made == Table(("case", "double", "other"), [["a", 2, None], ["b", 4, None]])
+    assert table.without_empty(made) == Table(["case", "double"], [["a", 2], ["b", 4]])
 
 
 def test_undefined_numbers_are_a_dash():

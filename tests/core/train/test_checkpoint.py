@@ -17,6 +17,7 @@ from core.train.checkpoint import (
 )
 from core.train.state import State
 from tests.core.train import hosts, two_folders
+from tests.refusals import refused
 
 
 def make_state(value: float) -> State:
@@ -51,9 +52,9 @@ def test_restore_inverts_save_on_any_mesh(
         with Checkpoints(tmp_path / "c", keep=1) as checkpoints:
             assert checkpoints.latest() == 3
             wanted = target(state, rule, mesh)
-            found = checkpoints.restore(wanted)
-        assert_equal(found, state)
-        assert found.params["net"]["w"].sharding == wanted.params["net"]["w"].sharding
+            restored = checkpoints.restore(wanted)
+        assert_equal(restored, state)
+        assert restored.params["net"]["w"].sharding == wanted.params["net"]["w"].sharding
 
 
 def test_hosts_write_both_folders_at_once(tmp_path: Path):
@@ -98,7 +99,7 @@ def test_model_is_restored_without_knowing_the_optimizer(tmp_path: Path):
 
 def test_folder_without_a_checkpoint_is_refused(tmp_path: Path):
     for folder in (tmp_path, tmp_path / "missing"):
-        with pytest.raises(InputError, match="holds no complete checkpoint; train first"):
+        with refused(folder, "no complete checkpoint", hint="train"):
             restore_model(folder)
 
 
@@ -120,5 +121,5 @@ def test_damaged_checkpoint_is_refused_by_name(tmp_path: Path):
     with Checkpoints(tmp_path, keep=1) as checkpoints:
         checkpoints.save(5, make_state(5))
     (tmp_path / "5" / "model" / "_METADATA").write_bytes(b"")
-    with pytest.raises(InputError, match=r"/5: is damaged .*; delete this folder"):
+    with refused(tmp_path / "5", "damaged", hint="delete"):
         restore_model(tmp_path)

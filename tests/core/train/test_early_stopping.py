@@ -33,8 +33,8 @@ class KilledError(Exception):
 
 def evaluations(losses: Sequence[float | None], accuracies: Sequence[float] = ()) -> list:
     means = [{"loss": loss} for loss in losses]
-    for one, accuracy in zip(means, accuracies, strict=False):
-        one["accuracy"] = accuracy
+    for mean, accuracy in zip(means, accuracies, strict=False):
+        mean["accuracy"] = accuracy
     return list(enumerate(means, 1))
 
 
@@ -57,8 +57,8 @@ def task(losses: Sequence[float], killed_at: int | None = None) -> Task:
 
 def train(workdir: Path, *, patience: int, losses=LOSSES, killed_at=None) -> State:
     config: RunConfig = dataclasses.replace(tiny.config(), evaluate_every=3, checkpoint_every=4)
-    mesh, one = sharding.mesh(jax.devices()[:1]), task(losses, killed_at)
-    return fit(one, config, mesh=mesh, workdir=workdir, resume=True, patience=patience)
+    mesh, killed = sharding.mesh(jax.devices()[:1]), task(losses, killed_at)
+    return fit(killed, config, mesh=mesh, workdir=workdir, resume=True, patience=patience)
 
 
 @pytest.fixture(scope="module")
@@ -145,16 +145,16 @@ def test_an_undefined_loss_is_never_the_best(tmp_path: Path):
 
 
 def test_without_a_validated_loss_the_newest_checkpoint_is_taken(tmp_path: Path):
-    one = tiny.build()._replace(evaluate=lambda *_: [{"id": "a", "dsc": 0.5}])
+    constant = tiny.build()._replace(evaluate=lambda *_: [{"id": "a", "dsc": 0.5}])
     short = dataclasses.replace(tiny.config(), steps=3)
-    fit(one, short, mesh=sharding.mesh(jax.devices()[:1]), workdir=tmp_path)
+    fit(constant, short, mesh=sharding.mesh(jax.devices()[:1]), workdir=tmp_path)
     assert weights_folder(tmp_path) == tmp_path / "checkpoints"
     assert ending(tmp_path / "metrics.jsonl") == {}
 
 
 def test_a_run_that_is_not_evaluated_has_no_best_weights(tmp_path: Path):
     short = dataclasses.replace(tiny.config(), steps=3)
-    one = tiny.build()._replace(evaluate=None)
-    fit(one, short, mesh=sharding.mesh(jax.devices()[:1]), workdir=tmp_path)
+    unjudged = tiny.build()._replace(evaluate=None)
+    fit(unjudged, short, mesh=sharding.mesh(jax.devices()[:1]), workdir=tmp_path)
     assert not (tmp_path / "best").exists()
     assert weights_folder(tmp_path) == tmp_path / "checkpoints"

@@ -66,8 +66,8 @@ def test_killed_and_resumed_equals_uninterrupted_bit_for_bit(
     checkpoints, metrics = tmp_path / "checkpoints", tmp_path / "metrics.jsonl"
 
     def past(step: int) -> bool:
-        found = records(tmp_path) if metrics.exists() and metrics.read_text()[-1:] == "\n" else []
-        return any(record["step"] >= step for record in found)
+        logged = records(tmp_path) if metrics.exists() and metrics.read_text()[-1:] == "\n" else []
+        return any(record["step"] >= step for record in logged)
 
     moments = {
         "before the first step": lambda: checkpoints.is_dir(),
@@ -92,11 +92,11 @@ def test_two_processes_equal_one(whole: tuple[State, Path], tmp_path: Path):
 
 
 def test_log_holds_means_at_every_line_and_rows_of_every_evaluation(whole: tuple[State, Path]):
-    found = records(whole[1])
-    lines = [r["step"] for r in found if "loss" in r]
+    logged = records(whole[1])
+    lines = [r["step"] for r in logged if "loss" in r]
     assert lines == sorted({*range(3, 25, 3), *range(4, 25, 4)})
-    assert [r["step"] for r in found if "evaluation" in r] == [9, 18, 24]
-    assert [row["id"] for row in found[-1]["rows"]] == ["conv", "head"]
+    assert [r["step"] for r in logged if "evaluation" in r] == [9, 18, 24]
+    assert [row["id"] for row in logged[-1]["rows"]] == ["conv", "head"]
 
 
 def test_newest_checkpoints_are_kept(whole: tuple[State, Path]):

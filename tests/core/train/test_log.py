@@ -84,9 +84,9 @@ def test_host_runs_ahead_by_few_steps_only(tmp_path: Path):
 
 def test_summary_reads_costs_and_is_nan_where_nothing_was_measured(tmp_path: Path):
     write_run(tmp_path / "m.jsonl", 6)
-    found = summary(tmp_path / "m.jsonl")
-    assert (found["compile_seconds"], found["peak_bytes"]) == (2.0, 10)
-    assert found["examples_per_second"] > 0
+    logged = summary(tmp_path / "m.jsonl")
+    assert (logged["compile_seconds"], logged["peak_bytes"]) == (2.0, 10)
+    assert logged["examples_per_second"] > 0
     assert all(math.isnan(v) for v in summary(tmp_path / "none.jsonl").values())
 
 

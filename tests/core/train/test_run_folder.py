@@ -7,7 +7,6 @@ import pytest
 
 from core import sharding
 from core.config import fingerprint
-from core.errors import InputError
 from core.train.run_folder import (
     Division,
     finish_run,
@@ -17,6 +16,7 @@ from core.train.run_folder import (
     read_division,
     record_division,
 )
+from tests.refusals import refused
 
 
 @dataclass(frozen=True)
@@ -57,18 +57,18 @@ def test_call_that_was_refused_before_the_first_step_is_no_run(tmp_path: Path):
 
 def test_existing_run_is_not_started_over(tmp_path: Path):
     begin(tmp_path)
-    with pytest.raises(InputError, match="already holds a run; continue it with --resume"):
+    with refused(tmp_path, "already holds a run", hint="--resume"):
         open_run(tmp_path, Config(), resume=False)
 
 
 def test_resume_under_another_config_is_refused_with_the_difference(tmp_path: Path):
     begin(tmp_path)
-    with pytest.raises(InputError, match=r"rate: 0.1 → 0.2, width: 8 → 9"):
+    with refused(tmp_path / "config.json", "rate: 0.1 → 0.2", "width: 8 → 9", hint="new one"):
         open_run(tmp_path, Config(rate=0.2, width=9), resume=True)
 
 
 def test_folder_that_is_no_run_is_refused(tmp_path: Path):
-    with pytest.raises(InputError, match=r"is no run: config\.json is missing"):
+    with refused(tmp_path, "config.json"):
         load_config(Config, tmp_path)
 
 
@@ -83,13 +83,13 @@ def test_a_division_is_recorded_and_read_back(tmp_path: Path):
 )
 def test_a_run_that_goes_on_with_other_cases_is_refused(tmp_path: Path, change):
     record_division(tmp_path, DIVISION)
-    with pytest.raises(InputError, match="was started on other cases or another fold"):
+    with refused(tmp_path / "folds.json", "other cases", "fold"):
         record_division(tmp_path, DIVISION._replace(**change))
 
 
 def test_a_record_of_an_older_version_is_refused(tmp_path: Path):
     (tmp_path / "folds.json").write_text('{"fold": 0, "train": [], "test": []}')
-    with pytest.raises(InputError, match="has no 'val'; train again"):
+    with refused(tmp_path / "folds.json", "'val'", hint="train again"):
         read_division(tmp_path)
 
 

@@ -13,8 +13,8 @@ def find_volumes(
     path: Path, *, min_slices: int
 ) -> tuple[list[tuple[SliceHeader, ...]], list[Skipped]]:
     """Volumes below a path, and what is not used, with each refused series as one."""
-    with take_inventory(path, min_slices=min_slices, work=None) as found:
-        return [scan.frames for scan in found.scans()], list(found.skipped())
+    with take_inventory(path, min_slices=min_slices, work=None) as inventory:
+        return [scan.frames for scan in inventory.scans()], list(inventory.skipped())
 
 
 def find(folder):

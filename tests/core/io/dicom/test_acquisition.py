@@ -45,15 +45,15 @@ def test_an_enhanced_header_gives_the_same(tmp_path):
     changes = {**AGENT, "ConvolutionKernel": "B30f", "ProtocolName": "Pancreas"}
     uids = (generate_uid(), 1, generate_uid(), 1)
     with quiet():
-        one = highdicom.legacy.LegacyConvertedEnhancedCTImage(slices(**changes), *uids)
+        enhanced = highdicom.legacy.LegacyConvertedEnhancedCTImage(slices(**changes), *uids)
         reconstruction, agent, profile = Dataset(), Dataset(), Dataset()
         profile.ContrastBolusStartTime = "20200101115930"
         agent.CodeMeaning, agent.ContrastAdministrationProfileSequence = "Iohexol", [profile]
         reconstruction.ConvolutionKernel = "B30f"
-        one.ContrastBolusAgentSequence = [agent]
-        one.SeriesDescription = "venous"
-        one.SharedFunctionalGroupsSequence[0].CTReconstructionSequence = [reconstruction]
-        one.save_as(tmp_path / "image")
+        enhanced.ContrastBolusAgentSequence = [agent]
+        enhanced.SeriesDescription = "venous"
+        enhanced.SharedFunctionalGroupsSequence[0].CTReconstructionSequence = [reconstruction]
+        enhanced.save_as(tmp_path / "image")
     told = read_acquisition(tmp_path / "image")
     assert (told.description, told.kernel, told.thickness_mm) == ("venous", "B30f", 9.0)
     assert told.delay_s == 30.0

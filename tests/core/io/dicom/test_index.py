@@ -34,9 +34,9 @@ def test_frames_come_back_as_they_were(tmp_path):
 
 def test_series_come_one_at_a_time_also_from_mixed_folders(tmp_path):
     folder = save(tmp_path / "ct", slices(series="A") + slices(series="B"))
-    found = filled(None, folder)
-    assert [len(members) for members in found] == [10, 10]
-    assert [len({f.series for f in members}) for members in found] == [1, 1]
+    index = filled(None, folder)
+    assert [len(members) for members in index] == [10, 10]
+    assert [len({f.series for f in members}) for members in index] == [1, 1]
 
 
 @pytest.mark.parametrize("path", ["/a/b", "a/b", "a"])

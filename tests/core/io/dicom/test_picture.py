@@ -19,6 +19,7 @@ from core.io.dicom.warnings import quiet
 from core.phantom.ultrasound.dicom import write_dicom_picture
 from core.volume import Frame
 from tests.core.io.dicom.make import save, slices
+from tests.refusals import refused
 
 GRAY = Frame(np.random.default_rng(0).integers(0, 256, (12, 16), np.uint8), (0.2, 0.3))
 COLOR = Frame(np.random.default_rng(1).integers(0, 256, (5, 7, 3), np.uint8))
@@ -173,7 +174,7 @@ def test_uneven_steps_of_a_clip_add_up(tmp_path):
 def test_measurements_are_no_pictures(name):
     with pytest.raises(NotUsedError, match="Image Storage, not a picture of a display"):
         read_picture_header(real(name))
-    with pytest.raises(InputError, match=rf"{name}: .*not a picture of a display"):
+    with refused(real(name), "Image Storage", "not a picture"):
         list(read_pictures(real(name)))
 
 
@@ -192,7 +193,7 @@ def test_headers_without_pixels_or_with_nonsense_are_refused(tmp_path):
     with pytest.raises(NotUsedError, match="its header is damaged"):
         read_picture_header(path)
     (tmp_path / "c.dcm").write_bytes(b"no DICOM at all")
-    with pytest.raises(InputError, match=r"c\.dcm: not a DICOM file"):
+    with refused(tmp_path / "c.dcm", "not a DICOM file"):
         list(read_pictures(tmp_path / "c.dcm"))
 
 
@@ -209,7 +210,7 @@ def test_a_truncated_picture_is_refused_in_one_line(tmp_path):
 def test_pixels_of_another_shape_than_the_header_says_are_refused(tmp_path, monkeypatch):
     path = write_dicom_picture(tmp_path / "a.dcm", [GRAY], seed=0)
     monkeypatch.setattr("core.io.dicom.picture.iter_pixels", lambda _: iter([COLOR.array]))
-    with pytest.raises(InputError, match=r"its pixels have shape \(5, 7, 3\), not \(12, 16\)"):
+    with refused(path, (5, 7, 3), (12, 16)):
         list(read_pictures(path))
 
 
@@ -221,7 +222,7 @@ def test_a_missing_decoder_is_named(tmp_path, monkeypatch):
     data.save_as(path)
     decoder = type("Decoder", (), {"is_available": False})
     monkeypatch.setattr("core.io.dicom.pixels.get_decoder", lambda _: decoder)
-    with pytest.raises(InputError, match=r"compressed as JPEG-LS Lossless.*pip install"):
+    with refused(path, "JPEG-LS Lossless", hint="pip install"):
         list(read_pictures(path))
 
 

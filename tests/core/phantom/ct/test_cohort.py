@@ -68,13 +68,13 @@ def test_a_named_duct_is_its_own_class(tmp_path):
 
 
 def test_equal_calls_write_equal_bytes_whatever_the_number_of_processes(tmp_path):
-    one, equal = (
+    first, equal = (
         digests(write_cohort(tmp_path / str(n), num_cases=2, seed=5, num_processes=n, **SMALL))
         for n in (1, 2)
     )
     other = digests(write_cohort(tmp_path / "c", num_cases=2, seed=6, **SMALL))
-    assert one == equal
-    assert one != other
+    assert first == equal
+    assert first != other
 
 
 def test_a_longer_cohort_starts_with_the_same_patients(tmp_path):
@@ -125,6 +125,7 @@ def test_a_folder_with_content_is_left_alone(tmp_path):
         ({"phases": ("native",)}, "phase must be one of"),
         ({"tumor_fraction": 1.5}, "tumor_fraction must lie in"),
         ({"num_cases": 0}, "num_cases must be positive"),
+        ({"num_processes": 0}, "num_processes must be positive"),
     ],
 )
 def test_wrong_arguments_are_refused_before_anything_is_written(tmp_path, change, message):

@@ -88,13 +88,13 @@ def test_a_tidy_cohort_holds_axial_series_only(tmp_path):
 
 def test_equal_calls_write_equal_bytes_whatever_the_number_of_processes(tmp_path):
     small = {"num_patients": 2, "shape": (3, 8, 8), "spacing_mm": (40.0, 40.0, 40.0)}
-    one, equal = (
+    first, equal = (
         digests(write_dicom_cohort(tmp_path / str(n), seed=5, num_processes=n, **small))
         for n in (1, 2)
     )
     other = digests(write_dicom_cohort(tmp_path / "c", seed=6, **small))
-    assert one == equal
-    assert one != other
+    assert first == equal
+    assert first != other
 
 
 def test_a_folder_with_content_is_left_alone(tmp_path):

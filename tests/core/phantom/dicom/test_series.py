@@ -27,11 +27,11 @@ def study(phantom, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def series(study):
-    found = defaultdict(list)
+    by_description = defaultdict(list)
     for path in sorted(study.rglob("*.dcm")):
         ds = pydicom.dcmread(path)
-        found[ds.SeriesDescription].append(ds)
-    return found
+        by_description[ds.SeriesDescription].append(ds)
+    return by_description
 
 
 def seconds(time: str) -> int:

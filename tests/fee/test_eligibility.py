@@ -5,8 +5,7 @@ import pytest
 from core.io.dicom.acquisition import Acquisition
 from core.io.dicom.header import read_frames
 from core.io.scans import Scan
-from fee.phases import SeriesPhase
-from fee.reconstructions import Candidate, redundant, sharpness
+from fee.eligibility import Series, redundant, sharpness
 from tests.core.io.dicom.make import save, slices
 
 BASE = Acquisition(
@@ -22,7 +21,7 @@ def frames(tmp_path):
 
 def candidate(frames, name, *, phase="venous", **changes):
     scan = Scan(name, frames[0].path.parent, "dicom", (), "", frames)
-    return Candidate(scan, name, replace(BASE, **changes), SeriesPhase(phase, ""))
+    return Series(scan, phase, "", name, replace(BASE, **changes))
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,10 @@
-"""Masks of annotated series, and which series of a patient each belongs to."""
+"""Masks of the series of a patient, and which series each belongs to: by its phase and its grid."""
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from core.datasets.pancreas import BACKGROUND, NAMES
-from core.datasets.patients import Patient
 from core.errors import InputError
 from core.io import nifti
 from core.io.labels import check_ids, require_same_grid
@@ -29,18 +27,15 @@ class SeriesMask(NamedTuple):
     grid: Callable[[], Volume]
 
 
-def masks_of(patient: Patient) -> tuple[SeriesMask, ...]:
-    """Masks of a patient of a cohort."""
-    return tuple(
-        SeriesMask(path, phase, partial(_read_mask, path), partial(nifti.read_grid, path))
-        for phase, path in patient.masks.items()
-    )
+def mask_in_file(path: Path, phase: str) -> SeriesMask:
+    """Mask of a series of a phase in a NIfTI file."""
 
+    def read() -> Volume:
+        label = nifti.read_label(path)
+        check_ids(label, (BACKGROUND, *NAMES), path)
+        return label
 
-def _read_mask(path: Path) -> Volume:
-    label = nifti.read_label(path)
-    check_ids(label, (BACKGROUND, *NAMES), path)
-    return label
+    return SeriesMask(path, phase, read, lambda: nifti.read_grid(path))
 
 
 def match_masks(

@@ -48,7 +48,8 @@ class Network(nn.Module):
 @cache
 def published(name: str):
     """nnU-Net's network of a plan, random in every parameter."""
-    unet = pytest.importorskip("dynamic_network_architectures.architectures.unet")
+    from dynamic_network_architectures.architectures import unet
+
     plan = PLANS[name]
     num = "n_conv_per_stage" if name == "plain" else "n_blocks_per_stage"
     network = {"plain": unet.PlainConvUNet, "residual": unet.ResidualEncoderUNet}[name](

@@ -225,12 +225,13 @@ class ResidualStage(nn.Module):
         unit = partial(Unit, self.features, dtype=self.dtype)
         for b in range(self.num):
             stride = self.stride if b == 0 else (1, 1, 1)
-            name, linear = f"block{b}", {"activation": _identity}
+            name = f"block{b}"
             out = unit(self.kernel, stride, name=f"{name}_conv1")(x)
-            out = unit(self.kernel, **linear, name=f"{name}_conv2")(out)
+            out = unit(self.kernel, activation=_identity, name=f"{name}_conv2")(out)
             x = average_pool(x, stride)
             if x.shape[-1] != self.features:
-                x = unit((1, 1, 1), use_bias=False, **linear, name=f"{name}_shortcut")(x)
+                shortcut = partial(unit, (1, 1, 1), activation=_identity, use_bias=False)
+                x = shortcut(name=f"{name}_shortcut")(x)
             x = jax.nn.leaky_relu(out + x)
         return x
 

@@ -132,5 +132,5 @@ def _zoom(array: np.ndarray, shape: Sequence[int]) -> np.ndarray:
     if array.shape == tuple(shape):
         return array
     factors = [new / old for old, new in zip(array.shape, shape, strict=True)]
-    zoomed = ndimage.zoom(array, factors, order=3, mode="nearest", grid_mode=True)
+    zoomed = np.asarray(ndimage.zoom(array, factors, order=3, mode="nearest", grid_mode=True))
     return np.clip(zoomed, array.min(), array.max())

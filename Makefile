@@ -36,6 +36,8 @@ check: install
 .venv/.peers: .venv/.installed
 	$(BIN)/python -m pip install --quiet torch==2.13.0
 	$(BIN)/python -m pip install --quiet --editable '.[peers]'
+# nnU-Net's networks; what they depend on beside PyTorch is for their transformers alone.
+	$(BIN)/python -m pip install --quiet --no-deps 'dynamic-network-architectures>=0.4,<0.5'
 	touch $@
 
 peers: .venv/.peers

@@ -8,8 +8,9 @@ Measured on two CPU cores, cutting and adding a window of 64³ takes 0.3 ms this
 numpy on the host, where it would also hold an accelerator up.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import combinations
 from typing import Literal, NamedTuple
 
 import jax
@@ -53,15 +54,19 @@ def predictor(
     stride: Shape,
     batch: int,
     num_classes: int,
-    combine: Literal["average", "vote"],
+    combine: Literal["average", "vote", "logits"],
+    importance: Literal["uniform", "gaussian"] = "uniform",
+    even: bool = False,
+    mirrored: Sequence[int] = (),
     sharding: NamedSharding | None = None,
 ) -> Predict:
     """Make `predict(variables, image, *, fill)`: class probabilities of whole volumes.
 
     `image` is (d, h, w, c) float32 on the host; one smaller than a window is padded with `fill`,
     what air is after normalisation. The result is (d, h, w, k) float32 on the host and sums to 1
-    over k. With "average" it is the mean softmax of the windows over a voxel. With "vote" it is
-    their share of labels; a tie goes to the larger summed softmax, then to the lower label.
+    over k. With "average" it is the mean softmax of the windows over a voxel, with "logits" the
+    softmax of their mean logits (nnU-Net 2). With "vote" it is their share of labels; a tie goes to
+    the larger summed softmax, then to the lower label.
 
     Args:
       apply: (variables, windows (n, d, h, w, c)) → logits (n, d, h, w, k), pure.
@@ -70,6 +75,9 @@ def predictor(
       batch: windows per call of the network, over all devices.
       num_classes: k.
       combine: how the windows over a voxel become one answer.
+      importance: weight of the voxels of a window: all alike, or more towards its middle.
+      even: spread windows evenly, at most a stride apart.
+      mirrored: spatial axes, 0 to 2, over whose mirrorings a window is averaged.
       sharding: of the batch of windows, to share it among devices; None uses one.
 
     Returns:
@@ -79,12 +87,21 @@ def predictor(
       ValueError: if `combine` is unknown, a stride leaves voxels out, or the devices do not divide
         the batch.
     """
-    check.one_of("combine", combine, ("average", "vote"))
+    check.one_of("combine", combine, ("average", "vote", "logits"))
+    check.one_of("importance", importance, ("uniform", "gaussian"))
     for size, step in zip(window, stride, strict=True):
         grid.starts(size, size, step)  # Refuses a stride that leaves voxels out.
-    overlap = grid.largest_overlap(window, stride)
-    ballot = jax.nn.softmax if combine == "average" else partial(_hard_ballot, overlap=overlap)
-    steps = _compiled(apply, ballot, window, num_classes, sharding)
+    overlap = grid.largest_overlap(window, stride) * 2 ** len(mirrored)
+    ballots = {
+        "average": jax.nn.softmax,
+        "logits": _as_it_is,
+        "vote": partial(_hard_ballot, overlap=overlap),
+    }
+    ask = _asking(apply, ballots[combine], num_classes, mirrored)
+    if importance == "gaussian":
+        ask = _weighted(ask, window)
+    answer = jax.nn.softmax if combine == "logits" else _as_it_is
+    steps = _compiled(ask, answer, window, sharding)
     if sharding is not None:
         check.divisible("batch", (batch,), sharding.num_devices, "devices that share it")
 
@@ -94,7 +111,7 @@ def predictor(
         check.rank("image", image, 4)
         padded, box = pad_to(np.asarray(image, np.float32), window, fill)
         d, h, w, num_channels = padded.shape
-        plan = Plan((d, h, w), window, stride, batch, num_channels, num_classes)
+        plan = Plan((d, h, w), window, stride, batch, num_channels, num_classes, even, importance)
         probs = np.empty((d, h, w, num_classes), np.float32)
         for first, stop, slices in one_behind(_run(steps, plan, variables, padded)):
             probs[first:stop] = np.asarray(slices)[: stop - first, :h, :w]
@@ -103,29 +120,56 @@ def predictor(
     return predict
 
 
+def _asking(
+    apply: Apply, ballot: Callable[[Array], Array], num_classes: int, mirrored: Sequence[int]
+) -> Apply:
+    """(variables, windows) → ballots, the mean over the mirrorings of the windows."""
+    mirrorings = [
+        [axis + 1 for axis in axes]
+        for num in range(len(mirrored) + 1)
+        for axes in combinations(mirrored, num)
+    ]
+
+    def ask(variables: Variables, windows: Float[Array, "n d h w c"]) -> Array:
+        expected = (*windows.shape[:-1], num_classes)
+        total = jnp.zeros(expected, jnp.float32)
+        for axes in mirrorings:
+            logits = apply(variables, jnp.flip(windows, axes))
+            if logits.shape != expected:
+                raise ValueError(f"apply must return logits {expected}; got {logits.shape}")
+            total += jnp.flip(ballot(logits.astype(jnp.float32)), axes)
+        return total / len(mirrorings)
+
+    return ask
+
+
+def _weighted(ask: Apply, window: Shape) -> Apply:
+    """Ballots times the importance of their voxels."""
+    d, h, w = map(grid.gaussian, window)
+    importance = (d[:, None, None] * h[None, :, None] * w[None, None, :])[None, ..., None]
+    return lambda variables, windows: ask(variables, windows) * importance
+
+
+def _as_it_is(array: Array) -> Array:
+    return array
+
+
 def _compiled(
-    apply: Apply,
-    ballot: Callable[[Array], Array],
+    ask: Apply,
+    answer: Callable[[Array], Array],
     window: Shape,
-    num_classes: int,
     sharding: NamedSharding | None,
 ) -> Steps:
     """Jit the steps: windows split over the devices, everything else on each of them."""
-
-    def ask(variables: Variables, windows: Float[Array, "n d h w c"]) -> Array:
-        logits = apply(variables, windows)
-        expected = (*windows.shape[:-1], num_classes)
-        if logits.shape != expected:
-            raise ValueError(f"apply must return logits {expected}; got {logits.shape}")
-        return ballot(logits.astype(jnp.float32))
-
     whole = sharding and NamedSharding(sharding.mesh, PartitionSpec())
     return Steps(
         put=partial(jax.device_put, device=whole),
         cut=jax.jit(partial(_cut, window=window), out_shardings=sharding),
         ask=compiler.jit(ask, out_shardings=whole),
         add=jax.jit(_add, donate_argnums=0),
-        finish=jax.jit(_finish, static_argnames="finished", donate_argnums=0),
+        finish=jax.jit(
+            partial(_finish, answer), static_argnames="finished", donate_argnames="sums"
+        ),
     )
 
 
@@ -200,15 +244,16 @@ def _add(
 
 
 def _finish(
+    answer: Callable[[Array], Array],
     sums: Float[Array, "d h w k"],
     shift: Int[Array, ""],
     covers: tuple[Float[Array, "f"], Float[Array, "h"], Float[Array, "w"]],
     *,
     finished: int,
 ) -> tuple[Float[Array, "f h w k"], Float[Array, "d h w k"]]:
-    """Means of the first `finished` slices; sums moved forward by `shift`, zeros behind."""
+    """Answers of the first `finished` slices; sums moved forward by `shift`, zeros behind."""
     d, h, w = covers
-    num_windows = d[:, None, None] * h[None, :, None] * w[None, None, :]
+    importance = d[:, None, None] * h[None, :, None] * w[None, None, :]
     longer = jnp.pad(sums, ((0, finished), (0, 0), (0, 0), (0, 0)))
     moved = lax.dynamic_slice(longer, (shift, 0, 0, 0), sums.shape)
-    return longer[:finished] / num_windows[..., None], moved
+    return answer(longer[:finished] / importance[..., None]), moved

@@ -56,13 +56,14 @@ class ConvTranspose(nn.Module):
     kernel_size: Sequence[int]
     stride: PerAxis = 2
     use_bias: bool = True
+    kernel_init: Initializer = he_normal_fan_in
     dtype: Dtype = jnp.float32
 
     @nn.compact
     def __call__(self, x: Float[Array, "n *s i"]) -> Float[Array, "n *t o"]:
         """Convolve in `dtype`; parameters stay float32."""
         shape = (*self.kernel_size, x.shape[-1], self.features)
-        kernel = self.param("kernel", he_normal_fan_in, shape).astype(self.dtype)
+        kernel = self.param("kernel", self.kernel_init, shape).astype(self.dtype)
         x = kernels.conv_transpose(x.astype(self.dtype), kernel, stride=self.stride)
         return _add_bias(self, x) if self.use_bias else x
 

@@ -20,21 +20,24 @@ def sgd(
     *,
     momentum: float,
     weight_decay: float,
+    nesterov: bool = False,
     decays: Callable[[Params], Any] | None = None,
 ) -> optax.GradientTransformation:
-    """Momentum without Nesterov and with coupled weight decay, as in PyTorch.
+    """Momentum with coupled weight decay, as in PyTorch.
 
-    g ← ∇L + weight_decay · p;  v ← momentum · v + g;  p ← p − learning_rate · v
+    g ← ∇L + weight_decay · p;  v ← momentum · v + g;  p ← p − learning_rate · v, or with Nesterov
+    p ← p − learning_rate · (g + momentum · v)
 
     Args:
       learning_rate: a number, or a function of the step.
       momentum: in [0, 1).
       weight_decay: factor of the decay.
+      nesterov: look ahead along the momentum.
       decays: tree of parameters → tree of whether each decays; None, all do, also those of norms.
 
     Source: torch.optim.SGD (dampening 0).
     """
     return optax.chain(
         optax.add_decayed_weights(weight_decay, decays),
-        optax.sgd(learning_rate, momentum=momentum),
+        optax.sgd(learning_rate, momentum=momentum, nesterov=nesterov),
     )

@@ -7,7 +7,7 @@ import pytest
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from core.losses.entropy import cross_entropy
-from core.losses.overlap import dice_loss
+from core.losses.overlap import dice_loss, tversky_loss
 
 SHAPE, NUM_CLASSES = (8, 4, 4, 4), 3
 
@@ -17,7 +17,13 @@ def _dice(logits, label):
     return dice_loss(jax.nn.softmax(logits.astype(jnp.float32)), onehot, smooth=1)
 
 
-LOSSES = {"cross_entropy": cross_entropy, "dice": _dice}
+def _tversky(logits, label):
+    onehot = jax.nn.one_hot(label, NUM_CLASSES)
+    probs = jax.nn.softmax(logits.astype(jnp.float32))
+    return tversky_loss(probs, onehot, alpha=0.5, beta=1.5, smooth=1e-5)
+
+
+LOSSES = {"cross_entropy": cross_entropy, "dice": _dice, "tversky": _tversky}
 
 
 def _labels():

@@ -4,8 +4,17 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import ndimage
 
-from core.infer.grid import BATCHES_PER_CHUNK, BUCKET, Plan, cover, largest_overlap, starts
+from core.infer.grid import (
+    BATCHES_PER_CHUNK,
+    BUCKET,
+    Plan,
+    cover,
+    gaussian,
+    largest_overlap,
+    starts,
+)
 
 
 @st.composite
@@ -91,3 +100,28 @@ def test_a_small_volume_is_one_chunk():
     plan = make_plan((20, 20, 20), batch=512)
     assert plan.num_batches == 1
     assert plan.num_windows == prod(len(starts(20, 8, 3)) for _ in range(3))
+
+
+@pytest.mark.parametrize("size", [64, 65, 96, 97, 110, 300])
+@pytest.mark.parametrize("stride", [13, 32, 64])
+def test_even_starts_are_nnunets(size, stride):
+    num = int(np.ceil((size - 64) / stride)) + 1
+    step = (size - 64) / (num - 1) if num > 1 else 0
+    expected = [int(np.round(step * i)) for i in range(num)]
+    assert starts(size, 64, stride, even=True).tolist() == expected
+
+
+@pytest.mark.parametrize("window", [5, 16, 80, 96])
+def test_importance_is_a_gaussian_around_the_middle_voxel(window):
+    delta = np.zeros(window)
+    delta[window // 2] = 1
+    filtered = ndimage.gaussian_filter1d(delta, window / 8, mode="constant", truncate=8)
+    np.testing.assert_allclose(gaussian(window), filtered / filtered.max(), rtol=1e-5)
+
+
+def test_importance_over_an_axis_is_the_sum_of_its_windows():
+    total = cover(9, 4, 3, even=True, importance="gaussian")
+    expected = np.zeros(9)
+    for start in (0, 2, 5):
+        expected[start : start + 4] += gaussian(4)
+    np.testing.assert_allclose(total, expected, rtol=1e-6)

@@ -1,11 +1,11 @@
-"""The Dice loss against its formula and MONAI."""
+"""The Dice and Tversky losses against their formulas and MONAI."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from core.losses.overlap import dice_loss
+from core.losses.overlap import dice_loss, tversky_loss
 
 
 def _example(shape=(3, 6, 5, 2), seed=0):
@@ -82,3 +82,25 @@ def test_value_and_gradient_match_monai():
     np.testing.assert_allclose(ours(logits), expected.detach()[..., 0, 0], rtol=1e-5)
     grad = jax.grad(lambda z: ours(z).sum())(jnp.asarray(logits))
     np.testing.assert_allclose(np.moveaxis(grad, -1, 1), peer.grad.numpy(), atol=1e-7)
+
+
+def test_tversky_is_its_formula():
+    probs, onehot = _example()
+    p, t = probs.astype(np.float64), onehot.astype(np.float64)
+    both, extra, missed = ((x).sum((1, 2)) for x in (p * t, p * (1 - t), (1 - p) * t))
+    expected = 1 - (2 * both + 1e-5) / (2 * both + 0.5 * extra + 1.5 * missed + 1e-5)
+    loss = tversky_loss(probs, onehot, alpha=0.5, beta=1.5, smooth=1e-5)
+    np.testing.assert_allclose(loss, expected, rtol=1e-5)
+
+
+def test_tversky_with_equal_weights_is_the_dice_loss():
+    probs, onehot = _example()
+    loss = tversky_loss(probs, onehot, alpha=1, beta=1, smooth=1)
+    np.testing.assert_allclose(loss, dice_loss(probs, onehot, smooth=1), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["alpha", "beta", "smooth"])
+def test_tversky_refuses_weights_that_are_not_positive(name):
+    weights = {"alpha": 0.5, "beta": 1.5, "smooth": 1.0, name: 0.0}
+    with pytest.raises(ValueError, match=f"{name} must be positive"):
+        tversky_loss(*_example(), **weights)

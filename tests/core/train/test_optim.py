@@ -44,13 +44,15 @@ def test_sgd_decays_the_parameters_it_is_told_to():
 
 
 @pytest.mark.parity
-def test_sgd_follows_torch_over_a_decayed_run():
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_sgd_follows_torch_over_a_decayed_run(nesterov):
     torch = pytest.importorskip("torch")
     numbers, steps = np.random.default_rng(0), 60
     x, y = numbers.standard_normal((20, 8)), numbers.standard_normal(20)
 
     theirs = torch.zeros(8, dtype=torch.float32, requires_grad=True)
-    optimizer = torch.optim.SGD([theirs], lr=0.05, momentum=0.9, weight_decay=5e-4)
+    options = {"momentum": 0.9, "weight_decay": 5e-4, "nesterov": nesterov}
+    optimizer = torch.optim.SGD([theirs], lr=0.05, **options)
     decay = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda it: (1 - it / steps) ** 0.9)
     a, b = torch.tensor(x, dtype=torch.float32), torch.tensor(y, dtype=torch.float32)
     for _ in range(steps):
@@ -59,7 +61,7 @@ def test_sgd_follows_torch_over_a_decayed_run():
         optimizer.step()
         decay.step()
 
-    tx = sgd(polynomial_decay(0.05, steps, power=0.9), momentum=0.9, weight_decay=5e-4)
+    tx = sgd(polynomial_decay(0.05, steps, power=0.9), **options)
     ours = jnp.zeros(8)
     state = tx.init(ours)
     a, b = jnp.asarray(x, jnp.float32), jnp.asarray(y, jnp.float32)

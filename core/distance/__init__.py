@@ -1,0 +1,1 @@
+"""Exact Euclidean distances between voxels and masks, in mm, on the device."""

@@ -50,15 +50,16 @@ def _version_1(plan: UNetPlan) -> Callable[[ModulePath], str]:
         if kind == "enlarge":
             return f"tu.{up}"
         unit, layer = rest
-        i, layer = int(_split(unit)[1]), {"conv": "conv", "norm": "instnorm"}[layer]
-        if kind == "up":
-            # All convolutions but the last are one module, the last is another.
-            part = (0, i) if i < plan.decoder_units[s] - 1 else (1, 0)
-            return f"conv_blocks_localization.{up}.{part[0]}.blocks.{part[1]}.{layer}"
-        if s == num - 1:
-            part = (0, i) if i < plan.encoder_units[s] - 1 else (1, 0)
-            return f"conv_blocks_context.{s}.{part[0]}.blocks.{part[1]}.{layer}"
-        return f"conv_blocks_context.{s}.blocks.{i}.{layer}"
+        i, layer = _split(unit)[1], {"conv": "conv", "norm": "instnorm"}[layer]
+        if kind == "down" and s < num - 1:
+            return f"conv_blocks_context.{s}.blocks.{i}.{layer}"
+        stage, units = {
+            "up": (f"conv_blocks_localization.{up}", plan.decoder_units),
+            "down": (f"conv_blocks_context.{s}", plan.encoder_units),
+        }[kind]
+        # All convolutions but the last are one module, the last is another.
+        part, block = (0, i) if i < units[s] - 1 else (1, 0)
+        return f"{stage}.{part}.blocks.{block}.{layer}"
 
     return name
 

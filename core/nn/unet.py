@@ -19,7 +19,7 @@ from flax.typing import Dtype
 from jaxtyping import Array, Float
 
 from core import check
-from core.nn.blocks import Conv, ConvTranspose
+from core.nn.blocks import Conv, ConvNormActivation, ConvTranspose
 from core.nn.init import he_normal_leaky, he_normal_leaky_transposed
 from core.nn.norm import InstanceNorm
 
@@ -87,7 +87,7 @@ class UNet(nn.Module):
     @nn.compact
     def __call__(self, image: Float[Array, "n d h w c"]) -> Features:
         """Features of a batch of images whose sizes the strides divide."""
-        plan, unit = self.plan, partial(Unit, dtype=self.dtype)
+        plan, unit = self.plan, partial(_unit, dtype=self.dtype)
         for size, factor in zip(image.shape[1:-1], plan.downsampling, strict=True):
             check.divisible("image spatial shape", (size,), factor, "strides of the U-Net")
         x, maps = image, []
@@ -148,7 +148,7 @@ class Heads(nn.Module):
             if gates is not None:
                 x = x * gates[s].astype(x.dtype)
             if self.kind == "unit":
-                x = Unit(x.shape[-1], (1, 1, 1), dtype=x.dtype, name=f"unit{s}")(x)
+                x = _unit(x.shape[-1], (1, 1, 1), dtype=x.dtype, name=f"unit{s}")(x)
             head = Conv(
                 self.num_classes,
                 (1, 1, 1),
@@ -161,30 +161,28 @@ class Heads(nn.Module):
         return tuple(outputs)
 
 
-class Unit(nn.Module):
-    """Convolution, instance norm, activation."""
-
-    features: int
-    kernel: Axes
-    stride: Axes = (1, 1, 1)
-    activation: Callable[[Array], Array] = jax.nn.leaky_relu
-    use_bias: bool = True
-    dtype: Dtype = jnp.float32
-
-    @nn.compact
-    def __call__(self, x: Float[Array, "n d h w c"]) -> Float[Array, "n e i j o"]:
-        """Convolve with the padding that keeps the size, normalize, activate."""
-        x = Conv(
-            self.features,
-            self.kernel,
-            padding=tuple(k // 2 for k in self.kernel),
-            stride=self.stride,
-            use_bias=self.use_bias,
-            kernel_init=he_normal_leaky,
-            dtype=self.dtype,
-            name="conv",
-        )(x)
-        return self.activation(InstanceNorm(name="norm")(x, train=False))
+def _unit(
+    features: int,
+    kernel: Axes,
+    stride: Axes = (1, 1, 1),
+    *,
+    activation: Callable[[Array], Array] = jax.nn.leaky_relu,
+    use_bias: bool = True,
+    dtype: Dtype,
+    name: str,
+) -> Callable[[Array], Array]:
+    """Convolution with the padding that keeps the size, instance norm, activation."""
+    conv = Conv(
+        features,
+        kernel,
+        padding=tuple(k // 2 for k in kernel),
+        stride=stride,
+        use_bias=use_bias,
+        kernel_init=he_normal_leaky,
+        dtype=dtype,
+        parent=None,
+    )
+    return partial(ConvNormActivation(conv, InstanceNorm, activation, name=name), train=False)
 
 
 class Stage(nn.Module):
@@ -201,8 +199,7 @@ class Stage(nn.Module):
         """Convolve."""
         for i in range(self.num):
             stride = self.stride if i == 0 else (1, 1, 1)
-            unit = Unit(self.features, self.kernel, stride, dtype=self.dtype, name=f"conv{i}")
-            x = unit(x)
+            x = _unit(self.features, self.kernel, stride, dtype=self.dtype, name=f"conv{i}")(x)
         return x
 
 
@@ -222,7 +219,7 @@ class ResidualStage(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "n d h w c"]) -> Float[Array, "n e i j o"]:
         """Convolve."""
-        unit = partial(Unit, self.features, dtype=self.dtype)
+        unit = partial(_unit, self.features, dtype=self.dtype)
         for b in range(self.num):
             stride = self.stride if b == 0 else (1, 1, 1)
             name = f"block{b}"

@@ -14,7 +14,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Integer
 
 from core.distance.edt import signed
-from lnmet.config import TABLE_II, Range
+from lnmet.config import ORGANS, TABLE_II, Range
 
 RAMP_MM = 3.0
 """Over which attention falls from 1 to 0 (Eq. 1)."""

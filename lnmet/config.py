@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple, get_args
 
 from core import check
+from core.augment.config import VolumeAugmentConfig
 from core.train.config import RunConfig
 
 Target = Literal["organs", "pdac", "nodes"]
@@ -213,6 +214,8 @@ class Config:
     """Grid and attention map (Sec. IV-A)"""
     data: DataConfig = field(default_factory=DataConfig)
     """Patches (Sec. III-A, IV-A)"""
+    augment: VolumeAugmentConfig = field(default_factory=VolumeAugmentConfig)
+    """Augmentation, in which the attention map moves with the image (Ref: nnU-Net)"""
     model: ModelConfig = field(default_factory=ModelConfig)
     """Network (Sec. III-A)"""
     loss: LossConfig = field(default_factory=LossConfig)

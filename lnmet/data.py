@@ -13,6 +13,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from core import check
+from core.augment.loading import loading_shape
 from core.data import patches
 from core.data.cache import Stored
 from core.errors import InputError
@@ -20,7 +21,7 @@ from core.preprocess.crop import Box
 from core.preprocess.fingerprint import Intensities, intensities
 from core.random import rng
 from core.types import Batch
-from lnmet.config import Config, DataConfig, Phase, Target
+from lnmet.config import Axes, Config, DataConfig, Phase, Target
 from lnmet.labels import annotated_classes, classes, has_target
 
 MAX_TRIES = 50
@@ -107,12 +108,13 @@ def batch_maker(
 
     Returns:
       `make(step)` → {"image": HU int16 (n, d, h, w, c), "label": classes uint8 (n, d, h, w),
-      "annotated": bool (n, k)} and, with attention, "attention": float16 (n, d, h, w).
+      "annotated": bool (n, k)} and, with attention, "attention": float16 (n, d, h, w); of the shape
+      that is loaded for augmentation.
 
     Raises:
       InputError: no case has a voxel of the target.
     """
-    data = cfg.data
+    data, loaded = cfg.data, loaded_shape(cfg)
     with_target = [case for case in cases if len(case.voxels[data.target])]
     if not with_target:
         raise InputError(f"no training case shows any voxel of {data.target}")
@@ -128,7 +130,9 @@ def batch_maker(
         else:
             case = _choose(cases, random)
             start = _anywhere(case, data, random)
-        return cut(case, cfg, start, fill)
+        # Around the final patch, whatever of that lies outside the scan.
+        start = [a - (n - m) // 2 for a, n, m in zip(start, loaded, data.patch, strict=True)]
+        return cut(case, cfg, start, loaded, fill)
 
     def make(step: int) -> Batch:
         first = step * data.batch + host * num_local
@@ -138,28 +142,39 @@ def batch_maker(
     return make
 
 
+def loaded_shape(cfg: Config) -> Axes:
+    """Voxels (d, h, w) of a patch before it is augmented: enough of them to turn and scale it."""
+    if cfg.augment.scheme == "none":
+        return cfg.data.patch
+    return loading_shape(cfg.data.patch, cfg.augment.degrees, cfg.augment.loading_scales)
+
+
 def is_forced(place: int, cfg: DataConfig) -> bool:
     """Whether an example of a batch, by its place from 0, is centered on foreground (nnU-Net)."""
     return place >= round(cfg.batch * (1 - cfg.foreground))
 
 
 def cut(
-    case: Prepared, cfg: Config, start: Sequence[int], fill: Int16[np.ndarray, "c"]
+    case: Prepared,
+    cfg: Config,
+    start: Sequence[int],
+    shape: Axes,
+    fill: Int16[np.ndarray, "c"],
 ) -> dict[str, NDArray]:
     """One example without its batch axis; outside the scan is background without attention."""
     data = cfg.data
     of_phases = [case.phases.index(phase) for phase in data.phases]
     outside = np.zeros(len(case.phases), np.int16)
     outside[of_phases] = fill
-    image = patches.extract(case.image, start, data.patch, outside)
-    label = patches.extract(case.label, start, data.patch, 0)
+    image = patches.extract(case.image, start, shape, outside)
+    label = patches.extract(case.label, start, shape, 0)
     example = {
         "image": np.ascontiguousarray(image[..., of_phases]),
         "label": classes(label, data.target),
         "annotated": annotated_classes(case.annotated, data.target),
     }
     if cfg.model.attention and case.attention is not None:
-        example["attention"] = patches.extract(case.attention, start, data.patch, 0)
+        example["attention"] = patches.extract(case.attention, start, shape, 0)
     return example
 
 

@@ -1,13 +1,16 @@
 """Cross-entropy and Tversky loss at every resolution of the decoder (Sec. III-A, Eqs. 3–4)."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Integer
 
+from core.augment.nnunet import nnunet
 from core.losses.entropy import cross_entropy
 from core.losses.overlap import tversky_loss
+from core.random import stream
 from core.types import Batch, Key, Metrics, ModelState, Params, Scalar
 from lnmet import model
 from lnmet.config import Config, LossConfig
@@ -34,6 +37,9 @@ def loss(
     """
     image, label = model.normalize(model_state, batch["image"]), batch["label"]
     gate = batch["attention"].astype(jnp.float32) if cfg.model.attention else None
+    keys = jax.random.split(stream(key, "augment"), label.shape[0])
+    augment = partial(nnunet, patch=cfg.data.patch, cfg=cfg.augment)
+    image, label, gate = jax.vmap(augment)(keys, image, label, gate)
     outputs = model.apply(
         cfg.model,
         params,

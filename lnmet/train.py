@@ -135,12 +135,12 @@ def _evaluator(cfg: Config, cases: Sequence[Prepared]) -> Callable[[Params, Mode
     Whole cases are for `lnmet evaluate`; one patch a case costs seconds and shows the trend.
     """
     target, num_classes = cfg.data.target, len(CLASSES[cfg.data.target])
-    examples = {}
+    examples, fill = {}, np.zeros(len(cfg.data.phases), np.int16)
     for case in cases:
         if len(voxels := case.voxels[target][:, 1:]):
             middle = voxels[np.abs(voxels - voxels.mean(axis=0)).sum(axis=1).argmin()]
             start = patches.centered_start(middle, case.label.shape, cfg.data.patch)
-            examples[case.id] = cut(case, cfg, start, np.zeros(len(cfg.data.phases), np.int16))
+            examples[case.id] = cut(case, cfg, start, cfg.data.patch, fill)
 
     @compiler.jit
     def forward(

@@ -89,6 +89,7 @@ class LabelledCase(NamedTuple):
       id: unique in its data set.
       patient: whose it is.
       image: file of the venous phase, or of the only one.
+      names: file names of its phases, without endings.
       files: all that it is made from.
       phases: channels, in the order of `read`.
       annotated: ids of `lnmet.labels` that its data set names.
@@ -99,6 +100,7 @@ class LabelledCase(NamedTuple):
     id: str
     patient: str
     image: Path
+    names: tuple[str, ...]
     files: tuple[Path, ...]
     phases: tuple[Phase, ...]
     annotated: frozenset[int]
@@ -201,7 +203,10 @@ def _labelled(
     if organs is not None:
         files = (*files, organs.of(case.id))
         annotated |= organs.annotated
-    return LabelledCase(case.id, case.patient, venous, files, phases, annotated, read, read_label)
+    names = tuple(path.name.removesuffix(".gz").removesuffix(".nii") for path in case.images)
+    return LabelledCase(
+        case.id, case.patient, venous, names, files, phases, annotated, read, read_label
+    )
 
 
 def _with_organs(label: Volume, ids: Meaning, organs: OrganMaps, path: Path) -> Volume:

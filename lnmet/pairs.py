@@ -46,7 +46,9 @@ def find_pairs(path: Path) -> tuple[list[Pair], list[Skipped]]:
       InputError: there is nothing usable at the path.
     """
     scans, skipped = find_scans(path)
-    return pairs_of(scans), skipped
+    lost = {match[1] for file in skipped if file.is_broken and (match := _channel_of(file.path))}
+    # The broken file stands for its examination, which has no use for the other phase alone.
+    return [pair for pair in pairs_of(scans) if pair.id not in lost], skipped
 
 
 def pairs_of(scans: Sequence[Scan]) -> list[Pair]:
@@ -73,6 +75,10 @@ def pair_of(arterial: Path | None, venous: Path) -> Pair:
         paths["arterial"] = arterial
     scans: dict[Phase, Scan] = {phase: _only_scan(path, phase) for phase, path in paths.items()}
     return _pair(scans["venous"].id, scans)
+
+
+def _channel_of(path: Path) -> re.Match[str] | None:
+    return CHANNEL.fullmatch(path.name.removesuffix(".gz").removesuffix(".nii"))
 
 
 def _pair(id_: str, scans: Mapping[Phase, Scan]) -> Pair:

@@ -26,7 +26,7 @@ from lnmet.anatomy import attention
 from lnmet.cases import LabelledCase, LabelledData, organ_maps, read_cases
 from lnmet.config import PrepareConfig, Range, SplitConfig, Target
 from lnmet.data import Prepared
-from lnmet.labels import CLASSES, IGNORE, classes, has_target, organs_of
+from lnmet.labels import CLASSES, IGNORE, classes, organs_of
 
 logger = logging.getLogger(__name__)
 
@@ -37,11 +37,11 @@ CASES_AT_A_TIME = 1
 TARGETS = get_args(Target)
 
 
-def _is_annotated_with(target: Target, case: Prepared) -> bool:
-    return has_target(case.annotated, target)
+def _shows(target: Target, case: Prepared) -> bool:
+    return len(case.voxels[target]) > 0
 
 
-LABELLED = {f"with {target} annotated": partial(_is_annotated_with, target) for target in TARGETS}
+CLASSES_OF_CASES = {f"with {target}": partial(_shows, target) for target in TARGETS}
 
 
 def prepare(
@@ -82,7 +82,7 @@ def prepare(
     folder = out / fingerprint(prepare)
     sources = [_sources(of_one, prepare) for of_one in read]
     num_left_out = prepared_data.prepare(sources, folder, at_a_time=CASES_AT_A_TIME)
-    prepared_data.warn_of_empty_classes(open_cases(folder), LABELLED)
+    prepared_data.warn_of_empty_classes(open_cases(folder), CLASSES_OF_CASES)
     return num_left_out > 0
 
 

@@ -38,7 +38,7 @@ def run(*, out: Path = Path("out/lnmet-demo")) -> int:
     return demo(
         Demo(
             phantoms=_write_both,
-            prepare=lambda known, cache: prepare([known], cache, RECIPES["tiny-nodes"].prepare),
+            prepare=_prepare_both,
             trainings={name: _training(name) for name in NETWORKS},
             predict=lambda new, runs, pred: segment(
                 [new / "imagesTr"], runs=[runs / name for name in NETWORKS], out=pred
@@ -52,6 +52,11 @@ def run(*, out: Path = Path("out/lnmet-demo")) -> int:
 def _write_both(known: Path, new: Path) -> None:
     write_phantoms(known, num_cases=NUM_TRAIN, seed=TRAIN_SEED)
     write_phantoms(new, num_cases=NUM_TEST, seed=TEST_SEED)
+
+
+def _prepare_both(known: Path, cache: Path) -> None:
+    for name in NETWORKS:
+        prepare([known], cache, RECIPES[name].prepare)
 
 
 def _training(name: str) -> Callable[[Path, Path], None]:

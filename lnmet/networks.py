@@ -59,12 +59,12 @@ def open_runs(paths: Sequence[Path], *, allow_unfinished: bool = False) -> list[
     """Runs of one system, several folds of a target side by side.
 
     Raises:
-      InputError: a folder that is no finished run, runs on different grids, or runs of one target
-        that differ in their network or saw different data sets.
+      InputError: a folder that is no finished run, or runs of one target that differ in their grid
+        or network, or saw different data sets.
     """
     runs = load_runs(Config, paths, allow_unfinished=allow_unfinished)
-    require_same(runs, lambda cfg: cfg.prepare, lambda cfg: f"the grid {cfg.prepare.spacing_mm} mm")
     for of_target in _by_target(runs).values():
+        require_same(of_target, lambda cfg: cfg.prepare, lambda cfg: f"{cfg.prepare.spacing_mm} mm")
         require_same(of_target, lambda cfg: cfg.model, lambda cfg: f"the network {cfg.model}")
         require_same(of_target, lambda cfg: cfg.data.phases, lambda cfg: f"{cfg.data.phases}")
         require_folds_of_one_data_set(of_target)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Num, UInt8
 
-from core.preprocess.crop import crop, uncrop
+from core.preprocess.crop import Box, crop, uncrop
 from core.preprocess.resample import (
     Shape,
     coarse_axis,
@@ -17,7 +17,7 @@ from core.preprocess.resample import (
 from core.preprocess.resample_back import label_on, value_on
 from core.volume import Volume
 from lnmet.config import Phase, PrepareConfig
-from lnmet.labels import NODE, PANCREAS, PDAC
+from lnmet.labels import NODE, PDAC, organs_of
 from lnmet.networks import Segmenter, System
 from lnmet.nodes import FoundNode, find_nodes
 from lnmet.prepare import attention_in, organ_box
@@ -74,7 +74,7 @@ def segment_volumes(
     system: System,
     known_organs: UInt8[np.ndarray, "d h w"] | None = None,
 ) -> Segmented:
-    """Segment one examination.
+    """Segment one examination; each network on a grid of its own.
 
     Args:
       volumes: canonical HU of each phase, on one grid.
@@ -82,51 +82,48 @@ def segment_volumes(
       known_organs: ids 1 … 10 on that grid, where no network segments them.
     """
     own = next(iter(volumes.values()))
-    grids = Grids(own, next(iter(system.values())).cfg.prepare)
-    hu: Mapping[Phase, np.ndarray] = {
-        phase: grids.image(volume.array) for phase, volume in volumes.items()
-    }
-    label = np.zeros(own.shape, np.uint8) if known_organs is None else known_organs.copy()
-    organs = None if known_organs is None else grids.label(known_organs)
+    organs = known_organs
     if segmenter := system.get("organs"):
-        probs = segmenter(_channels(hu, segmenter))
-        label, organs = grids.label_back(probs), probs.argmax(axis=-1).astype(np.uint8)
+        organs = _classes(segmenter, volumes)
+    label = np.zeros(own.shape, np.uint8) if organs is None else organs.copy()
     if segmenter := system.get("pdac"):
-        probs = segmenter(_channels(hu, segmenter))
-        label[grids.label_back(probs) == 1] = PDAC
-        if organs is not None:
-            organs[probs.argmax(axis=-1) == 1] = PANCREAS  # the pancreas with its tumor
-    nodes: list[FoundNode] = []
+        label[_classes(segmenter, volumes) == 1] = PDAC
+    attention, nodes = None, []
     if segmenter := system.get("nodes"):
-        mask, nodes = _nodes(segmenter, hu, organs, grids)
+        probability, attention = _nodes(segmenter, volumes, None if organs is None else label)
+        infer = segmenter.cfg.infer
+        mask, nodes = find_nodes(
+            probability, own, threshold=infer.threshold, min_mm3=infer.min_node_mm3
+        )
         label[mask] = NODE
-    attention = None if organs is None else grids.value_back(_attention(organs, grids.cfg))
     return Segmented(label, nodes, attention)
 
 
-def _channels(hu: Mapping[Phase, np.ndarray], segmenter: Segmenter) -> np.ndarray:
-    return np.stack([hu[phase] for phase in segmenter.phases], axis=-1)
-
-
-def _attention(organs: UInt8[np.ndarray, "e i j"], cfg: PrepareConfig) -> np.ndarray:
-    return attention_in(organs, organ_box(organs > 0, cfg), cfg)
+def _classes(segmenter: Segmenter, volumes: Mapping[Phase, Volume]) -> UInt8[np.ndarray, "d h w"]:
+    grids = Grids(next(iter(volumes.values())), segmenter.cfg.prepare)
+    return grids.label_back(segmenter(_channels(segmenter, volumes, grids)))
 
 
 def _nodes(
     segmenter: Segmenter,
-    hu: Mapping[Phase, np.ndarray],
-    organs: UInt8[np.ndarray, "e i j"] | None,
-    grids: Grids,
-) -> tuple[np.ndarray, list[FoundNode]]:
-    """Mask of the nodes, and each; looked for around the organs, where these are known."""
-    shape, cfg = grids.shape, segmenter.cfg
-    image = _channels(hu, segmenter)
-    box = organ_box(np.ones(shape, bool) if organs is None else organs > 0, cfg.prepare)
-    attention = None
-    if cfg.model.attention and organs is not None:
-        attention = crop(attention_in(organs, box, cfg.prepare), box)
-    probs = segmenter(crop(image, box), attention)
-    probability = grids.value_back(uncrop(probs[..., 1], box, shape, fill=0))
-    return find_nodes(
-        probability, grids.own, threshold=cfg.infer.threshold, min_mm3=cfg.infer.min_node_mm3
-    )
+    volumes: Mapping[Phase, Volume],
+    label: UInt8[np.ndarray, "d h w"] | None,
+) -> tuple[Float[np.ndarray, "d h w"], Float[np.ndarray, "d h w"] | None]:
+    """Probability of nodes, and attention; looked for around the organs, where these are known."""
+    grids, cfg = Grids(next(iter(volumes.values())), segmenter.cfg.prepare), segmenter.cfg
+    image = _channels(segmenter, volumes, grids)
+    box, attention = Box((0, 0, 0), grids.shape), None
+    if label is not None:
+        organs = grids.label(organs_of(label))
+        box = organ_box(organs > 0, cfg.prepare)
+        attention = attention_in(organs, box, cfg.prepare)
+    seen = crop(attention, box) if cfg.model.attention and attention is not None else None
+    probs = segmenter(crop(image, box), seen)
+    probability = grids.value_back(uncrop(probs[..., 1], box, grids.shape, fill=0))
+    return probability, None if attention is None else grids.value_back(attention)
+
+
+def _channels(
+    segmenter: Segmenter, volumes: Mapping[Phase, Volume], grids: Grids
+) -> Float[np.ndarray, "d h w c"]:
+    return np.stack([grids.image(volumes[phase].array) for phase in segmenter.phases], axis=-1)

@@ -68,10 +68,9 @@ def optimizer(cfg: OptimConfig, steps: int) -> optax.GradientTransformation:
     def schedule(step: Any) -> Any:
         return decay(step // cfg.steps_per_epoch * cfg.steps_per_epoch)
 
-    return optax.chain(
-        optax.clip_by_global_norm(cfg.clip_norm),
-        optim.sgd(schedule, momentum=cfg.momentum, weight_decay=cfg.weight_decay, nesterov=True),
-    )
+    sgd = partial(optim.sgd, momentum=cfg.momentum, weight_decay=cfg.weight_decay, nesterov=True)
+    descend = {"sgd": sgd, "adam": optax.adam}[cfg.algorithm]
+    return optax.chain(optax.clip_by_global_norm(cfg.clip_norm), descend(schedule))
 
 
 def train(

@@ -1,6 +1,7 @@
 """Every number of the registration, with its address."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal
 
 from core import check
 
@@ -35,3 +36,37 @@ class ConvexAdamConfig:
             check.positive(name, getattr(self, name))
         for name in ("fine_grid_spacing", "iterations", "learning_rate"):
             check.positive(name, getattr(self, name))
+
+
+@dataclass(frozen=True)
+class RegistrationConfig:
+    """The arterial to the venous phase."""
+
+    method: Literal["convexadam"] = "convexadam"
+    """How the field is found (Sec. IV-A: DEEDS)"""
+    convexadam: ConvexAdamConfig = field(default_factory=ConvexAdamConfig)
+    """Numbers of ConvexAdam (Ref: ConvexAdam 0.2)"""
+    spacing_mm: float = 2.0
+    """Of the isotropic grid on which the phases are registered (Not stated: as fine as thick slices
+    tell of; half of it takes eight times as long)"""
+    margin_mm: float = 10.0
+    """Around the body that both phases show (Not stated: the skin is a landmark too)"""
+    multiple: int = 24
+    """Voxels by which the sizes of that grid grow (Not stated: few shapes, few programs; both grid
+    spacings of ConvexAdam divide it)"""
+    body_hu: float = -400.0
+    """Above which a voxel is patient, not air or lung (Not stated: half way to fat)"""
+    min_overlap: float = 0.3
+    """Share of the smaller body that both phases must show (Not stated: phases of one examination
+    share far more, those of two patients seldom as much by chance)"""
+    both_ways: bool = True
+    """Register the venous to the arterial phase as well, to report how far the two fields are from
+    undoing each other (Not stated: takes as long again)"""
+
+    def __post_init__(self) -> None:
+        check.one_of("method", self.method, ("convexadam",))
+        for name in ("spacing_mm", "multiple", "min_overlap"):
+            check.positive(name, getattr(self, name))
+        check.fraction("min_overlap", self.min_overlap)
+        if self.margin_mm < 0:
+            raise ValueError(f"margin_mm must not be negative; got {self.margin_mm}")

@@ -10,11 +10,12 @@ from itertools import product
 
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float, Shaped
+from jaxtyping import Array, Float, Real, Shaped
 
 from core.preprocess.resample import linear_weights
 
 Shape = tuple[int, ...]
+Fill = float | Float[Array, ""] | None
 
 
 def identity(shape: Shape) -> Float[Array, "3 d h w"]:
@@ -24,7 +25,7 @@ def identity(shape: Shape) -> Float[Array, "3 d h w"]:
 
 
 def sample(
-    values: Float[Array, "d h w c"], places: Float[Array, "3 *s"], *, fill: float | None = None
+    values: Real[Array, "d h w c"], places: Float[Array, "3 *s"], *, fill: Fill = None
 ) -> Float[Array, "*s c"]:
     """Values between voxels, trilinear.
 
@@ -39,6 +40,7 @@ def sample(
         places = jnp.clip(places, 0.0, sizes - 1)
     base = jnp.floor(places)
     share = places - base
+    offset = 0.0 if fill is None else fill
     sampled = jnp.zeros((*places.shape[1:], values.shape[3]), jnp.float32)
     rows = values.reshape(-1, values.shape[3])
     for corner in product((0.0, 1.0), repeat=3):
@@ -48,12 +50,12 @@ def sample(
             weight *= share[a] if corner[a] else 1 - share[a]
             if fill is not None:
                 weight *= (at[a] >= 0) & (at[a] <= sizes[a] - 1)
-        sampled += weight[..., None] * _rows_at(rows, at, values.shape[:3], fill or 0.0)
-    return sampled if fill is None else sampled + fill
+        sampled += weight[..., None] * (_at(rows, at, values.shape[:3]) - offset)
+    return sampled + offset
 
 
 def warp(
-    image: Float[Array, "i j k"], field: Float[Array, "3 d h w"], *, fill: float | None = None
+    image: Real[Array, "i j k"], field: Float[Array, "3 d h w"], *, fill: Fill = None
 ) -> Float[Array, "d h w"]:
     """Moving image on the fixed grid: image(x + u(x)), trilinear.
 
@@ -142,8 +144,3 @@ def _at(rows: Shaped[Array, "n c"], at: Sequence[Array], shape: Sequence[int]) -
         for place, size in zip(at, shape, strict=True)
     )
     return rows.at[(z * shape[1] + y) * shape[2] + x].get(mode="promise_in_bounds")
-
-
-def _rows_at(rows: Array, at: Sequence[Array], shape: Sequence[int], fill: float) -> Array:
-    found = _at(rows, at, shape)
-    return found - fill if fill else found

@@ -4,11 +4,12 @@ from math import prod
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax import lax
 from jaxtyping import Array, Float
 
-from lnmet.registration.convex import published_places, smooth
+from lnmet.registration.convex import published_places
 from lnmet.registration.fields import sample
 
 VOXELS_AT_A_TIME = 2**17
@@ -44,14 +45,14 @@ def refine(
 
     def step(_: int, carry: tuple) -> tuple:
         params, state = carry
-        moved = _smooth3(params)
+        moved = smooth3(params)
         slope = _data_slope(moved, fixed, moving) + smoothness * jax.grad(roughness)(moved)
         # Means of 3³ voxels weigh symmetrically: S is its own transpose.
-        updates, state = adam.update(_smooth3(slope), state, params)
+        updates, state = adam.update(smooth3(slope), state, params)
         return optax.apply_updates(params, updates), state
 
     params, _ = lax.fori_loop(0, iterations - 1, step, (field, adam.init(field)))
-    return _smooth3(params)
+    return smooth3(params)
 
 
 def roughness(field: Float[Array, "3 d h w"]) -> Float[Array, ""]:
@@ -60,8 +61,18 @@ def roughness(field: Float[Array, "3 d h w"]) -> Float[Array, ""]:
     return sum((jnp.mean(d**2) for d in differences), start=jnp.float32(0))
 
 
-def _smooth3(field: Float[Array, "3 d h w"]) -> Float[Array, "3 d h w"]:
-    return smooth(smooth(smooth(field)))
+def smooth3(field: Float[Array, "3 d h w"]) -> Float[Array, "3 d h w"]:
+    """Mean over 3³ nodes, 0 beyond the border, three times.
+
+    As one product along each axis with the cube of its matrix: as 27 shifted sums XLA's CPU
+    compiler fuses all of a step, and spends two thirds of it on recomputing these.
+    """
+    for axis, size in enumerate(field.shape[1:], start=1):
+        mean = (np.eye(size) + np.eye(size, k=1) + np.eye(size, k=-1)) / 3
+        matrix = jnp.asarray(np.linalg.matrix_power(mean, 3), jnp.float32)
+        moved = jnp.tensordot(matrix, field, (1, axis), precision="highest")
+        field = jnp.moveaxis(moved, 0, axis)
+    return field
 
 
 def _data_slope(

@@ -28,7 +28,7 @@ def folding_fraction(field: Float[Array, "3 d h w"]) -> Float[Array, ""]:
 def inverse_consistency_mm(
     forward: Float[Array, "3 d h w"],
     backward: Float[Array, "3 d h w"],
-    spacing_mm: Sequence[float],
+    spacing_mm: Sequence[float] | Float[Array, "3"],
 ) -> Float[Array, "d h w"]:
     """How far from where it was a voxel ends that goes forward and back: |u(x) + v(x + u(x))|.
 

@@ -1,0 +1,1 @@
+"""Registration of the arterial to the venous phase: DEEDS and ConvexAdam."""

@@ -27,7 +27,6 @@ IMAGE = RNG.normal(size=(*SHAPE, 2)).astype(np.float32)
 LABEL = RNG.integers(0, 4, SHAPE).astype(np.int32)
 GATE = RNG.random(SHAPE, np.float32)
 INTENSITIES = torch_augment.intensities()
-NUM_DRAWS = 400
 
 
 def to_torch(image):
@@ -140,12 +139,12 @@ def mean_and_change(images, image):
 def assert_same_moments(ours, theirs):
     """Means and standard deviations over the draws agree within four standard errors."""
     gap = np.abs(ours.mean(0) - theirs.mean(0))
-    error = np.sqrt((ours.var(0) + theirs.var(0)) / NUM_DRAWS)
+    error = np.sqrt((ours.var(0) + theirs.var(0)) / len(ours))
     assert (gap <= 4 * error).all(), (gap, error)
     # Variance of a sample's variance: (m₄ − σ⁴) / n.
     fourth = sum(((x - x.mean(0)) ** 4).mean(0) - x.var(0) ** 2 for x in (ours, theirs))
     gap = np.abs(ours.var(0) - theirs.var(0))
-    assert (gap <= 4 * np.sqrt(fourth / NUM_DRAWS)).all(), (gap, fourth)
+    assert (gap <= 4 * np.sqrt(fourth / len(ours))).all(), (gap, fourth)
 
 
 @pytest.fixture
@@ -160,7 +159,7 @@ def seeded():
 
 
 SMALL = (1 + 2 * RNG.random((8, 10, 9, 2))).astype(np.float32)
-KEYS = jax.random.split(jax.random.key(0), NUM_DRAWS)
+KEYS, MANY_KEYS = (jax.random.split(jax.random.key(0), n) for n in (400, 1600))
 NEVER = {f"{name.replace(' ', '_')}_probability": 0.0 for name in INTENSITIES}
 NEVER["inverted_gamma_probability"] = NEVER.pop("gamma_of_the_negative_probability")
 
@@ -173,8 +172,8 @@ def test_a_change_of_intensity_is_drawn_as_the_peer_draws_it(name):
     wanted = getattr(VolumeAugmentConfig(), f"{field}_probability")
     assert wanted == probability
     cfg = replace(VolumeAugmentConfig(), **NEVER | {f"{field}_probability": 1.0})
-    ours = jax.jit(jax.vmap(lambda key: change_intensity(key, jnp.asarray(SMALL), cfg)))(KEYS)
-    theirs = np.stack([from_torch(transform(image=to_torch(SMALL))["image"]) for _ in KEYS])
+    ours = jax.jit(jax.vmap(lambda key: change_intensity(key, jnp.asarray(SMALL), cfg)))(MANY_KEYS)
+    theirs = np.stack([from_torch(transform(image=to_torch(SMALL))["image"]) for _ in MANY_KEYS])
     ours, theirs = (mean_and_change(np.asarray(x, np.float64), SMALL) for x in (ours, theirs))
     # Of a mean that a change leaves as it is, rounding alone varies.
     varied = theirs.std(0) > 1e-5

@@ -89,7 +89,7 @@ def _changes(cfg: VolumeAugmentConfig) -> list[tuple[str, float, Change]]:
 
     def blur(key: Key, image: Array) -> Array:
         sigma = uniform(stream(key, "sigma"), cfg.blur_sigma_px, (image.shape[-1], 3))
-        changed = blurred(image, sigma, largest=cfg.blur_sigma_px[1])
+        changed = blurred(image, sigma)
         return _in_channels(key, cfg.blur_channel_probability, changed, image)
 
     def brighten(key: Key, image: Array) -> Array:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import correlate1d
 
-from core.augment.volume_blur import blurred, coarse_matrix, coarsened
+from core.augment.volume_blur import blur_matrix, blurred, coarse_matrix, coarsened
 
 IMAGE = jnp.asarray(np.random.default_rng(0).normal(size=(6, 9, 8, 2)), jnp.float32)
 
@@ -18,7 +18,7 @@ def gaussian(sigma):
 
 def test_is_a_gaussian_filter_of_each_axis_with_its_own_width():
     sigma = np.array([[0.5, 0.8, 1.0], [0.99, 0.6, 0.7]])
-    changed = blurred(IMAGE, jnp.asarray(sigma, jnp.float32), largest=1.0)
+    changed = blurred(IMAGE, jnp.asarray(sigma, jnp.float32))
     for c in range(2):
         expected = np.asarray(IMAGE[..., c], np.float64)
         for axis in range(3):
@@ -30,14 +30,14 @@ def test_is_a_gaussian_filter_of_each_axis_with_its_own_width():
 @pytest.mark.parametrize(("sigma", "reach"), [(0.5, 1), (0.58, 1), (0.59, 2), (0.91, 2), (0.92, 3)])
 def test_the_filter_reaches_three_deviations(sigma, reach):
     line = jnp.zeros((4, 4, 15, 1)).at[:, :, 7].set(1.0)
-    changed = blurred(line, jnp.full((1, 3), sigma), largest=1.0)[0, 0, :, 0]
+    changed = blurred(line, jnp.full((1, 3), sigma))[0, 0, :, 0]
     assert np.flatnonzero(changed).tolist() == list(range(7 - reach, 8 + reach))
 
 
 def test_a_constant_image_stays_as_it_is():
     image = jnp.full((5, 5, 5, 1), 2.5)
     # Weights sum to 1, a voxel of the coarse grid has the value of all: rounding only.
-    np.testing.assert_allclose(blurred(image, jnp.ones((1, 3)), largest=1.0), image, rtol=1e-6)
+    np.testing.assert_allclose(blurred(image, jnp.ones((1, 3))), image, rtol=1e-6)
     np.testing.assert_allclose(coarsened(image, jnp.array([0.6])), image, rtol=1e-6)
 
 
@@ -71,16 +71,10 @@ def test_a_zoom_of_one_is_the_identity():
     np.testing.assert_array_equal(coarsened(IMAGE, jnp.ones(2)), IMAGE)
 
 
-@pytest.mark.parametrize("size", [1, 5, 48, 160])
-def test_every_voxel_is_a_mean_of_voxels(size):
-    matrix = coarse_matrix(size, jnp.linspace(0.01, 1, 11))
+@pytest.mark.parametrize("size", [1, 2, 5, 48, 160])
+@pytest.mark.parametrize("matrix_of", [coarse_matrix, blur_matrix])
+def test_every_voxel_is_a_mean_of_voxels(matrix_of, size):
+    matrix = matrix_of(size, jnp.linspace(0.01, 1, 11))
     assert (matrix >= 0).all()
-    # Two weights t and 1 − t.
+    # Two or seven weights.
     np.testing.assert_allclose(matrix.sum(-1), 1, rtol=1e-6)
-
-
-def test_refuses_an_image_smaller_than_the_filter():
-    with pytest.raises(ValueError, match="a filter that reaches 3 voxels needs more than that"):
-        blurred(jnp.zeros((3, 8, 8, 1)), jnp.ones((1, 3)), largest=1.0)
-    with pytest.raises(ValueError, match="largest must be positive"):
-        blurred(jnp.zeros((8, 8, 8, 1)), jnp.ones((1, 3)), largest=0.0)

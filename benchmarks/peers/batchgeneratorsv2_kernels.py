@@ -24,7 +24,7 @@ with warnings.catch_warnings():
 
 NAME = (
     f"batchgeneratorsv2 {metadata.version('batchgeneratorsv2')}, PyTorch {torch.__version__}, "
-    f"{torch.get_num_threads()} threads"
+    "1 thread"
 )
 DEGREES_30 = 30 / 360 * 2 * pi
 
@@ -68,7 +68,16 @@ def routine(name: str, *args: Any) -> Callable[[], Any] | None:
         return None
     patch, num_batches, image, label, gate = args
     augment, image = Augmentation(patch), np.moveaxis(image, -1, 0).copy()
-    return lambda: [augment(image, label, gate) for _ in range(2 * num_batches)]
+
+    def batches() -> list[Any]:
+        # As in a worker of nnU-Net's loader.
+        num_threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        samples = [augment(image, label, gate) for _ in range(2 * num_batches)]
+        torch.set_num_threads(num_threads)
+        return samples
+
+    return batches
 
 
 class Augmentation:

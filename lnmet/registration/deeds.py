@@ -24,7 +24,7 @@ from lnmet.registration.deeds_tree import Tree, spanning_tree
 
 def register(
     fixed: Real[np.ndarray, "d h w"],
-    moving: Real[np.ndarray, "d h w"],
+    moving: Real[np.ndarray, "i j k"],
     cfg: DeedsConfig = DeedsConfig(),  # noqa: B008 - frozen
 ) -> Float[np.ndarray, "3 d h w"]:
     """Displacement field that brings the moving onto the fixed image.
@@ -50,7 +50,7 @@ def register(
 
 def register_both(
     fixed: Real[np.ndarray, "d h w"],
-    moving: Real[np.ndarray, "d h w"],
+    moving: Real[np.ndarray, "i j k"],
     cfg: DeedsConfig = DeedsConfig(),  # noqa: B008 - frozen
 ) -> tuple[Float[np.ndarray, "3 d h w"], Float[np.ndarray, "3 d h w"]]:
     """The field of `register`, and the one of the way back, in the same time."""
@@ -59,7 +59,7 @@ def register_both(
 
 
 def _search(
-    fixed: Real[np.ndarray, "d h w"], moving: Real[np.ndarray, "d h w"], cfg: DeedsConfig
+    fixed: Real[np.ndarray, "d h w"], moving: Real[np.ndarray, "i j k"], cfg: DeedsConfig
 ) -> Float[Array, "2 3 _ _ _"]:
     """Both fields on the grid of the last level."""
     check.same_shape(fixed=fixed, moving=moving)

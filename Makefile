@@ -38,6 +38,8 @@ check: install
 	$(BIN)/python -m pip install --quiet --editable '.[peers]'
 # nnU-Net's networks; what they depend on beside PyTorch is for their transformers alone.
 	$(BIN)/python -m pip install --quiet --no-deps 'dynamic-network-architectures>=0.4,<0.5'
+# ConvexAdam; of what it depends on, SimpleITK alone is not there yet.
+	$(BIN)/python -m pip install --quiet --no-deps 'convexadam==0.2.0' 'simpleitk>=2.5,<3'
 	touch $@
 
 peers: .venv/.peers

@@ -41,6 +41,8 @@ check: install
 # nnU-Net's augmentation, and what it imports; it asks for its predecessor, which it does not use.
 	$(BIN)/python -m pip install --quiet --no-deps 'batchgeneratorsv2>=0.3.6,<0.4'
 	$(BIN)/python -m pip install --quiet 'pandas<4' 'scikit-image<1'
+# ConvexAdam; of what it depends on, SimpleITK alone is not there yet.
+	$(BIN)/python -m pip install --quiet --no-deps 'convexadam==0.2.0' 'simpleitk>=2.5,<3'
 	touch $@
 
 peers: .venv/.peers

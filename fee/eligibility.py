@@ -18,11 +18,11 @@ from core.io.dicom.acquisition import Acquisition, read_acquisition
 from core.io.dicom.geometry import normal
 from core.io.inventory import Bucket
 from core.io.scans import Scan, VolumeCache, read_grid
+from core.phases import Phase
+from core.phases.evidence import phase_of
+from core.phases.landmarks import AIR_HU
 from core.volume import Volume, canonical
 from fee.config import ScreenConfig
-from fee.landmarks import AIR_HU
-from fee.phase_from_image import Phase
-from fee.phases import phase_of
 
 MAX_TILT_DEG = 30.0  # between the normal of an axial image and the axis of the body
 PLANES = ("sagittal reformat", "coronal reformat")

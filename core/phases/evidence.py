@@ -48,6 +48,22 @@ def phase_of(
     for key in (scan.id, name, acquisition.description):
         if key and (phase := table.get(_key(key))):
             return SeriesPhase(phase, "the user's table")
+    if told := phase_of_header(acquisition, name=name):
+        return told
+    try:
+        enhancement = scan_enhancement(scan, volumes)
+    except InputError as error:
+        return SeriesPhase("unknown", f"the image cannot be read: {error.message}")
+    return SeriesPhase(enhancement.phase, f"image: {enhancement}")
+
+
+def phase_of_header(acquisition: Acquisition, *, name: str) -> SeriesPhase | None:
+    """Phase of a scan by words and times; None where they do not tell.
+
+    Args:
+      acquisition: what its header says.
+      name: its path below the patient's folder; only the last part counts.
+    """
     texts = {
         "series description": acquisition.description,
         "protocol name": acquisition.protocol,
@@ -60,11 +76,7 @@ def phase_of(
             return SeriesPhase(phase, source)
     if acquisition.delay_s is not None and (phase := phase_of_delay(acquisition.delay_s)):
         return SeriesPhase(phase, f"{acquisition.delay_s:.0f} s after injection")
-    try:
-        enhancement = scan_enhancement(scan, volumes)
-    except InputError as error:
-        return SeriesPhase("unknown", f"the image cannot be read: {error.message}")
-    return SeriesPhase(enhancement.phase, f"image: {enhancement}")
+    return None
 
 
 def read_phases(path: str | Path) -> PhaseTable:

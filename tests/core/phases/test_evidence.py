@@ -5,7 +5,13 @@ from core.errors import InputError
 from core.io.dicom.acquisition import Acquisition
 from core.io.inventory import find_scans
 from core.io.scans import VolumeCache
-from core.phases.evidence import SeriesPhase, phase_of, phases_of_patient, read_phases
+from core.phases.evidence import (
+    SeriesPhase,
+    phase_of,
+    phase_of_header,
+    phases_of_patient,
+    read_phases,
+)
 from tests.core.io.dicom.make import save, slices
 
 
@@ -49,6 +55,12 @@ def test_the_name_of_a_file_or_folder_counts_and_folders_above_do_not(scan):
     assert told(scan, name="a/SE2_venous").phase == "venous"
     assert told(scan, name="venous/ct.nii.gz").phase == "unknown"
     assert told(scan, name="SE2_venous", description="arterial").phase == "arterial"
+
+
+def test_a_header_alone_may_tell_nothing():
+    assert phase_of_header(Acquisition(description="AP", delay_s=50.0), name="SE1") is None
+    told = phase_of_header(Acquisition(delay_s=70.0), name="SE1")
+    assert told == SeriesPhase("venous", "70 s after injection")
 
 
 def test_two_phases_in_one_text_leave_the_question_to_the_next(scan):

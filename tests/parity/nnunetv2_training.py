@@ -1,4 +1,4 @@
-"""A small model that nnU-Net 2 plans, prepares and trains itself, in this process and in seconds."""
+"""A small model that nnU-Net 2 plans, prepares and trains itself, in this process, in seconds."""
 
 import json
 import os
@@ -45,7 +45,7 @@ class Design:
 
 
 def scan(design: Design, seed: int) -> tuple[list[Volume], Volume]:
-    """Images and label of a body with a round organ and a lesion in it, stored in no usual order."""
+    """Images and label of a round organ with a lesion in it, stored in no usual order."""
     rng = np.random.default_rng(seed)
     spacing_mm = design.spacing_mm[seed % len(design.spacing_mm)]
     grid = np.stack(np.meshgrid(*map(np.arange, design.shape), indexing="ij"), -1) * spacing_mm
@@ -55,9 +55,7 @@ def scan(design: Design, seed: int) -> tuple[list[Volume], Volume]:
     for id_, radius, shift in ((1, 0.28, 0.0), (2, 0.14, 0.06)):
         distance = np.linalg.norm((grid - center - shift * size) / size.min(), axis=-1)
         label[distance < radius * rng.uniform(0.9, 1.1)] = id_
-    inside = np.pad(
-        np.ones([n - 2 * design.margin for n in design.shape], bool), design.margin
-    )
+    inside = np.pad(np.ones([n - 2 * design.margin for n in design.shape], bool), design.margin)
     images = [
         np.where(inside, rng.normal(np.choose(label, levels), 12.0), 0).astype(np.int16)
         for levels in ((-40, 60, 160), (120, 220, 90))
@@ -81,7 +79,7 @@ def workplace(root: Path) -> Iterator[None]:
     threads = SimpleNamespace(Pool=ThreadPool)
     with (
         mock.patch.dict(os.environ, folders | serial),
-        mock.patch("multiprocessing.get_context", lambda *_: threads),
+        mock.patch("multiprocessing.get_context", return_value=threads),
     ):
         yield
 

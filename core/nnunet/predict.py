@@ -70,7 +70,7 @@ def load(folder: Path, folds: Sequence[int | str] | None = None, *, batch: int =
     version = _version(folder)
     trained = [_read(path, version) for path in _checkpoints(folder, version, folds)]
     plans = trained[0].plans
-    apply, template = _network(plans)
+    apply, template = network_of(plans)
     predict = predictor(
         apply,
         window=plans.patch,
@@ -160,7 +160,7 @@ def _read(path: Path, version: int) -> _Trained:
     return _Trained(path, content, plans_v2.read(path.parents[1], configuration), mirrored)
 
 
-def _network(plans: Plans) -> tuple[Apply, Variables]:
+def network_of(plans: Plans) -> tuple[Apply, Variables]:
     """The network as a function of its variables, and their shapes."""
     network = UNet(plans.network)
     heads = Heads(len(plans.labels), use_bias=plans.version == 2)

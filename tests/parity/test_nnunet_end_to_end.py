@@ -13,7 +13,8 @@ from core.nnunet import predict
 from core.nnunet.prepare import Prepared, prepare
 from core.volume import Volume
 
-pytestmark = pytest.mark.parity
+# nnU-Net asks other programs about the machine.
+pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("ignore:os.fork")]
 torch = pytest.importorskip("torch")
 pytest.importorskip("nnunetv2")
 

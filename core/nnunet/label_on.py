@@ -9,7 +9,7 @@ from core.preprocess.resample import Shape, interpolate, linear_weights
 
 
 def label_on(
-    scores: Float[np.ndarray, "d h w k"], shape: Shape, axis: int | None
+    scores: Float[np.ndarray, "d h w k"], shape: Shape, *, axis: int | None
 ) -> UInt8[np.ndarray, "e i j"]:
     """Class of the highest score at each voxel of another grid, interpolated linearly.
 

@@ -85,7 +85,7 @@ def restore(
     spacings = case.spacing_mm, plans.spacing_mm
     # Version 2 asks for the coarse axis of the spacing it comes from, version 1 of the image's.
     axis = coarse_axis(*(spacings if plans.version == 1 else spacings[::-1]))
-    label = label_on(scores, case.box.shape, axis)  # type: ignore[arg-type]
+    label = label_on(scores, case.box.shape, axis=axis)  # type: ignore[arg-type]
     label = uncrop(label, case.box, case.shape, 0).transpose(np.argsort(plans.transpose))
     turned = reorient(_placed(plans, like).with_array(label), like.direction)
     return like.with_array(np.ascontiguousarray(turned.array))

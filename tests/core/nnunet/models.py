@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from core.nn import nnunet_names, torch_weights
-from core.nnunet import predict, plans_v1, plans_v2
+from core.nnunet import plans_v1, plans_v2, predict
 from core.nnunet.plans import Plans
 from tests.core.nnunet.torch_writer import Tensor, save
 
@@ -120,11 +120,20 @@ def random_tensors(plans: Plans, seed: int) -> dict[str, Tensor]:
     """Weights by their names in a checkpoint, with the second names of version 2."""
     _, template = predict.network_of(plans)
     rng = np.random.default_rng(seed)
-    tree = jax.tree.map(lambda leaf: rng.normal(0, 0.3, leaf.shape).astype(np.float32), template)
+
+    def drawn(path, leaf):
+        # Small biases and heads that compare their channels, or one class would win everywhere.
+        spread = 0.1 if path[-1].key == "bias" else 1.0
+        array = rng.normal(0, spread, leaf.shape).astype(np.float32)
+        is_head = path[1].key == "heads" and path[-1].key == "kernel"
+        return array - array.mean(-2, keepdims=True) if is_head else array
+
+    tree = jax.tree.map_with_path(drawn, template)
     named = torch_weights.export(tree, nnunet_names.names(plans.network, plans.version))
     # Mirrored and turned once more, transposed convolutions are as PyTorch has them.
     tensors = {
-        name: Tensor(array) for name, array in nnunet_names.without_duplicates(named).items()
+        name: Tensor(array.copy("C"))
+        for name, array in nnunet_names.without_duplicates(named).items()
     }
     if plans.version == 2:
         for name, tensor in list(tensors.items()):

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from core.nnunet import torch_file
-from tests.core.nnunet.torch_writer import Tensor, save, save_legacy
 from tests.core.nnunet.test_unpickle import Runs
+from tests.core.nnunet.torch_writer import Tensor, save, save_legacy
 from tests.refusals import refused
 
 WEIGHTS = {

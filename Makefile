@@ -46,7 +46,7 @@ parity: peers
 	$(BIN)/python -m pytest -m parity
 
 bench: peers
-	$(BIN)/python -m benchmarks.kernels --peer torch
+	$(BIN)/python -m benchmarks.kernels --peer torch,scipy,edt
 	$(BIN)/python -m benchmarks.step s4c --peer torch
 	$(BIN)/python -m benchmarks.step eusdaf --peer torch
 	$(BIN)/python -m benchmarks.case s4c --peer monai

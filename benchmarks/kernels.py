@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from benchmarks import harness
+from benchmarks import harness, routines
 from core.nn.conv import conv, conv_transpose
 from core.nn.pool import max_pool
 
@@ -31,6 +31,9 @@ IMAGE_CONVS += [(8, 1024, 1024, 3, 1, 32), (64, 256, 256, 3, 2, 32), (32, 512, 5
 IMAGE_CONVS += [(64, 64, 128, 3, 2, 1), (256, 3, 64, 7, 2, 1)]
 IMAGE_CONVS += [(16, 1024, 512, 1, 1, 1), (32, 512, 1024, 1, 2, 1)]
 """Side, channels in and out, kernel, stride and groups: what DAF-Net and a ResNet are made of."""
+
+
+PEERS = ("torch", "scipy", "edt")
 
 
 class Kernel(NamedTuple):
@@ -132,14 +135,30 @@ def _normal(*shape: int) -> np.ndarray:
 def main() -> None:
     """Time every kernel and its gradients and write the rows."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--peer", choices=["torch"], help="compare with its kernels")
+    parser.add_argument(
+        "--peer",
+        type=_peers,
+        default={},
+        metavar="NAMES",
+        help=f"compare with these, of {', '.join(PEERS)}, and leave out what they do not have",
+    )
     parser.add_argument("--only", default="", help="kernels whose title has this in it")
     parser.add_argument("--repeats", type=int, default=7)
     args = parser.parse_args()
-    peers = harness.peer_module("torch_kernels") if args.peer else None
-    chosen = [kernel for kernel in kernels() if args.only in kernel.title]
-    rows = [row for kernel in chosen for row in measure(kernel, peers, args.repeats)]
+    torch = args.peer.get("torch")
+    chosen = [] if args.peer and not torch else [k for k in kernels() if args.only in k.title]
+    rows = [row for kernel in chosen for row in measure(kernel, torch, args.repeats)]
+    for routine in routines.ROUTINES:
+        if args.only in routine.title:
+            rows += routines.measure(routine, args.peer, args.repeats)
     harness.save("kernels", rows)
+
+
+def _peers(names: str) -> dict[str, Any]:
+    """Modules of peers by name, from a list with commas."""
+    if unknown := set(names.split(",")) - set(PEERS):
+        raise argparse.ArgumentTypeError(f"no such peer: {', '.join(sorted(unknown))}")
+    return {name: harness.peer_module(f"{name}_kernels") for name in names.split(",")}
 
 
 def measure(kernel: Kernel, peers: Any, repeats: int) -> list[harness.Row]:

@@ -1,1 +1,5 @@
-"""LNMet: lymph-node metastasis of pancreatic cancer (Zheng et al. 2022). Not built yet."""
+"""LNMet: lymph-node metastasis of pancreatic cancer in two-phase CT.
+
+Zheng et al., A deep local attention network for pre-operative lymph node metastasis prediction in
+pancreatic cancer via multiphase CT imaging.
+"""

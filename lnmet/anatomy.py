@@ -5,8 +5,7 @@ the range and falls to 0 over 3 mm. Outside all organs the largest of the maps c
 organ its own.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -15,33 +14,10 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Integer
 
 from core.distance.edt import signed
+from lnmet.config import ORGANS, TABLE_II, Range
 
 RAMP_MM = 3.0
 """Over which attention falls from 1 to 0 (Eq. 1)."""
-
-
-class Range(NamedTuple):
-    """Signed distances to an organ, in mm, at which nodes are found; negative inside."""
-
-    min_mm: float
-    max_mm: float
-
-
-TABLE_II: Mapping[str, Range] = {
-    "spleen": Range(0, 16),
-    "esophagus": Range(0, 25),
-    "stomach": Range(-2, 18),
-    "aorta": Range(0, 28),
-    "pancreas": Range(-5, 20),
-    "duodenum": Range(-5, 22),
-    "SMA": Range(-1, 20),
-    "TC&SA": Range(-2, 18),
-    "LGA": Range(0, 21),
-    "CHA&PHA": Range(0, 20),
-}
-"""Of the organs and vessels in the order of their ids, from 1 (Table II)."""
-
-ORGANS = tuple(TABLE_II)
 
 
 def attention(

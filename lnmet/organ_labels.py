@@ -13,7 +13,7 @@ from jaxtyping import Integer, UInt8
 
 from core.csv_io import column_names, read_rows
 from core.errors import InputError
-from lnmet.anatomy import ORGANS
+from lnmet.config import ORGANS
 
 
 class LabelMap(NamedTuple):

@@ -62,14 +62,16 @@ def centered_start(
     return _clamp(np.subtract(voxel, np.floor_divide(patch, 2)), shape, patch)
 
 
-def extract(array: Stored, start: Sequence[int], patch: Sequence[int], fill: float) -> NDArray:
+def extract(
+    array: Stored, start: Sequence[int], patch: Sequence[int], fill: float | NDArray
+) -> NDArray:
     """Copy of a patch; what lies outside the scan is filled.
 
     Args:
       array: (d, h, w) or (d, h, w, c), memory-mapped or not.
       start: (d, h, w), may lie outside.
       patch: the patch's (d, h, w).
-      fill: value outside the scan.
+      fill: value outside the scan, or one for each channel.
 
     Returns:
       (*patch) or (*patch, c), same dtype. Start −1, patch 64, scan 61: out[1:62] = array[0:61].

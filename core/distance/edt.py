@@ -49,7 +49,7 @@ def signed(
 ) -> Float[Array, "*s"]:
     """Signed distance to a mask: edt(not mask) − edt(mask), positive outside and negative inside.
 
-    Peak memory is four float32 copies of the mask.
+    Beside the result it needs five float32 copies of the mask: 1.6 GB for 300 × 512 × 512 voxels.
 
     Args:
       mask: any number of axes; static shape, may be traced or mapped over.
@@ -88,6 +88,10 @@ def signed_to_labels(
     max_mm: float = float("inf"),
 ) -> Float[Array, "k *s"]:
     """Signed distances to several labels, computed one after the other to bound the memory.
+
+    Beside the result, k float32 copies of the labels, it needs six, however many labels there are.
+    Where the maps end in one, fold over the labels instead, one `signed` at a time in `lax.scan`:
+    the attention to ten organs in 300 × 512 × 512 voxels takes six copies, 1.8 GB, in all.
 
     Args:
       label: ids.

@@ -9,7 +9,7 @@ Source: Isensee et al. 2021, Supplementary Note 2, and nnU-Net 2.
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float, Integer, Real
+from jaxtyping import Bool, Float, Integer, Real
 from scipy import ndimage
 
 Shape = tuple[int, int, int]
@@ -81,17 +81,35 @@ def resample_label(
       shape: of the result.
       axis: of `coarse_axis`.
     """
+    if label.shape == tuple(shape):
+        return label.copy()
     sizes = list(zip(label.shape, shape, strict=True))
     weights = [_one_of(*n) if a == axis else linear_weights(*n) for a, n in enumerate(sizes)]
     nearest = label[np.ix_(*(_nearest(*n) for n in sizes))]
     resampled, most = np.zeros(shape, label.dtype), np.full(shape, -1, np.float32)
     for id_ in np.unique(label):
-        covered = interpolate((label == id_).astype(np.float32), weights)
+        mask = label == id_
+        reach, parts = _reach(mask, weights)
+        covered = interpolate(mask[reach[0]].astype(np.float32), parts)
         # Beyond the rounding of three sums, below any other difference of shares.
-        covered += np.float32(TIE) * (nearest == id_)
-        is_more = covered > most
-        resampled[is_more], most[is_more] = id_, covered[is_more]
+        covered += np.float32(TIE) * (nearest[reach[1]] == id_)
+        is_more = covered > most[reach[1]]
+        resampled[reach[1]][is_more], most[reach[1]][is_more] = id_, covered[is_more]
     return resampled
+
+
+def _reach(
+    mask: Bool[np.ndarray, "d h w"], weights: Sequence[Float[np.ndarray, "_ _"]]
+) -> tuple[tuple[tuple[slice, ...], tuple[slice, ...]], list[Float[np.ndarray, "_ _"]]]:
+    """Box of a mask on the old grid and what it reaches on the new one; weights between the two."""
+    old, new, parts = [], [], []
+    for axis, matrix in enumerate(weights):
+        inside = np.flatnonzero(mask.any(axis=tuple({0, 1, 2} - {axis})))
+        rows = np.flatnonzero(matrix[:, inside].any(axis=1))
+        old.append(slice(inside[0], inside[-1] + 1))
+        new.append(slice(rows[0], rows[-1] + 1) if rows.size else slice(0, 0))
+        parts.append(matrix[new[-1], old[-1]])
+    return (tuple(old), tuple(new)), parts
 
 
 def interpolate(

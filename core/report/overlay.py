@@ -5,7 +5,7 @@ left side with the head up; every view has millimeters of equal length on both a
 """
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -22,6 +22,8 @@ FRAME = "#ffd24a"
 ZOOM_MARGIN_MM, ZOOM_MIN_MM = 25.0, 80.0
 WINDOW_HU = (-100.0, 240.0)
 """What is shown black, and what white."""
+HEAT_ALPHA = 0.22
+"""How much of the image a tint of 1 covers."""
 
 
 class View(NamedTuple):
@@ -52,6 +54,8 @@ def overlay(
     image: Volume,
     outlines: Sequence[Outline],
     focus: NDArray[np.bool_],
+    *,
+    heat: NDArray[np.floating] | None = None,
 ) -> bytes:
     """Draw the decisive axial slice, its close-up, and the coronal and sagittal planes.
 
@@ -59,6 +63,7 @@ def overlay(
       image: canonical CT in Hounsfield units (`core.volume.canonical`).
       outlines: objects, drawn in this order.
       focus: what the views go through: the slice with most of its voxels and its centroid.
+      heat: map in [0, 1] on the grid of the image, drawn as a tint; None, there is none.
 
     Returns:
       PNG.
@@ -75,6 +80,8 @@ def overlay(
         )
     for mask in (focus, *(outline.mask for outline in outlines)):
         check.same_shape(image=image.array, mask=mask)
+    if heat is not None:
+        check.same_shape(image=image.array, heat=heat)
     _, h, w = center(focus)
     axial = View("axial", 0, decisive_slice(focus), ("R", "L", "A", "P"), False)
     coronal = View("coronal", 1, h, ("R", "L", "S", "I"), True)
@@ -82,7 +89,7 @@ def overlay(
     figure = Figure((12.0, 3.3), dpi=DPI, facecolor="black")
     panels = _panels(figure)
     for view in (axial, axial, coronal, sagittal):
-        _draw(next(panels), image, outlines, view)
+        _draw(next(panels), image, outlines, view, heat)
     _zoom(figure.axes[0], figure.axes[1], image, focus[axial.index])
     legend(figure, outlines)
     return to_png(figure)
@@ -94,19 +101,26 @@ def _panels(figure: Figure) -> Iterator[Axes]:
         yield figure.add_axes((column / 4 + 0.002, 0.09, 0.246, 0.9), facecolor="black")
 
 
-def _draw(axes: Axes, image: Volume, outlines: Sequence[Outline], view: View) -> None:
+def _draw(
+    axes: Axes,
+    image: Volume,
+    outlines: Sequence[Outline],
+    view: View,
+    heat: NDArray[np.floating] | None,
+) -> None:
     plane = np.take(image.array, view.index, axis=view.axis)
     row_mm, column_mm = (s for axis, s in enumerate(image.spacing_mm) if axis != view.axis)
     height, width = plane.shape[0] * row_mm, plane.shape[1] * column_mm
-    axes.imshow(
-        plane,
-        cmap="gray",
-        vmin=WINDOW_HU[0],
-        vmax=WINDOW_HU[1],
-        extent=(0, width, 0, height) if view.head_up else (0, width, height, 0),
-        origin="lower" if view.head_up else "upper",
-        interpolation="bilinear",
-    )
+    placed: Any = {
+        "extent": (0, width, 0, height) if view.head_up else (0, width, height, 0),
+        "origin": "lower" if view.head_up else "upper",
+        "interpolation": "bilinear",
+    }
+    axes.imshow(plane, cmap="gray", vmin=WINDOW_HU[0], vmax=WINDOW_HU[1], **placed)
+    if heat is not None:
+        tint = np.take(heat, view.index, axis=view.axis)
+        alpha = HEAT_ALPHA * np.clip(tint, 0, 1)
+        axes.imshow(np.ones_like(tint), cmap="autumn", vmin=0, vmax=2, alpha=alpha, **placed)
     for outline in outlines:
         mask = np.take(outline.mask, view.index, axis=view.axis)
         draw_outline(axes, outline, mask, (row_mm, column_mm))

@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
+import lnmet.demo
 import s4c.demo
 from core import cli
 from core.phantom.ultrasound.cohort import write_image_cohort
@@ -33,6 +34,7 @@ class Commands(NamedTuple):
       counts: of a summary of `evaluate`, that together are the cases in it.
       uses_folds: whether folds of splits_final.json are used; where not, a warning tells so.
       same: flags of `prepare` that make what the recipes want.
+      together: recipes whose runs must come from one data set; all of them, unless named.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Commands(NamedTuple):
     counts: tuple[str, ...]
     uses_folds: bool
     same: tuple[str, ...] = ()
+    together: tuple[str, ...] = ()
 
     def prepare(self, *words: object) -> int:
         """Exit status of preparing as the recipes want it."""
@@ -196,4 +199,44 @@ FEE = Commands(
     uses_folds=False,
 )
 
-COMMANDS = {"fee": FEE, "s4c": S4C, "eusdaf": EUSDAF}
+_COARSE = ("--prepare.spacing-mm", "6", "6", "6")
+
+
+def _write_two_phases(root: Path, seed: int, num: int) -> None:
+    lnmet.demo.write_phantoms(root, num_cases=num, seed=seed, spacing_mm=6.0, tumor_fraction=0.5)
+
+
+def _write_studies(root: Path, seed: int, num: int) -> None:
+    """Two studies of each patient, told by their names alone: <patient>_<study>."""
+    _write_two_phases(root, seed, 2 * num)
+    for path in [*root.glob("imagesTr/*"), *root.glob("labelsTr/*")]:
+        number = int(path.name[len("phantom_") :][:3])
+        study = f"{100_000 + number // 2}_{number % 2 + 1:05d}"
+        path.rename(path.with_name(path.name.replace(f"phantom_{number:03d}", study)))
+
+
+LNMET = Commands(
+    name="lnmet",
+    verb="segment",
+    write=_write_two_phases,
+    write_pairs=_write_studies,
+    rename=_rename_volumes,
+    inputs=lambda root: [root / "imagesTr"],
+    damage=S4C.damage,
+    recipes=("tiny-organs", "tiny-nodes"),
+    few=(
+        *("--run.steps", "2", "--run.log-every", "1", "--data.batch", "2", "--augment.scheme"),
+        *("none", "--data.patch", "16", "16", "16", "--model.features", "2", "2", "2", "2"),
+        *("--split.num-folds", "2", *_COARSE),
+    ),
+    fold=("--fold", "0"),
+    same=_COARSE,
+    other=("--prepare.spacing-mm", "7", "7", "7"),
+    choice=(("--infer.threshold", "0.25"), {"infer.threshold": 0.25}),
+    counts=("num_examinations",),
+    uses_folds=True,
+    # Organs may be learned from other data than nodes.
+    together=("tiny-organs",),
+)
+
+COMMANDS = {"fee": FEE, "s4c": S4C, "lnmet": LNMET, "eusdaf": EUSDAF}

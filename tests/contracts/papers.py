@@ -11,10 +11,13 @@ import eusdaf.train
 import fee.config
 import fee.data
 import fee.train
+import lnmet.config
+import lnmet.train
 import s4c.config
 import s4c.train
 from core.train.task import Task
 from eusdaf.data import Prepared
+from tests.lnmet.phantoms import prepared as two_phases
 from tests.s4c.phantoms import prepared
 
 SIZE = 32
@@ -44,6 +47,15 @@ def _small_s4c(cfg: s4c.config.Config, batch: int, steps: int) -> s4c.config.Con
         cfg,
         run=replace(cfg.run, steps=steps),
         model=replace(cfg.model, width=2),
+        data=replace(cfg.data, batch=batch),
+    )
+
+
+def _small_lnmet(cfg: lnmet.config.Config, batch: int, steps: int) -> lnmet.config.Config:
+    return replace(
+        cfg,
+        run=replace(cfg.run, steps=steps),
+        model=replace(cfg.model, features=(2,) * len(cfg.model.features)),
         data=replace(cfg.data, batch=batch),
     )
 
@@ -110,6 +122,7 @@ def _pictures() -> list[Prepared]:
 SCANS = [prepared("a", tumor=True), prepared("b", tumor=False, seed=1)]
 PICTURES = _pictures()
 SERIES = _series()
+TWO_PHASES = [two_phases("a"), two_phases("b", seed=1)]
 
 PAPERS = {
     "fee": Paper(
@@ -125,6 +138,13 @@ PAPERS = {
         sharded="tiny-16",
         build=lambda cfg: s4c.train.build(cfg, SCANS),
         small=_small_s4c,
+    ),
+    "lnmet": Paper(
+        recipes=lnmet.config.RECIPES,
+        compiled=("tiny-nodes",),
+        sharded="tiny-organs",
+        build=lambda cfg: lnmet.train.build(cfg, TWO_PHASES),
+        small=_small_lnmet,
     ),
     "eusdaf": Paper(
         recipes=eusdaf.config.RECIPES,

@@ -273,12 +273,13 @@ def test_an_unfinished_run_is_refused_unless_allowed(system, tmp_path, capsys):
 
 def test_runs_of_other_data_are_refused(system, tmp_path, capsys):
     paper = system.paper
-    first, *others = [*paper.recipes, paper.recipes[0]][:2]
+    together = paper.together or paper.recipes
+    first, *others = [*together, together[0]][:2]
     runs = ["--run", system.runs / first]
     for name in others:
         strange = forge(system.runs / name, tmp_path / name, images={"0": "train"}, train=["z"])
         runs += ["--run", strange]
-    for name in paper.recipes[2:]:
+    for name in set(paper.recipes) - {first, *others}:
         runs += ["--run", system.runs / name]
     words = (paper.verb, *paper.inputs(system.data), *runs, "--out", tmp_path / "out")
     line = refused(capsys, paper, *words)

@@ -18,6 +18,8 @@ import eusdaf.loss
 import eusdaf.model
 import fee.loss
 import fee.model
+import lnmet.labels
+import lnmet.model
 import s4c.model
 from core.nn.conv import conv, conv_transpose, direct_transpose
 from core.nn.pool import max_pool
@@ -32,6 +34,13 @@ FORWARD = {
         cfg.model, params, state, fee.loss.normalize(image)
     )[0],
     "s4c": lambda cfg, params, state, image: s4c.model.apply(cfg.model, params, state, image)[0],
+    "lnmet": lambda cfg, params, state, image: lnmet.model.apply(
+        cfg.model,
+        params,
+        lnmet.model.normalize(state, image),
+        jnp.ones(image.shape[:-1]) if cfg.model.attention else None,
+        num_classes=len(lnmet.labels.CLASSES[cfg.data.target]),
+    ),
     "eusdaf": lambda cfg, params, state, image: eusdaf.model.apply(
         cfg.model, params, state, eusdaf.loss.normalize(image)
     )[0],

@@ -6,16 +6,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from lnmet.anatomy import (
-    ORGANS,
-    TABLE_II,
-    Range,
-    attention,
-    fit_ranges,
-    organ_attention,
-    pool_ranges,
-    trapezium,
-)
+from lnmet.anatomy import attention, fit_ranges, organ_attention, pool_ranges, trapezium
+from lnmet.config import ORGANS, TABLE_II, Range
 
 SPACING = (0.8, 0.68, 0.68)
 

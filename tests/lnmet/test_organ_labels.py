@@ -5,7 +5,8 @@ import pytest
 from core.errors import InputError
 from core.io import nifti
 from core.volume import canonical
-from lnmet.anatomy import ORGANS, attention
+from lnmet.anatomy import attention
+from lnmet.config import ORGANS
 from lnmet.organ_labels import LABEL_MAPS, read_label_map, to_organs
 from tests.lnmet.test_anatomy import equation_2
 

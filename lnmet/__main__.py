@@ -1,0 +1,5 @@
+"""`python -m lnmet` is `lnmet`."""
+
+from lnmet.cli import main
+
+main()

@@ -1,0 +1,218 @@
+"""Annotated two-phase CT of a data set, read into LNMet's ids."""
+
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from core.datasets import read_dataset
+from core.datasets.case import Case, Dataset, Fold
+from core.errors import InputError
+from core.io import nifti
+from core.io.labels import check_ids, require_same_grid
+from core.io.paths import Skipped
+from core.volume import Volume, canonical, same_grid
+from lnmet.config import ORGANS, Phase
+from lnmet.labels import BACKGROUND, Meaning, meaning
+from lnmet.organ_labels import LABEL_MAPS, LabelMap, read_label_map, to_organs
+
+logger = logging.getLogger(__name__)
+
+SEGMENTATION = "segmentation.nii.gz"
+"""Of a case in the output of `lnmet segment`."""
+_TELLS: dict[str, Phase] = {"arter": "arterial", "ven": "venous", "portal": "venous"}
+
+
+class OrganMaps(NamedTuple):
+    """Label maps of organs and vessels that are kept apart from a data set.
+
+    Args:
+      folder: holds <case>.nii.gz, or cases/<case>/segmentation.nii.gz as `lnmet segment` writes.
+      label_map: what their ids mean.
+    """
+
+    folder: Path
+    label_map: LabelMap
+
+    @property
+    def annotated(self) -> frozenset[int]:
+        """Ids of the organs and vessels that the maps tell of."""
+        absent = self.label_map.absent()
+        return frozenset(id_ for id_, o in enumerate(ORGANS, start=1) if o not in absent)
+
+    def of(self, case_id: str) -> Path:
+        """File of a case.
+
+        Raises:
+          InputError: there is none.
+        """
+        places = [
+            self.folder / "cases" / case_id / SEGMENTATION,
+            *(self.folder / f"{case_id}{ending}" for ending in (".nii.gz", ".nii")),
+        ]
+        for path in places:
+            if path.is_file():
+                return path
+        raise InputError(f"no label map of case {case_id}", path=self.folder)
+
+
+def organ_maps(folder: Path, label_map: str) -> OrganMaps:
+    """Label maps of a folder.
+
+    Args:
+      folder: of the label maps.
+      label_map: name of a data set in `LABEL_MAPS`, or a table with the columns organ,id.
+
+    Raises:
+      InputError: the folder is missing, or the name is neither.
+    """
+    if not folder.is_dir():
+        raise InputError("no such folder", path=folder)
+    if label_map in LABEL_MAPS:
+        source = LABEL_MAPS[label_map]
+    elif Path(label_map).is_file():
+        source = read_label_map(Path(label_map))
+    else:
+        names = ", ".join(LABEL_MAPS)
+        raise InputError(f"no label map {label_map!r}", hint=f"one of {names}, or a table")
+    if absent := source.absent():
+        logger.warning("%s has no %s: no attention around them", label_map, ", ".join(absent))
+    return OrganMaps(folder, source)
+
+
+class LabelledCase(NamedTuple):
+    """An annotated case before it is read.
+
+    Args:
+      id: unique in its data set.
+      patient: whose it is.
+      image: file of the venous phase, or of the only one.
+      names: file names of its phases, without endings.
+      files: all that it is made from.
+      phases: channels, in the order of `read`.
+      annotated: ids of `lnmet.labels` that its data set names.
+      read: → a volume of HU for each phase, and the label, on one grid in canonical orientation.
+      read_label: → the label alone.
+    """
+
+    id: str
+    patient: str
+    image: Path
+    names: tuple[str, ...]
+    files: tuple[Path, ...]
+    phases: tuple[Phase, ...]
+    annotated: frozenset[int]
+    read: Callable[[], tuple[list[Volume], Volume]]
+    read_label: Callable[[], Volume]
+
+
+class LabelledData(NamedTuple):
+    """The annotated cases of a data set, and what was left out of it."""
+
+    root: Path
+    cases: Sequence[LabelledCase]
+    skipped: Sequence[Skipped]
+    folds: Sequence[Fold]
+
+
+def read_cases(
+    root: Path,
+    *,
+    organs: OrganMaps | None = None,
+    patient_pattern: str | None = None,
+    patients: Path | None = None,
+) -> LabelledData:
+    """Annotated cases of an nnU-Net raw or MSD data set; labels are told by their names.
+
+    Args:
+      root: folder with dataset.json.
+      organs: label maps of the organs and vessels that the data set itself does not name.
+      patient_pattern: regular expression whose first group is the patient in a case id.
+      patients: table with the columns case,patient.
+
+    Raises:
+      InputError: the folder is of no known layout, its channels are no phases, or none of its
+        labels is known.
+    """
+    dataset = read_dataset(root, patient_pattern=patient_pattern, patients=patients)
+    phases, ids = phases_of(dataset), meaning(dataset.label_ids, root)
+    if ids.unused:
+        logger.info("%s: labels without a use here: %s", root, ", ".join(ids.unused))
+    cases = [_labelled(case, dataset, phases, ids, organs) for case in dataset.cases]
+    return LabelledData(root, cases, dataset.skipped, dataset.splits)
+
+
+def phases_of(dataset: Dataset) -> tuple[Phase, ...]:
+    """Phase of each channel, by its name; two that are called CT are arterial and venous.
+
+    Raises:
+      InputError: three channels or more, or names that tell one phase twice.
+    """
+    names = dataset.channels
+    told: list[Phase | None] = [
+        next((phase for key, phase in _TELLS.items() if key in name.lower()), None)
+        for name in names
+    ]
+    if len(names) == 1:
+        return (told[0] or "venous",)
+    if len(names) == 2 and told == [None, None]:
+        logger.info("%s: channel 0 is taken for arterial, channel 1 for venous", dataset.root)
+        return ("arterial", "venous")
+    phases: tuple[Phase, ...] = tuple(phase for phase in told if phase)
+    if len(phases) != len(names) or len(set(phases)) != len(phases):
+        raise InputError(
+            f"channels must be an arterial and a venous phase; got {list(names)}",
+            path=dataset.root / "dataset.json",
+        )
+    return phases
+
+
+def _labelled(
+    case: Case,
+    dataset: Dataset,
+    phases: tuple[Phase, ...],
+    ids: Meaning,
+    organs: OrganMaps | None,
+) -> LabelledCase:
+    label_path = case.label
+    if label_path is None:
+        raise ValueError(f"case {case.id} has no label")
+
+    def read_label() -> Volume:
+        stored = nifti.read_label(label_path)
+        check_ids(stored, dataset.label_ids.values(), label_path)
+        label = canonical(stored.with_array(ids(stored.array)))
+        return label if organs is None else _with_organs(label, ids, organs, organs.of(case.id))
+
+    def read() -> tuple[list[Volume], Volume]:
+        images = [canonical(nifti.read(path)) for path in case.images]
+        for path, image in zip(case.images[1:], images[1:], strict=True):
+            if not same_grid(images[0], image):
+                raise InputError(
+                    f"is not on the grid of {case.images[0].name}",
+                    path=path,
+                    hint="run lnmet register on the data set first",
+                )
+        return images, require_same_grid(images[0], read_label(), case.images[0], label_path)
+
+    venous = case.images[phases.index("venous")] if "venous" in phases else case.images[0]
+    files = (*case.images, label_path, dataset.root / "dataset.json")
+    annotated = ids.annotated
+    if organs is not None:
+        files = (*files, organs.of(case.id))
+        annotated |= organs.annotated
+    names = tuple(path.name.removesuffix(".gz").removesuffix(".nii") for path in case.images)
+    return LabelledCase(
+        case.id, case.patient, venous, names, files, phases, annotated, read, read_label
+    )
+
+
+def _with_organs(label: Volume, ids: Meaning, organs: OrganMaps, path: Path) -> Volume:
+    """Label with the organs that its data set does not name, where nothing else is annotated."""
+    stored = canonical(nifti.read_label(path))
+    maps = require_same_grid(label, stored, "the label", path)
+    added = to_organs(maps.array, organs.label_map)
+    added[np.isin(added, list(ids.annotated))] = BACKGROUND
+    return label.with_array(np.where(label.array == BACKGROUND, added, label.array))

@@ -1,0 +1,46 @@
+"""The command `lnmet`: where each subcommand is, whose parameters are its flags."""
+
+import sys
+
+from core import cli
+from core.cli import Command
+from lnmet.config import RECIPES
+
+DESCRIPTION = """Lymph-node metastasis of pancreatic cancer in two-phase CT (Zheng et al.).
+
+Lymph nodes are looked for where they can lie: at distances to organs and vessels that nodes of the
+training set have.
+"""
+COMMANDS = {
+    "demo": Command(
+        "lnmet.demo:run",
+        "Train and segment synthetic patients; no input needed, minutes on two CPU cores.",
+    ),
+    "phantom": Command(
+        "lnmet.demo:write_phantoms",
+        "Write a synthetic two-phase cohort in the layout that `train` reads (nnU-Net raw).",
+    ),
+    "register": Command(
+        "lnmet.register:register",
+        "Bring the arterial onto the venous phase, of single patients or a data set.",
+    ),
+    "prepare": Command(
+        "lnmet.prepare:prepare", "Read data sets once for all networks: files to prepared cases."
+    ),
+    "train": Command(
+        "lnmet.train:train", "Train one network: of organs and vessels, the tumor, or the nodes."
+    ),
+    "segment": Command(
+        "lnmet.infer:segment",
+        "Segment new examinations: NIfTI files, DICOM folders, or folders of either.",
+    ),
+    "evaluate": Command(
+        "lnmet.evaluate:evaluate",
+        "Compare segmentations with annotated data: Tables III and V, every case.",
+    ),
+}
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    sys.exit(cli.run(COMMANDS, prog="lnmet", description=DESCRIPTION, recipes=RECIPES))

@@ -1,0 +1,191 @@
+"""Segmentations against truth: a row per patient, Tables III and V, and how two systems differ."""
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+
+from core import cli
+from core.commands import evaluate as evaluation
+from core.commands.evaluate import Paper, Prediction, Truth
+from core.io import nifti
+from core.io.labels import require_same_grid
+from core.metrics import detection
+from core.metrics.compare import bootstrap_interval
+from core.metrics.hypothesis import wilcoxon_signed_rank
+from core.metrics.overlap import dice
+from core.metrics.rows import Row, column, summarize
+from core.random import rng
+from core.volume import canonical, reorient, same_grid
+from lnmet.cases import SEGMENTATION, LabelledCase, read_cases
+from lnmet.config import ORGANS
+from lnmet.evaluation_page import evaluation_page, table_3, table_5
+from lnmet.labels import NODE, PDAC, has_target, organs_of
+
+MIN_IOU = 0.30
+"""Of a node that counts as found (Sec. IV-D)."""
+BOOTSTRAP_SEED, NUM_BOOTSTRAPS = 0, 1000
+NODE_RATES = tuple(f"node_{name}" for name in detection.RATES)
+PDAC_NAMES = ("pdac_dsc", "pdac_asd_mm", "pdac_hd_mm")
+COMPARED = ("node_dice", "node_instance_f")
+"""Columns of Table V that are tested (Sec. IV-D)."""
+
+
+def organ_names(organ: str) -> tuple[str, str, str]:
+    """Columns of an organ: overlap, average and largest distance of the surfaces (Table III)."""
+    return f"{organ}_dsc", f"{organ}_asd_mm", f"{organ}_hd_mm"
+
+
+def evaluate(preds: cli.Preds, truths: cli.Truths, out: Path) -> dict[str, Any]:
+    """Compare segmentations with annotated data: Tables III and V, a row per case.
+
+    Args:
+      preds: the --out of `segment`; several where each fold, or system, has its own.
+      truths: nnU-Net raw or MSD data sets that hold the segmented examinations.
+      out: gets metrics.json, rows.csv and report.html.
+
+    Returns:
+      Content of metrics.json: {"summary": {name: number}, "groups": …, "comparisons": …,
+      "rows": [one per case]}.
+
+    Raises:
+      InputError: no segmentation in `preds`, or none of its cases is annotated in `truths`.
+    """
+    annotated = [_truth(case) for data in truths for case in read_cases(data).cases]
+    metrics, matched = evaluation.evaluate(PAPER, preds, annotated)
+    metrics["comparisons"] = compare(metrics["rows"])
+    page = evaluation_page(metrics, [match.prediction for match in matched])
+    has_nodes = any("node_dice" in row for row in metrics["rows"])
+    evaluation.write(out, metrics, page, table_5(metrics) if has_nodes else table_3(metrics))
+    return metrics
+
+
+def _truth(case: LabelledCase) -> Truth[LabelledCase]:
+    return Truth(case.patient, case.image, (case.id, *case.names), case)
+
+
+def _same_grid(prediction: Prediction, truth: Truth[LabelledCase]) -> bool:
+    grid = nifti.read_grid(prediction.folder / SEGMENTATION)
+    return same_grid(grid, reorient(truth.case.read_label(), grid.direction))
+
+
+def _measure(truth: Truth[LabelledCase], prediction: Prediction | None) -> dict[str, Any]:
+    case, true = truth.case, truth.case.read_label()
+    row: dict[str, Any] = {}
+    if has_target(case.annotated, "nodes"):
+        row["has_nodes"] = bool((true.array >= NODE).any())
+    if prediction is None:
+        return row
+    path = prediction.folder / SEGMENTATION
+    label = require_same_grid(true, canonical(nifti.read_label(path)), truth.path, path)
+    segmented = prediction.results["networks"]
+    if has_target(case.annotated, "nodes") and "nodes" in segmented:
+        row |= node_row(label.array, true.array)
+    if has_target(case.annotated, "pdac") and "pdac" in segmented:
+        row |= _named(PDAC_NAMES, label.array == PDAC, true.array == PDAC, true.spacing_mm)
+    if "organs" in segmented:
+        pred, organs = organs_of(label.array), organs_of(true.array)
+        for id_ in sorted(case.annotated & set(range(1, PDAC))):
+            names = organ_names(ORGANS[id_ - 1])
+            row |= _named(names, pred == id_, organs == id_, true.spacing_mm)
+    return row
+
+
+def node_row(pred: UInt8[np.ndarray, "*s"], true: UInt8[np.ndarray, "*s"]) -> dict[str, float]:
+    """Rates over voxels and instances of the lymph nodes of one patient (Table V)."""
+    # What is smaller than a node was dropped when it was segmented.
+    rates = detection.patient_row(pred >= NODE, true >= NODE, min_iou=MIN_IOU, min_voxels=1)
+    return {f"node_{name}": value for name, value in rates.items()}
+
+
+def _named(
+    names: tuple[str, str, str], pred: np.ndarray, true: np.ndarray, spacing_mm: Sequence[float]
+) -> dict[str, float]:
+    """Overlap and distances; distances to nothing are undefined."""
+    distances = detection.surface_row(pred, true, spacing_mm)
+    values = (dice(pred, true), distances["asd_mm"], distances["hd_mm"])
+    return {
+        name: value if np.isfinite(value) else float("nan")
+        for name, value in zip(names, values, strict=True)
+    }
+
+
+def _as_error(row: Row) -> dict[str, Any]:
+    """An examination without an answer: no node of it is found."""
+    if not row.get("has_nodes"):
+        return {}
+    return dict.fromkeys(NODE_RATES, 0.0)
+
+
+def summarize_segmentation(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Means over patients of what was measured, medians of the tumor, intervals of 95 %."""
+    known = {name for row in rows for name in row}
+    names = [n for n in (*NODE_RATES, *PDAC_NAMES, *_all_organ_names()) if n in known]
+    summary: dict[str, Any] = {
+        "num_patients": len({row["patient"] for row in rows}),
+        "num_examinations": len(rows),
+        **summarize(rows, names),
+    }
+    for name in names:
+        summary[f"{name}_ci"] = bootstrap_interval(column(rows, name), seed=BOOTSTRAP_SEED)
+        summary[f"{name}_median"] = _median(column(rows, name))
+    return summary
+
+
+def _all_organ_names() -> list[str]:
+    return [name for organ in ORGANS for name in organ_names(organ)]
+
+
+def _median(values: np.ndarray) -> float:
+    defined = values[~np.isnan(values)]
+    return float(np.median(defined)) if defined.size else float("nan")
+
+
+def compare(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Paired tests between every two systems on the patients that both segmented.
+
+    Wilcoxon's signed-rank test over the patients; and, as the paper's "1,000 iterations" may be
+    read, the median p over 1,000 resamplings of them.
+    """
+    groups: dict[str, dict[str, Row]] = {}
+    for row in evaluation.headline(rows):
+        groups.setdefault(row["group"], {})[row["id"]] = row
+    return [
+        _comparison(name, (first, groups[first]), (second, groups[second]))
+        for first, second in combinations(groups, 2)
+        for name in COMPARED
+        if any(name in row for g in (first, second) for row in groups[g].values())
+    ]
+
+
+def _comparison(
+    name: str, first: tuple[str, Mapping[str, Row]], second: tuple[str, Mapping[str, Row]]
+) -> dict[str, Any]:
+    both = sorted(first[1].keys() & second[1].keys())
+    a, b = (np.array([g[id_].get(name, np.nan) for id_ in both], float) for _, g in (first, second))
+    test = wilcoxon_signed_rank(a, b)
+    resampled = rng(BOOTSTRAP_SEED).integers(len(both), size=(NUM_BOOTSTRAPS, len(both)))
+    p_values = np.array([wilcoxon_signed_rank(a[i], b[i]).p_value for i in resampled])
+    return {
+        "name": name,
+        "first": first[0],
+        "second": second[0],
+        "mean_difference": float(np.nanmean(a - b)) if both else float("nan"),
+        "p_value": test.p_value,
+        "median_bootstrap_p_value": _median(p_values),
+        "num": test.num,
+        "reason": test.reason,
+    }
+
+
+PAPER = Paper(
+    command="lnmet segment",
+    group=lambda results: results["networks"],
+    same=_same_grid,
+    measure=_measure,
+    as_error=_as_error,
+    summarize=summarize_segmentation,
+)

@@ -1,0 +1,114 @@
+"""Cross-entropy and Tversky loss at every resolution of the decoder (Sec. III-A, Eqs. 3–4)."""
+
+from collections.abc import Sequence
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Integer
+
+from core.augment.nnunet import nnunet
+from core.losses.entropy import cross_entropy
+from core.losses.overlap import tversky_loss
+from core.random import stream
+from core.types import Batch, Key, Metrics, ModelState, Params, Scalar
+from lnmet import model
+from lnmet.config import Config, LossConfig
+from lnmet.labels import CLASSES, IGNORE
+
+EXCLUDED = -1e9
+"""Logit of a class that is part of the background of a case."""
+
+
+def loss(
+    cfg: Config, params: Params, model_state: ModelState, batch: Batch, key: Key
+) -> tuple[Scalar, tuple[ModelState, Metrics]]:
+    """Mean loss of a batch, every resolution with its weight.
+
+    Args:
+      cfg: network and loss.
+      params: trainable arrays.
+      model_state: intensities of the training set.
+      batch: of `lnmet.data.batch_maker`.
+      key: of this step.
+
+    Returns:
+      Scalar loss, and (model_state, metrics `loss`, `loss_entropy`, `loss_overlap`).
+    """
+    image, label = model.normalize(model_state, batch["image"]), batch["label"]
+    gate = batch["attention"].astype(jnp.float32) if cfg.model.attention else None
+    keys = jax.random.split(stream(key, "augment"), label.shape[0])
+    augment = partial(nnunet, patch=cfg.data.patch, cfg=cfg.augment)
+    image, label, gate = jax.vmap(augment)(keys, image, label, gate)
+    outputs = model.apply(
+        cfg.model,
+        params,
+        image,
+        gate,
+        num_classes=len(CLASSES[cfg.data.target]),
+        deep=True,
+    )
+    entropy, overlap = jnp.float32(0), jnp.float32(0)
+    for weight, logits in zip(resolution_weights(len(outputs)), outputs, strict=True):
+        if weight:
+            terms = terms_of(cfg.loss, logits, at_resolution(label, logits), batch["annotated"])
+            entropy, overlap = entropy + weight * terms[0], overlap + weight * terms[1]
+    total = entropy + overlap
+    return total, (model_state, {"loss": total, "loss_entropy": entropy, "loss_overlap": overlap})
+
+
+def resolution_weights(num: int) -> Sequence[float]:
+    """1, ½, ¼, … and 0 for the lowest of several resolutions; they sum to 1 (Ref: nnU-Net)."""
+    weights = [0.5**s for s in range(num)]
+    if num > 1:
+        weights[-1] = 0.0
+    return [weight / sum(weights) for weight in weights]
+
+
+def at_resolution(
+    label: Integer[Array, "n _ _ _"], logits: Float[Array, "n d h w k"]
+) -> Integer[Array, "n d h w"]:
+    """Classes on the grid of an output, each of the voxel nearest to the middle of its block."""
+    factors = [a // b for a, b in zip(label.shape[1:], logits.shape[1:], strict=False)]
+    return label[(slice(None), *(slice(f // 2, None, f) for f in factors))]
+
+
+def terms_of(
+    cfg: LossConfig,
+    logits: Float[Array, "n d h w k"],
+    label: Integer[Array, "n d h w"],
+    annotated: Bool[Array, "n k"],
+) -> tuple[Scalar, Scalar]:
+    """Cross-entropy and overlap loss of one resolution, means over the examples.
+
+    A class that an example is not annotated with counts as part of its background: its probability
+    is added to the background's. Voxels to ignore count nowhere.
+    """
+    num_classes = logits.shape[-1]
+    if num_classes > 2:  # of two classes both are annotated
+        logits = with_background(logits, annotated)
+    valid = label != IGNORE
+    share = jnp.mean(valid.astype(jnp.float32), axis=(1, 2, 3))
+    # The entropy is a mean over all voxels, to which ignored ones add nothing.
+    entropy = cross_entropy(logits, label) / jnp.maximum(share, 1e-6)
+    probs = jax.nn.softmax(logits)[..., 1:] * valid[..., None]
+    onehot = (
+        label[..., None] == jnp.arange(1, num_classes, dtype=label.dtype)[None, None, None, None]
+    )
+    overlap = tversky_loss(
+        probs, onehot, alpha=cfg.false_positives, beta=cfg.false_negatives, smooth=cfg.smooth
+    )
+    counts = annotated[:, 1:].astype(jnp.float32)
+    per_example = jnp.sum(overlap * counts, axis=1) / jnp.maximum(jnp.sum(counts, axis=1), 1)
+    return jnp.mean(entropy), jnp.mean(per_example)
+
+
+def with_background(
+    logits: Float[Array, "n d h w k"], annotated: Bool[Array, "n k"]
+) -> Float[Array, "n d h w k"]:
+    """Logits whose softmax gives the background what classes without annotation had."""
+    own = annotated[:, None, None, None, :]
+    # The background itself is always annotated.
+    outside = jnp.concatenate([logits[..., :1], jnp.where(own, EXCLUDED, logits)[..., 1:]], -1)
+    background = jax.nn.logsumexp(outside, axis=-1, keepdims=True)
+    return jnp.concatenate([background, jnp.where(own, logits, EXCLUDED)[..., 1:]], -1)

@@ -1,0 +1,216 @@
+"""From the files of data sets to prepared cases on disk, and to the cases of a fold."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from functools import partial
+from math import ceil
+from pathlib import Path
+from typing import get_args
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Bool, Float16, Int16, Int32, UInt8
+
+from core import cli
+from core.commands import prepare as prepared_data
+from core.commands.prepare import Made, Source, Sources, digest
+from core.config import fingerprint, flags
+from core.data.patches import sample_voxels
+from core.data.splits import Split, cases_of, k_fold
+from core.errors import InputError
+from core.preprocess.crop import Box, bounding_box, crop
+from core.preprocess.fingerprint import draw_foreground
+from core.preprocess.resample import coarse_axis, resample_image, resample_label, shape_at
+from core.random import rng
+from lnmet.anatomy import attention
+from lnmet.cases import LabelledCase, LabelledData, organ_maps, read_cases
+from lnmet.config import PrepareConfig, Range, SplitConfig, Target
+from lnmet.data import Prepared
+from lnmet.labels import CLASSES, IGNORE, classes, organs_of
+
+logger = logging.getLogger(__name__)
+
+MAX_VOXELS = 10_000
+"""Of a class, stored to center patches on (Ref: nnU-Net)."""
+CASES_AT_A_TIME = 1
+"""Each holds two phases at the paper's spacing in memory: about 4 GB for 512×512×667."""
+TARGETS = get_args(Target)
+
+
+def _shows(target: Target, case: Prepared) -> bool:
+    return len(case.voxels[target]) > 0
+
+
+CLASSES_OF_CASES = {f"with {target}": partial(_shows, target) for target in TARGETS}
+
+
+def prepare(
+    data: cli.Data,
+    out: Path,
+    prepare: PrepareConfig = PrepareConfig(),  # noqa: B008 - frozen, and the flags' defaults
+    *,
+    organs: Path | None = None,
+    label_map: str = "lnmet",
+    patient_pattern: str | None = None,
+    patients: Path | None = None,
+) -> bool:
+    """Read data sets once for all networks: files to prepared cases, cached and resumable.
+
+    Args:
+      data: nnU-Net raw or MSD folders, arterial and venous phase on one grid.
+      out: cache folder, the --data of `train`; its index.json lists every file used or skipped, and
+        cases of other preparations beside these are left alone.
+      prepare: grid and attention map.
+      organs: label maps of the organs and vessels that the data sets do not name: <case>.nii.gz, or
+        the --out of `lnmet segment`.
+      label_map: what the ids of these maps mean: lnmet, totalsegmentator, totalsegmentator-v1,
+        abdomenatlas, pants, amos, btcv, word, or a table with the columns organ,id.
+      patient_pattern: regular expression whose first group is the patient in a case id.
+      patients: table with the columns case,patient, as CSV or .xlsx.
+
+    Returns:
+      Whether a labelled case was left out.
+
+    Raises:
+      InputError: no usable case; the reason of each is logged.
+    """
+    maps = None if organs is None else organ_maps(organs, label_map)
+    read = [
+        read_cases(path, organs=maps, patient_pattern=patient_pattern, patients=patients)
+        for path in data
+    ]
+    folder = out / fingerprint(prepare)
+    sources = [_sources(of_one, prepare) for of_one in read]
+    num_left_out = prepared_data.prepare(sources, folder, at_a_time=CASES_AT_A_TIME)
+    prepared_data.warn_of_empty_classes(open_cases(folder), CLASSES_OF_CASES)
+    return num_left_out > 0
+
+
+def _sources(data: LabelledData, cfg: PrepareConfig) -> Sources:
+    def source(case: LabelledCase) -> Source:
+        return Source(case.id, case.patient, case.files, lambda: make(case, cfg))
+
+    folds = [Split(fold.train, fold.val) for fold in data.folds]
+    return Sources(data.root, [source(case) for case in data.cases], data.skipped, folds)
+
+
+def make(case: LabelledCase, cfg: PrepareConfig) -> Made:
+    """Arrays and meta of one case, in canonical orientation at the spacing of the config."""
+    images, label = case.read()
+    shape = shape_at(label.shape, label.spacing_mm, cfg.spacing_mm)
+    axis = coarse_axis(label.spacing_mm, cfg.spacing_mm)
+    hu = np.stack(
+        [np.rint(resample_image(i.array, shape, axis=axis)).astype(np.int16) for i in images], -1
+    )
+    ids = resample_label(label.array, shape, axis=axis)
+    box = organ_box(organs_of(ids) > 0, cfg)
+    arrays = {"image": hu, "label": ids}
+    if organs_of(ids).any():
+        arrays["attention"] = attention_in(organs_of(ids), box, cfg)
+    random = rng(0, *case.id.encode())  # the draw depends on the id alone
+    for target in TARGETS:
+        of_target = classes(ids, target)
+        arrays[f"voxels_{target}"] = _some_voxels(random, of_target, len(CLASSES[target]))
+        foreground = (of_target > 0) & (of_target != IGNORE)
+        arrays[f"hu_{target}"] = _some_hu(random, hu, foreground)
+    venous = images[case.phases.index("venous")] if "venous" in case.phases else images[0]
+    meta = {
+        "digest": digest(venous.array),
+        "phases": case.phases,
+        "annotated": sorted(case.annotated),
+        "box": box,
+    }
+    return arrays, meta
+
+
+def organ_box(organs: Bool[np.ndarray, "d h w"], cfg: PrepareConfig) -> Box:
+    """Box of the organs and their margin; of the whole case where there is none."""
+    box = bounding_box(organs)
+    if box is None:
+        return Box((0, 0, 0), organs.shape)
+    margins = [ceil(cfg.margin_mm / mm) for mm in cfg.spacing_mm]
+    start = (max(0, a - m) for a, m in zip(box.start, margins, strict=True))
+    stop = (min(n, b + m) for b, m, n in zip(box.stop, margins, organs.shape, strict=True))
+    return Box(tuple(start), tuple(stop))
+
+
+def attention_in(
+    organs: UInt8[np.ndarray, "d h w"], box: Box, cfg: PrepareConfig
+) -> Float16[np.ndarray, "d h w"]:
+    """Attention map of a case, computed in the box: it is 0 outside, where the margin is wide."""
+    ranges = [Range(*pair) for pair in cfg.ranges_mm]
+    whole = np.zeros(organs.shape, np.float16)
+    crop(whole, box)[...] = np.asarray(
+        attention(jnp.asarray(crop(organs, box)), cfg.spacing_mm, ranges)
+    )
+    return whole
+
+
+def _some_voxels(
+    random: np.random.Generator, label: UInt8[np.ndarray, "d h w"], num_classes: int
+) -> Int32[np.ndarray, "n 4"]:
+    """Class and index of some voxels of each class but the background."""
+    rows = [np.empty((0, 4), np.int32)]
+    for class_ in range(1, num_classes):
+        voxels = sample_voxels(random, label == class_, MAX_VOXELS)
+        rows.append(np.insert(voxels, 0, class_, axis=1))
+    return np.concatenate(rows)
+
+
+def _some_hu(
+    random: np.random.Generator,
+    hu: Int16[np.ndarray, "d h w c"],
+    foreground: Bool[np.ndarray, "d h w"],
+) -> Int16[np.ndarray, "c n"]:
+    return np.stack(
+        [draw_foreground(random, hu[..., c], foreground) for c in range(hu.shape[-1])]
+    ).astype(np.int16)
+
+
+def find_cache(data: Sequence[Path], cfg: PrepareConfig, workdir: Path) -> Path:
+    """Folder of prepared cases: of a cache, or of data sets that are prepared into `workdir`."""
+    return prepared_data.find_cache(
+        data,
+        fingerprint(cfg),
+        prepare_into=lambda data_sets, out: prepare(data_sets, out, cfg),
+        workdir=workdir,
+        command=" ".join(("run lnmet prepare", *flags(cfg, "prepare"))),
+    )
+
+
+def open_cases(folder: Path) -> list[Prepared]:
+    """Prepared cases of a cache; their voxels stay on disk until a patch is cut."""
+    return [_opened(case) for case in prepared_data.load(folder)]
+
+
+def _opened(case: prepared_data.Case) -> Prepared:
+    arrays, meta = case.stored.arrays, case.stored.meta
+
+    def of_targets(name: str) -> Mapping[Target, np.ndarray]:
+        return {target: arrays[f"{name}_{target}"][...] for target in TARGETS}
+
+    return Prepared(
+        id=case.id,
+        patient=case.entry.patient,
+        digest=meta["digest"],
+        phases=tuple(meta["phases"]),
+        image=arrays["image"],
+        label=arrays["label"],
+        attention=arrays.get("attention"),
+        box=Box(*map(tuple, meta["box"])),
+        voxels=of_targets("voxels"),
+        hu=of_targets("hu"),
+        annotated=frozenset(meta["annotated"]),
+    )
+
+
+def folds(cases: Sequence[Prepared], cfg: SplitConfig) -> list[Split]:
+    """Splits of the case ids by patient: every patient is held out once."""
+    patient_of = {case.id: case.patient for case in cases}
+    try:
+        splits = k_fold(patient_of.values(), cfg.num_folds, cfg.seed)
+    except ValueError as error:
+        raise InputError(
+            str(error), hint="set --split.num-folds, or train without --fold"
+        ) from None
+    return [cases_of(split, patient_of) for split in splits]

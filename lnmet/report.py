@@ -1,0 +1,86 @@
+"""What LNMet shows: a scan with organs, tumor and nodes, attention over it, and its pages."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from core.metrics.rows import Row
+from core.report import html
+from core.report import overlay as views
+from core.report.cases import results_page
+from core.report.outline import Outline
+from core.report.table import badges
+from core.volume import Volume
+from lnmet.labels import METASTATIC, NAMES, NODE, PDAC
+
+NODE_COLOR, METASTATIC_COLOR, PDAC_COLOR = "#ffe34d", "#ff4d4d", "#ff9a3d"
+ORGAN_COLORS = (
+    *("#8e6bd1", "#4fc3d9", "#5fb36a", "#d94f6b", "#4f8dff"),
+    *("#9ac24f", "#e07b39", "#d96bb0", "#6bd9b0", "#c9a227"),
+)
+"""Of the organs and vessels in the order of their ids."""
+BADGES = badges({"segmented": "good", "failed": "warn"})
+COLUMNS = {
+    "nodes": "num_nodes",
+    "nodes ml": "nodes_ml",
+    "largest node mm³": "largest_node_mm3",
+    "tumor ml": "pdac_ml",
+}
+"""Of the examinations."""
+
+
+def overlay(
+    volume: Volume,
+    label: UInt8[np.ndarray, "d h w"],
+    attention: Float[np.ndarray, "d h w"] | None,
+) -> bytes:
+    """PNG of a scan through its nodes, or else its tumor or organs, over the attention map.
+
+    Args:
+      volume: canonical CT in Hounsfield units.
+      label: predicted ids.
+      attention: map in [0, 1], tinted; None, there is none.
+    """
+    colors = dict(enumerate(ORGAN_COLORS, start=1))
+    colors |= {PDAC: PDAC_COLOR, NODE: NODE_COLOR, METASTATIC: METASTATIC_COLOR}
+    present = [id_ for id_ in NAMES if (label == id_).any()]
+    outlines = [Outline(NAMES[id_], label == id_, colors[id_], id_ >= PDAC) for id_ in present]
+    focus = label >= NODE
+    for others in (label == PDAC, label > 0):
+        focus = focus if focus.any() else others
+    return views.overlay(volume, outlines, focus, heat=attention)
+
+
+def segmentation_page(results: Mapping[str, Any], out: Path) -> str:
+    """Page of `lnmet segment`: what was found, and a picture of every examination.
+
+    Args:
+      results: content of results.json.
+      out: folder that holds cases/<id>/overlay.png.
+    """
+    return results_page(
+        results,
+        system="LNMet",
+        job="segmentation",
+        case="examination",
+        labels={"segmented": "segmented", "failed": "failed"},
+        columns=COLUMNS,
+        section=lambda case: case_section(case["id"], case, out / "cases" / case["id"]),
+        subtitle=f"Segmented: {results['networks']}.",
+    )
+
+
+def case_section(title: str, case: Row, folder: Path, note: str = "") -> html.Section:
+    """One segmented examination, folded: its picture and what was measured in it."""
+    png = (folder / "overlay.png").read_bytes()
+    found = "" if case["num_nodes"] is None else f"{case['num_nodes']} lymph nodes, "
+    caption = (
+        f"{found}{case['nodes_ml']:.2f} ml, the largest {case['largest_node_mm3']:.0f} mm³; tumor "
+        f"{case['pdac_ml']:.2f} ml. Tinted: where the attention map is above zero."
+    )
+    alt = f"CT of {case['id']} with organs, tumor and lymph nodes outlined"
+    picture = html.figure("", png, alt=alt, caption=caption)
+    return html.details(title, [picture], badge=BADGES[case["decision"]], note=note)

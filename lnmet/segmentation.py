@@ -1,0 +1,129 @@
+"""One examination through the networks: organs, tumor, then nodes where attention is."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Num, UInt8
+
+from core.preprocess.crop import Box, crop, uncrop
+from core.preprocess.resample import (
+    Shape,
+    coarse_axis,
+    resample_image,
+    resample_label,
+    shape_at,
+)
+from core.preprocess.resample_back import label_on, value_on
+from core.volume import Volume
+from lnmet.config import Phase, PrepareConfig
+from lnmet.labels import NODE, PDAC, organs_of
+from lnmet.networks import Segmenter, System
+from lnmet.nodes import FoundNode, find_nodes
+from lnmet.prepare import attention_in, organ_box
+
+
+class Segmented(NamedTuple):
+    """What is seen in one examination, on its own grid.
+
+    Args:
+      label: ids of `lnmet.labels`.
+      nodes: those of the label.
+      attention: map in [0, 1]; None where no organ is known.
+    """
+
+    label: UInt8[np.ndarray, "d h w"]
+    nodes: Sequence[FoundNode]
+    attention: Float[np.ndarray, "d h w"] | None
+
+
+class Grids(NamedTuple):
+    """Grid of an examination and that of the networks, and the ways between them."""
+
+    own: Volume
+    cfg: PrepareConfig
+
+    @property
+    def shape(self) -> Shape:
+        """Voxels of the networks' grid."""
+        return shape_at(self.own.shape, self.own.spacing_mm, self.cfg.spacing_mm)
+
+    def image(self, array: Num[np.ndarray, "d h w"]) -> Float[np.ndarray, "e i j"]:
+        """HU as networks see them."""
+        axis = coarse_axis(self.own.spacing_mm, self.cfg.spacing_mm)
+        return resample_image(array, self.shape, axis=axis)
+
+    def label(self, array: UInt8[np.ndarray, "d h w"]) -> UInt8[np.ndarray, "e i j"]:
+        """Ids as networks see them."""
+        axis = coarse_axis(self.own.spacing_mm, self.cfg.spacing_mm)
+        return resample_label(array, self.shape, axis=axis).astype(np.uint8)
+
+    def label_back(self, probs: Float[np.ndarray, "e i j k"]) -> UInt8[np.ndarray, "d h w"]:
+        """Most probable classes on the examination's own grid."""
+        axis = coarse_axis(self.cfg.spacing_mm, self.own.spacing_mm)
+        return label_on(probs, self.own.shape, axis=axis).astype(np.uint8)
+
+    def value_back(self, values: Float[np.ndarray, "e i j"]) -> Float[np.ndarray, "d h w"]:
+        """A map on the examination's own grid."""
+        axis = coarse_axis(self.cfg.spacing_mm, self.own.spacing_mm)
+        return value_on(np.asarray(values, np.float32), self.own.shape, axis=axis)
+
+
+def segment_volumes(
+    volumes: Mapping[Phase, Volume],
+    system: System,
+    known_organs: UInt8[np.ndarray, "d h w"] | None = None,
+) -> Segmented:
+    """Segment one examination; each network on a grid of its own.
+
+    Args:
+      volumes: canonical HU of each phase, on one grid.
+      system: networks.
+      known_organs: ids 1 … 10 on that grid, where no network segments them.
+    """
+    own = next(iter(volumes.values()))
+    organs = known_organs
+    if segmenter := system.get("organs"):
+        organs = _classes(segmenter, volumes)
+    label = np.zeros(own.shape, np.uint8) if organs is None else organs.copy()
+    if segmenter := system.get("pdac"):
+        label[_classes(segmenter, volumes) == 1] = PDAC
+    attention, nodes = None, []
+    if segmenter := system.get("nodes"):
+        probability, attention = _nodes(segmenter, volumes, None if organs is None else label)
+        infer = segmenter.cfg.infer
+        mask, nodes = find_nodes(
+            probability, own, threshold=infer.threshold, min_mm3=infer.min_node_mm3
+        )
+        label[mask] = NODE
+    return Segmented(label, nodes, attention)
+
+
+def _classes(segmenter: Segmenter, volumes: Mapping[Phase, Volume]) -> UInt8[np.ndarray, "d h w"]:
+    grids = Grids(next(iter(volumes.values())), segmenter.cfg.prepare)
+    return grids.label_back(segmenter(_channels(segmenter, volumes, grids)))
+
+
+def _nodes(
+    segmenter: Segmenter,
+    volumes: Mapping[Phase, Volume],
+    label: UInt8[np.ndarray, "d h w"] | None,
+) -> tuple[Float[np.ndarray, "d h w"], Float[np.ndarray, "d h w"] | None]:
+    """Probability of nodes, and attention; looked for around the organs, where these are known."""
+    grids, cfg = Grids(next(iter(volumes.values())), segmenter.cfg.prepare), segmenter.cfg
+    image = _channels(segmenter, volumes, grids)
+    box, attention = Box((0, 0, 0), grids.shape), None
+    if label is not None:
+        organs = grids.label(organs_of(label))
+        box = organ_box(organs > 0, cfg.prepare)
+        attention = attention_in(organs, box, cfg.prepare)
+    seen = crop(attention, box) if cfg.model.attention and attention is not None else None
+    probs = segmenter(crop(image, box), seen)
+    probability = grids.value_back(uncrop(probs[..., 1], box, grids.shape, fill=0))
+    return probability, None if attention is None else grids.value_back(attention)
+
+
+def _channels(
+    segmenter: Segmenter, volumes: Mapping[Phase, Volume], grids: Grids
+) -> Float[np.ndarray, "d h w c"]:
+    return np.stack([grids.image(volumes[phase].array) for phase in segmenter.phases], axis=-1)

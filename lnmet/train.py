@@ -1,0 +1,166 @@
+"""Training one network: of the organs and vessels, the tumor, or the lymph nodes."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import optax
+
+from core import cli, compiler
+from core.commands import train as training
+from core.commands.train import Division, Training
+from core.data import patches
+from core.data.pipeline import batches
+from core.data.splits import Parts, hard_split
+from core.metrics.overlap import dice
+from core.train import optim
+from core.train.task import Rows, Task
+from core.types import ModelState, Params
+from lnmet import model
+from lnmet.config import Config, OptimConfig, SplitConfig
+from lnmet.data import Prepared, batch_maker, cut, foreground_intensities, usable
+from lnmet.labels import CLASSES
+from lnmet.loss import loss
+from lnmet.prepare import find_cache, folds, open_cases
+
+
+def build(
+    cfg: Config,
+    train_on: Sequence[Prepared],
+    evaluate_on: Sequence[Prepared] = (),
+    *,
+    workers: int = 0,
+) -> Task:
+    """Task of one network: everything `core.train.fit` needs.
+
+    Args:
+      cfg: the recipe.
+      train_on: cases to draw patches from.
+      evaluate_on: held-out cases; none, no evaluation.
+      workers: processes that cut patches; 0 for threads.
+    """
+    channels = foreground_intensities(train_on, cfg.data)
+    make = batch_maker(
+        train_on, cfg, channels, host=jax.process_index(), num_hosts=jax.process_count()
+    )
+    shape = (1, *cfg.data.patch, len(cfg.data.phases))
+    num_classes = len(CLASSES[cfg.data.target])
+    return Task(
+        init=lambda key: model.init(
+            cfg.model, key, shape, num_classes=num_classes, intensities=channels
+        ),
+        loss=partial(loss, cfg),
+        tx=optimizer(cfg.optim, cfg.run.steps),
+        batches=lambda start: batches(
+            make, start=start, num_steps=cfg.run.steps, num_workers=workers
+        ),
+        evaluate=_evaluator(cfg, evaluate_on) if evaluate_on else None,
+    )
+
+
+def optimizer(cfg: OptimConfig, steps: int) -> optax.GradientTransformation:
+    """Clipped gradient, decay, Nesterov; the learning rate falls once an epoch (Ref: nnU-Net)."""
+    decay = optim.polynomial_decay(cfg.learning_rate, steps, power=cfg.power)
+
+    def schedule(step: Any) -> Any:
+        return decay(step // cfg.steps_per_epoch * cfg.steps_per_epoch)
+
+    sgd = partial(optim.sgd, momentum=cfg.momentum, weight_decay=cfg.weight_decay, nesterov=True)
+    descend = {"sgd": sgd, "adam": optax.adam}[cfg.algorithm]
+    return optax.chain(optax.clip_by_global_norm(cfg.clip_norm), descend(schedule))
+
+
+def train(
+    cfg: Config,
+    data: cli.Data,
+    out: Path,
+    *,
+    fold: int | None = None,
+    workers: int = 0,
+    resume: bool = False,
+    distributed: bool = False,
+) -> None:
+    """Train one network: of the organs and vessels, the tumor, or the lymph nodes.
+
+    Args:
+      cfg: the recipe.
+      data: what `prepare` wrote, or data sets (prepared into the run folder first).
+      out: run folder: config.json, manifest.json, metrics.jsonl, checkpoints/.
+      fold: hold this fold out, the first is 0, and evaluate on it; without, train on every case.
+      workers: processes that cut patches, where threads starve the device; 0 for threads.
+      resume: continue a run, bit for bit as if it had not stopped.
+      distributed: join the other hosts of a cluster first.
+
+    Raises:
+      InputError: data, fold or run folder cannot be used.
+      RunError: the loss is no longer finite.
+    """
+
+    def divide() -> tuple[Division, Callable[[], Training]]:
+        folder = find_cache(data, cfg.prepare, out)
+        cases = {case.id: case for case in usable(open_cases(folder), cfg)}
+        parts = training.choose_fold(
+            folder, fold, cases, lambda: folds(list(cases.values()), cfg.split)
+        )
+        if fold is not None:
+            parts = with_validation(parts, cases, cfg.split)
+        train_on, validate_on = ([cases[id_] for id_ in ids] for ids in (parts.train, parts.val))
+        return (
+            training.division(parts, cases.values(), lambda case: [case.id], fold),
+            lambda: Training(
+                build(cfg, train_on, validate_on, workers=workers), cfg.run, cfg.data.batch
+            ),
+        )
+
+    curves = ("loss", "loss_entropy", "loss_overlap")
+    training.train(cfg, out, divide=divide, curves=curves, resume=resume, distributed=distributed)
+
+
+def with_validation(parts: Parts, cases: dict[str, Prepared], cfg: SplitConfig) -> Parts:
+    """Parts with a share of the training patients set aside for validation (Sec. IV-A)."""
+    patients = {cases[id_].patient for id_ in parts.train}
+    num_val = min(round(cfg.val_fraction * len(patients)), len(patients) - 1)
+    val = set(hard_split(patients, len(patients) - num_val, cfg.seed).test)
+    aside = tuple(id_ for id_ in parts.train if cases[id_].patient in val)
+    return Parts(tuple(i for i in parts.train if i not in aside), aside, parts.test)
+
+
+def _evaluator(cfg: Config, cases: Sequence[Prepared]) -> Callable[[Params, ModelState], Rows]:
+    """Rows of one patch per validation case, around its foreground: a learning curve.
+
+    Whole cases are for `lnmet evaluate`; one patch a case costs seconds and shows the trend.
+    """
+    target, num_classes = cfg.data.target, len(CLASSES[cfg.data.target])
+    examples, fill = {}, np.zeros(len(cfg.data.phases), np.int16)
+    for case in cases:
+        if len(voxels := case.voxels[target][:, 1:]):
+            middle = voxels[np.abs(voxels - voxels.mean(axis=0)).sum(axis=1).argmin()]
+            start = patches.centered_start(middle, case.label.shape, cfg.data.patch)
+            examples[case.id] = cut(case, cfg, start, cfg.data.patch, fill)
+
+    @compiler.jit
+    def forward(
+        params: Params, model_state: ModelState, image: jax.Array, gate: jax.Array | None
+    ) -> jax.Array:
+        normalized = model.normalize(model_state, image)
+        return model.apply(cfg.model, params, normalized, gate, num_classes=num_classes)[0]
+
+    def evaluate(params: Params, model_state: ModelState) -> Rows:
+        rows = []
+        for id_, example in examples.items():
+            gate = example.get("attention")
+            gate = None if gate is None else gate[None].astype(np.float32)
+            logits = forward(params, model_state, example["image"][None], gate)
+            pred, true = np.asarray(logits)[0].argmax(-1), example["label"]
+            dsc = [
+                dice(pred == k, true == k)
+                for k in range(1, num_classes)
+                if example["annotated"][k] and (true == k).any()
+            ]
+            rows.append({"id": id_, "dsc": float(np.mean(dsc)) if dsc else float("nan")})
+        return rows
+
+    return evaluate

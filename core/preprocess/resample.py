@@ -24,8 +24,9 @@ def shape_at(
     shape: Sequence[int], spacing_mm: Sequence[float], new_spacing_mm: Sequence[float]
 ) -> Shape:
     """Voxels that cover the same volume at another spacing, rounded."""
+    # Divided first, as nnU-Net does: one axis of 2000 is half a voxel by a hair, and rounds so.
     depth, height, width = (
-        max(1, round(n * old / new))
+        max(1, round(old / new * n))
         for n, old, new in zip(shape, spacing_mm, new_spacing_mm, strict=True)
     )
     return depth, height, width

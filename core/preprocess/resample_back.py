@@ -18,8 +18,7 @@ import numpy as np
 from jaxtyping import Float, Int, UInt
 
 from core import check
-from core.preprocess.resample import Shape, linear_weights
-from core.preprocess.resample import _one_of as nearest_weights
+from core.preprocess.resample import Shape, linear_weights, nearest_weights
 
 LEAD = 1e-5
 """Lead of a class in share of its value and the next: more than three interpolations round off."""

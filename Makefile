@@ -38,6 +38,11 @@ check: install
 	$(BIN)/python -m pip install --quiet --editable '.[peers]'
 # nnU-Net's networks; what they depend on beside PyTorch is for their transformers alone.
 	$(BIN)/python -m pip install --quiet --no-deps 'dynamic-network-architectures>=0.4,<0.5'
+# nnU-Net's augmentation, and what it imports; it asks for its predecessor, which it does not use.
+	$(BIN)/python -m pip install --quiet --no-deps 'batchgeneratorsv2>=0.3.6,<0.4'
+	$(BIN)/python -m pip install --quiet 'pandas<4' 'scikit-image<1'
+# ConvexAdam; of what it depends on, SimpleITK alone is not there yet.
+	$(BIN)/python -m pip install --quiet --no-deps 'convexadam==0.2.0' 'simpleitk>=2.5,<3'
 	touch $@
 
 peers: .venv/.peers
@@ -46,7 +51,7 @@ parity: peers
 	$(BIN)/python -m pytest -m parity
 
 bench: peers
-	$(BIN)/python -m benchmarks.kernels --peer torch,scipy,edt
+	$(BIN)/python -m benchmarks.kernels --peer torch,scipy,edt,batchgeneratorsv2
 	$(BIN)/python -m benchmarks.step s4c --peer torch
 	$(BIN)/python -m benchmarks.step eusdaf --peer torch
 	$(BIN)/python -m benchmarks.case s4c --peer monai

@@ -23,10 +23,10 @@ from core.errors import InputError
 from core.io.labels import require_same_grid
 from core.io.paths import Skipped, unique_ids
 from core.io.scans import Scan, read_grid, read_scan
+from core.phases.evidence import phases_of_patient, read_phases
 from core.volume import Volume
 from fee.annotated_patients import read_volumes
 from fee.config import PrepareConfig, ScreenConfig
-from fee.phases import phases_of_patient, read_phases
 from fee.screening import Series, require_one_patient, screen
 from fee.slices import make, make_from_pictures
 

@@ -5,7 +5,6 @@ kernel, original rather than derived, 3 to 5 mm thick as in the paper, with the 
 path decides at last, so that the choice is always the same.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -18,23 +17,17 @@ from core.io.dicom.acquisition import Acquisition, read_acquisition
 from core.io.dicom.geometry import normal
 from core.io.inventory import Bucket
 from core.io.scans import Scan, VolumeCache, read_grid
+from core.phases import Phase
+from core.phases.evidence import phase_of
+from core.phases.landmarks import AIR_HU
+from core.phases.reconstruction import no_tissue, reformat, sharpness
 from core.volume import Volume, canonical
 from fee.config import ScreenConfig
-from fee.landmarks import AIR_HU
-from fee.phase_from_image import Phase
-from fee.phases import phase_of
 
-MAX_TILT_DEG = 30.0  # between the normal of an axial image and the axis of the body
-PLANES = ("sagittal reformat", "coronal reformat")
 COARSER = 1.5  # a step this much longer than the pixels is the one between slices
-PROJECTION_WORDS = re.compile(r"\b(mip|minip|vrt?|3d|curved|cpr)\b", re.IGNORECASE)
-MAP_WORDS = re.compile(r"iodine|\bz.?eff|perfusion|\bcb[fv]\b|monitoring", re.IGNORECASE)
 
 THICKNESS_MM = (3.0, 5.0)  # Methods, Patients
 SAME_TIME_S = 15.0  # two phases are further apart, two reconstructions of one are not
-SHARP_WORDS = r"bone|lung|edge|sharp|detail|ultra|knochen|lunge|\bos\b|osseux|poumon|hueso|骨|肺"
-SOFT_WORDS = r"\bsoft|stand|\bstd|smooth|weich|mou|软组织|標準|标准"
-SHARP_NUMBER = {"SIEMENS": 45, "TOSHIBA": 30}  # B30f and FC08 are soft; B60f and FC52 are not
 
 
 @dataclass(frozen=True)
@@ -108,41 +101,20 @@ def redundant(candidates: Sequence[Series]) -> dict[str, str]:
     return left_out
 
 
-def sharpness(kernel: str, description: str) -> int:
-    """0 for a soft kernel, 1 where nothing tells, 2 for one made for bone or lung."""
-    for text in (kernel.casefold(), description.casefold()):
-        if re.search(SHARP_WORDS, text):
-            return 2
-        if re.search(SOFT_WORDS, text):
-            return 0
-    for pattern, limit in (
-        (r"\bfc ?(\d\d)", SHARP_NUMBER["TOSHIBA"]),
-        (r"\b[a-z]{1,2}(\d\d)[a-z]?\b", SHARP_NUMBER["SIEMENS"]),
-    ):
-        if match := re.search(pattern, kernel.casefold()):
-            return 2 if int(match[1]) >= limit else 0
-    if re.fullmatch(r"[a-c]", kernel.casefold()):  # Philips
-        return 0
-    return 2 if re.fullmatch(r"d|e|l|y[a-e]", kernel.casefold()) else 1
-
-
 def _refusal(series: Series, cfg: ScreenConfig, volumes: VolumeCache) -> str:
     """Why a scan is not used, whatever its phase; empty where it may be."""
     if series.scan.kind == "nifti":
         return _nifti_refusal(series.scan, cfg, volumes)
-    words = series.acquisition.description.replace("_", " ")
-    if PROJECTION_WORDS.search(words):
-        return "projection through slices"
-    if MAP_WORDS.search(words):
-        return "map or bolus tracking, not tissue in HU"
+    if reason := no_tissue(series.acquisition.description):
+        return reason
     first = series.scan.frames[0]
-    return _plane(normal(first)) or _size(first.size, cfg)
+    return reformat(normal(first)) or _size(first.size, cfg)
 
 
 def _nifti_refusal(scan: Scan, cfg: ScreenConfig, volumes: VolumeCache) -> str:
     grid = read_grid(scan)
     upright = canonical(grid)
-    reason = _plane(_slice_normal(grid)) or _size(upright.shape[1:], cfg)
+    reason = reformat(_slice_normal(grid)) or _size(upright.shape[1:], cfg)
     if reason:
         return reason
     if upright.shape[0] < cfg.min_slices:
@@ -158,14 +130,6 @@ def _slice_normal(grid: Volume) -> NDArray[np.float64]:
     if grid.spacing_mm[longest] >= COARSER * grid.spacing_mm[second]:
         return grid.direction[:, longest]
     return grid.direction[:, int(np.argmax(np.abs(grid.direction[2])))]
-
-
-def _plane(axis: NDArray[np.float64]) -> str:
-    """What images with this normal are called, if they are not axial."""
-    nearest = int(np.argmax(np.abs(axis)))
-    if nearest != 2:
-        return PLANES[nearest]
-    return "oblique reformat" if abs(axis[2]) < np.cos(np.radians(MAX_TILT_DEG)) else ""
 
 
 def _size(size: tuple[int, ...], cfg: ScreenConfig) -> str:

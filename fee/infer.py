@@ -15,12 +15,12 @@ from core.infer.load import Run
 from core.io.dicom.identity import patient_id
 from core.io.inventory import NIFTI_ENDINGS
 from core.io.paths import below, unique_ids
+from core.phases.evidence import PhaseTable, phases_of_patient, read_phases
 from fee.annotated_patients import paths_by_patient
 from fee.config import Config, InferConfig, ScreenConfig
 from fee.eligibility import Series
 from fee.networks import Bundle, load_bundle, open_runs
 from fee.patient import diagnose_study
-from fee.phases import PhaseTable, phases_of_patient, read_phases
 from fee.predict_series import Stopwatch
 from fee.report import diagnosis_page
 from fee.screening import Screening, require_one_patient, screen, summary, write_screening

@@ -18,9 +18,9 @@ from core.errors import InputError
 from core.io.dicom.identity import StudyKey, study_key
 from core.io.inventory import Bucket, File, take_inventory
 from core.io.scans import Scan, VolumeCache
+from core.phases import Phase
 from fee.config import ScreenConfig
 from fee.eligibility import Series, judge, redundant
-from fee.phase_from_image import Phase
 
 
 class ScreenedFile(NamedTuple):
@@ -101,7 +101,8 @@ def screen(
       cfg: which series are used.
       work: keeps the index of the headers and what was unpacked, so that an interrupted screening
         goes on from there.
-      phases: the user's table of this patient's phases, see `fee.phases.phases_of_patient`.
+      phases: the user's table of this patient's phases, see `phases_of_patient` in
+        `core.phases.evidence`.
       volumes: keeps the volumes that had to be read.
 
     Returns:

@@ -109,12 +109,21 @@ class LabelledCase(NamedTuple):
 
 
 class LabelledData(NamedTuple):
-    """The annotated cases of a data set, and what was left out of it."""
+    """The annotated cases of a data set, and what was left out of it.
+
+    Args:
+      root: its folder.
+      cases: in the order of their ids.
+      skipped: what was left out, and why.
+      folds: that the data set prescribes.
+      notes: how it was understood where it does not say.
+    """
 
     root: Path
     cases: Sequence[LabelledCase]
     skipped: Sequence[Skipped]
     folds: Sequence[Fold]
+    notes: Sequence[str]
 
 
 def read_cases(
@@ -138,10 +147,19 @@ def read_cases(
     """
     dataset = read_dataset(root, patient_pattern=patient_pattern, patients=patients)
     phases, ids = phases_of(dataset), meaning(dataset.label_ids, root)
-    if ids.unused:
-        logger.info("%s: labels without a use here: %s", root, ", ".join(ids.unused))
     cases = [_labelled(case, dataset, phases, ids, organs) for case in dataset.cases]
-    return LabelledData(root, cases, dataset.skipped, dataset.splits)
+    notes = [f"labels without a use here: {', '.join(ids.unused)}"] if ids.unused else []
+    if not any(map(phase_of, dataset.channels)) and len(phases) == 2:
+        notes.append("channel 0 is taken for the arterial phase, channel 1 for the venous one")
+    return LabelledData(root, cases, dataset.skipped, dataset.splits, notes)
+
+
+def phase_of(channel: str) -> Phase | None:
+    """Phase that the name of a channel tells."""
+    for key, phase in _TELLS.items():
+        if key in channel.lower():
+            return phase
+    return None
 
 
 def phases_of(dataset: Dataset) -> tuple[Phase, ...]:
@@ -151,14 +169,10 @@ def phases_of(dataset: Dataset) -> tuple[Phase, ...]:
       InputError: three channels or more, or names that tell one phase twice.
     """
     names = dataset.channels
-    told: list[Phase | None] = [
-        next((phase for key, phase in _TELLS.items() if key in name.lower()), None)
-        for name in names
-    ]
+    told: list[Phase | None] = [phase_of(name) for name in names]
     if len(names) == 1:
         return (told[0] or "venous",)
     if len(names) == 2 and told == [None, None]:
-        logger.info("%s: channel 0 is taken for arterial, channel 1 for venous", dataset.root)
         return ("arterial", "venous")
     phases: tuple[Phase, ...] = tuple(phase for phase in told if phase)
     if len(phases) != len(names) or len(set(phases)) != len(phases):

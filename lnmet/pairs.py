@@ -1,15 +1,19 @@
 """The two phases of an examination, found in files and put side by side."""
 
+import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from core.errors import InputError
+from core.io.assignment import ENDINGS
 from core.io.inventory import find_scans
-from core.io.paths import Skipped
+from core.io.paths import Skipped, below, unique_ids
 from core.io.scans import Scan
 from lnmet.config import Phase
+from lnmet.studies import choose, studies_of
 
 CHANNEL = re.compile(r"(.+)_(0000|0001)")
 """Id of a scan in an nnU-Net folder, and its channel: 0 is arterial, 1 is venous."""
@@ -24,11 +28,16 @@ class Pair:
       id: unique among those found with it.
       path: of the scan on whose grid the answer is given: the venous one, where there is one.
       scans: by phase.
+      notes: how the scans were chosen, and what a reader must know about it.
+      is_registered: whether the two phases show the same place at the same voxel, as the channels
+        of a data set of nnU-Net do.
     """
 
     id: str
     path: Path
     scans: Mapping[Phase, Scan]
+    notes: tuple[str, ...] = ()
+    is_registered: bool = False
 
     @property
     def reference(self) -> Scan:
@@ -39,29 +48,64 @@ class Pair:
 def find_pairs(path: Path) -> tuple[list[Pair], list[Skipped]]:
     """Examinations at a path, and what was found and not used.
 
-    Files CASE_0000 and CASE_0001 are the arterial and the venous phase of one examination, as in a
-    data set of nnU-Net. Any other scan is taken for a venous one by itself.
+    NIfTI files CASE_0000 and CASE_0001 are the arterial and the venous phase of one examination, as
+    in a data set of nnU-Net; any other one is taken for a venous scan by itself. Of DICOM series,
+    an examination is a study, in which screening finds the two phases.
+
+    Returns:
+      Examinations, none where each has failed already; and files and studies that are not used,
+      among them the studies in which neither phase is found.
 
     Raises:
       InputError: there is nothing usable at the path.
     """
     scans, skipped = find_scans(path)
-    lost = {match[1] for file in skipped if file.is_broken and (match := _channel_of(file.path))}
+    files = [scan for scan in scans if scan.kind == "nifti"]
     # The broken file stands for its examination, which has no use for the other phase alone.
-    return [pair for pair in pairs_of(scans) if pair.id not in lost], skipped
+    broken = [_id(file.path, path) for file in skipped if file.is_broken]
+    lost = {case for id_ in broken if (case := _case(id_))}
+    pairs = pairs_of_files([file for file in files if _case(file.id) not in lost])
+    studies, untold = pairs_of_studies([scan for scan in scans if scan.kind == "dicom"], path)
+    pairs += studies
+    ids = unique_ids([pair.id for pair in pairs], instead="case")
+    named = [replace(pair, id=id_) for pair, id_ in zip(pairs, ids, strict=True)]
+    return named, [*skipped, *untold]
 
 
-def pairs_of(scans: Sequence[Scan]) -> list[Pair]:
-    """Examinations that scans belong to, in the order of their first scans."""
-    ids = {scan.id for scan in scans}
-    by_case: dict[str, dict[Phase, Scan]] = {}
+def pairs_of_files(scans: Sequence[Scan]) -> list[Pair]:
+    """Examinations that NIfTI files belong to by their names, in the order of their first files."""
+    by_case: dict[tuple[str, bool], dict[Phase, Scan]] = {}
     for scan in scans:
         match = CHANNEL.fullmatch(scan.id)
-        if match and f"{match[1]}_0001" in ids:
-            by_case.setdefault(match[1], {})[CHANNELS[match[2]]] = scan
-        else:
-            by_case[match[1] if match else scan.id] = {"venous": scan}
-    return [_pair(id_, phases) for id_, phases in by_case.items()]
+        key = (match[1], True) if match else (scan.id, False)
+        by_case.setdefault(key, {})[CHANNELS[match[2]] if match else "venous"] = scan
+    for phases in by_case.values():
+        if "venous" not in phases:  # a data set of one channel has it as channel 0
+            phases["venous"] = phases.pop("arterial")
+    return [
+        _pair(id_, phases, is_registered=len(phases) == 2) for (id_, _), phases in by_case.items()
+    ]
+
+
+def pairs_of_studies(scans: Sequence[Scan], root: Path) -> tuple[list[Pair], list[Skipped]]:
+    """Examinations that DICOM series belong to, and studies in which neither phase is found.
+
+    Args:
+      scans: series of any patients and studies.
+      root: where they were found, which names of examinations are relative to.
+    """
+    pairs, untold = [], []
+    for study in studies_of(scans):
+        folder = Path(os.path.commonpath([scan.path for scan in study]))
+        place = folder if folder.is_relative_to(root) else root
+        try:
+            choice = choose(study)
+        except InputError as error:
+            untold.append(Skipped(place, f"{error.message}; {error.hint}", is_broken=True))
+            continue
+        id_ = study[0].id if len(study) == 1 else below(place, root, ENDINGS)
+        pairs.append(_pair(id_, choice.scans, notes=choice.notes))
+    return pairs, untold
 
 
 def pair_of(arterial: Path | None, venous: Path) -> Pair:
@@ -77,13 +121,19 @@ def pair_of(arterial: Path | None, venous: Path) -> Pair:
     return _pair(scans["venous"].id, scans)
 
 
-def _channel_of(path: Path) -> re.Match[str] | None:
-    return CHANNEL.fullmatch(path.name.removesuffix(".gz").removesuffix(".nii"))
+def _id(path: Path, root: Path) -> str:
+    """Id of a scan that a file would have been."""
+    return unique_ids([below(path, root, ENDINGS)], instead="scan")[0]
 
 
-def _pair(id_: str, scans: Mapping[Phase, Scan]) -> Pair:
+def _case(id_: str) -> str | None:
+    match = CHANNEL.fullmatch(id_)
+    return match[1] if match else None
+
+
+def _pair(id_: str, scans: Mapping[Phase, Scan], **more: Any) -> Pair:
     reference = scans.get("venous") or scans["arterial"]
-    return Pair(id_, reference.path, scans)
+    return Pair(id_, reference.path, scans, **more)
 
 
 def _only_scan(path: Path, phase: Phase) -> Scan:

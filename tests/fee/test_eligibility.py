@@ -5,7 +5,7 @@ import pytest
 from core.io.dicom.acquisition import Acquisition
 from core.io.dicom.header import read_frames
 from core.io.scans import Scan
-from fee.eligibility import Series, redundant, sharpness
+from fee.eligibility import Series, redundant
 from tests.core.io.dicom.make import save, slices
 
 BASE = Acquisition(
@@ -79,31 +79,3 @@ def test_two_parts_of_the_body_are_kept(frames):
 def test_nifti_files_have_no_frame_of_reference_and_are_kept(frames):
     pair = [candidate(frames, name) for name in "ab"]
     assert redundant([replace(c, scan=replace(c.scan, kind="nifti")) for c in pair]) == {}
-
-
-@pytest.mark.parametrize(
-    ("kernel", "description", "level"),
-    [
-        ("STANDARD", "", 0),
-        ("SOFT", "", 0),
-        ("B30f", "", 0),
-        ("Br40d 3", "", 0),
-        ("I31f", "", 0),
-        ("FC08", "", 0),
-        ("FC 13-H", "", 0),
-        ("B", "", 0),
-        ("", "Abdomen Weichteil", 0),
-        ("", "Abdomen", 1),
-        ("B60f", "", 2),
-        ("Bl57", "", 2),
-        ("FC52", "", 2),
-        ("LUNG", "", 2),
-        ("BONEPLUS", "", 2),
-        ("YB", "", 2),
-        ("D", "", 2),
-        ("", "Knochen 1.0", 2),
-        ("STANDARD", "bone", 0),
-    ],
-)
-def test_kernels_of_four_makers_are_soft_or_sharp(kernel, description, level):
-    assert sharpness(kernel, description) == level

@@ -7,9 +7,9 @@ from core.errors import InputError
 from core.io import nifti
 from core.io.dicom.geometry import normal
 from core.io.scans import VolumeCache, read_scan
+from core.phases.evidence import phases_of_patient, read_phases
 from core.volume import CANONICAL_DIRECTION, Volume
 from fee.config import ScreenConfig
-from fee.phases import phases_of_patient, read_phases
 from fee.screening import require_one_patient, screen, summary, write_screening
 from tests.core.io.dicom.make import AXIAL, CORONAL, SAGITTAL, SECRET, hu, save, slices
 

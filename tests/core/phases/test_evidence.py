@@ -5,44 +5,14 @@ from core.errors import InputError
 from core.io.dicom.acquisition import Acquisition
 from core.io.inventory import find_scans
 from core.io.scans import VolumeCache
-from fee.phases import (
+from core.phases.evidence import (
     SeriesPhase,
     phase_of,
-    phase_of_delay,
-    phase_of_text,
+    phase_of_header,
     phases_of_patient,
     read_phases,
 )
 from tests.core.io.dicom.make import save, slices
-
-NAMED = {
-    "arterial": """Arterial Phase|ART|Abd_Art_1.0|late arterial|Late-Arterial 1.25mm|HAP|A phase
-        |pancreatic phase|Pankreasphase|arteriell|spätarteriell|Spaetarterielle Phase|artérielle
-        |temps artériel tardif|fase arterial tardía|arterial tardia|动脉期|動脈相|動脈優位相
-        |动脉晚期
-        |胰腺期|膵実質相|CTA Abdomen|Angio CT|35s|Abdomen 35 sec|35秒|AP phase|corticomedullary
-        |delay 35s|Abdomen 5.0 B30f arteriell|hepatic arterial|delayed arterial""",
-    "venous": """Venous Phase|portal venous|PV|PVP|portal|Portalvenös|venös|portalven. Phase|veineux
-        |temps portal|phase veineuse|fase venosa|fase portal|静脉期|門脈相|门脉期|门静脉期|靜脈期
-        |70s
-        |70 seconds|portal venous delayed|late portal venous|delay 70|V phase|Abd.ven.|porto-venous
-        |pv_phase|80秒""",
-    "delayed": """Delayed Phase|delay|late phase|Spätphase|equilibrium|tardif|fase tardía
-        |延迟期|延遲期
-        |平衡相|遅延相|180s|5 min|delayed 3 min|3分|CTA delayed|排泄期|excretory|late""",
-    "native": """native|nativ|Abdomen nativ 5.0|plain|non-contrast|NON CON|noncontrast|unenhanced
-        |pre contrast|without contrast|w/o contrast|ohne KM|sans injection|sans contraste
-        |sin contraste
-        |Abdomen simple|平扫|平掃|単純|NCCT|VNC|C-|C- Abdomen|Abd C-|non enhanced""",
-}
-NOT_NAMED = """|AP|Abdomen AP|Abdomen|Pancreas|CT Body 3.0|C+|W/WO
-        |with and without contrast|w wo con
-    |arterial/venous|art+ven|nativ arteriell|100s|50 sec|B35s|Br40d|Abd 3.0 B70s
-        |intravenous contrast
-    |intra-venous|0.5 s|plate|related|Portable|post contrast|nonionic contrast|C-Spine
-        |5mm|1.25|Article
-    |增强|Thorax 2.0 I30s|3 mm|delay 35 mm|Abdomen simple y contraste|VP shunt
-        |arteriovenous|5s""".split("|")
 
 
 @pytest.fixture
@@ -85,6 +55,12 @@ def test_the_name_of_a_file_or_folder_counts_and_folders_above_do_not(scan):
     assert told(scan, name="a/SE2_venous").phase == "venous"
     assert told(scan, name="venous/ct.nii.gz").phase == "unknown"
     assert told(scan, name="SE2_venous", description="arterial").phase == "arterial"
+
+
+def test_a_header_alone_may_tell_nothing():
+    assert phase_of_header(Acquisition(description="AP", delay_s=50.0), name="SE1") is None
+    told = phase_of_header(Acquisition(delay_s=70.0), name="SE1")
+    assert told == SeriesPhase("venous", "70 s after injection")
 
 
 def test_two_phases_in_one_text_leave_the_question_to_the_next(scan):
@@ -152,37 +128,3 @@ def test_a_table_that_cannot_be_read_says_why(tmp_path):
     (tmp_path / "x.csv").write_bytes(np.int32(2**31 - 1).tobytes() * 9)
     with pytest.raises(InputError, match="UTF-8"):
         read_phases(tmp_path / "x.csv")
-
-
-@pytest.mark.parametrize(
-    ("text", "phase"),
-    [(text.strip(), phase) for phase, texts in NAMED.items() for text in texts.split("|")],
-)
-def test_a_phase_is_read_in_six_languages(text, phase):
-    assert phase_of_text(text) == phase
-    assert phase_of_text(text.upper()) == phase
-
-
-@pytest.mark.parametrize("text", [text.strip() for text in NOT_NAMED])
-def test_what_names_no_phase_or_two_is_not_decided(text):
-    assert phase_of_text(text) is None
-
-
-@pytest.mark.parametrize(
-    ("seconds", "phase"),
-    [
-        (-60, None),
-        (0, None),
-        (15, "arterial"),
-        (44.9, "arterial"),
-        (45, None),
-        (54, None),
-        (55, "venous"),
-        (90, "venous"),
-        (91, None),
-        (120, None),
-        (121, "delayed"),
-    ],
-)
-def test_between_two_phases_a_delay_does_not_decide(seconds, phase):
-    assert phase_of_delay(seconds) == phase

@@ -2,7 +2,7 @@
 
 No segmentation is needed: the spine is bone in the middle of the back, the liver the large even
 region on the patient's right, and vessels are even disks that are brighter than their surroundings.
-A candidate for the aorta means little in one slice; `fee.phase_from_image` asks for it in the next
+A candidate for the aorta means little in one slice; `core.phases.image` asks for it in the next
 ones.
 """
 

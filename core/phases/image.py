@@ -7,15 +7,13 @@ brightest and the liver dark; portal venous, both are bright; delayed, the kidne
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 
 from core.io.scans import Scan, VolumeCache, read_scan
+from core.phases import Phase
+from core.phases.landmarks import AIR_HU, Disk, Landmarks, landmarks
 from core.volume import Volume, canonical
-from fee.landmarks import AIR_HU, Disk, Landmarks, landmarks
-
-Phase = Literal["arterial", "venous", "delayed", "native", "unknown"]
 
 COARSEST_PIXEL_MM = 4.0  # an aorta is five of them wide
 STEP_MM = 5.0  # between the slices that are looked at

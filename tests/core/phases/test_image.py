@@ -6,9 +6,9 @@ from core.io import nifti
 from core.io.inventory import find_scans
 from core.io.scans import VolumeCache
 from core.phantom.ct.phantom import LABELS, make
+from core.phases import image as module
+from core.phases.image import Enhancement, enhancement, scan_enhancement
 from core.volume import CANONICAL_DIRECTION, Volume, reorient
-from fee import phase_from_image
-from fee.phase_from_image import Enhancement, enhancement, scan_enhancement
 
 SHAPE, SPACING_MM = (16, 128, 128), (6.0, 3.0, 3.0)
 AORTA, LIVER = LABELS["aorta"], LABELS["liver"]
@@ -127,5 +127,5 @@ def test_real_scans_show_their_phase_and_the_hu_of_their_segmentation(shared_dat
     # Labels of example_ct_dicom_seg: the liver has 93 HU, the aorta 151.
     assert measured.liver_hu == pytest.approx(93, abs=5)
     assert measured.aorta_hu == pytest.approx(151, abs=5)
-    monkeypatch.setattr(phase_from_image, "MAX_SLICES", 5)  # every fourth image is read
+    monkeypatch.setattr(module, "MAX_SLICES", 5)  # every fourth image is read
     assert scan_enhancement(scan, VolumeCache()).phase == "venous"

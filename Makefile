@@ -41,6 +41,11 @@ check: install
 # nnU-Net's augmentation, and what it imports; it asks for its predecessor, which it does not use.
 	$(BIN)/python -m pip install --quiet --no-deps 'batchgeneratorsv2>=0.3.6,<0.4'
 	$(BIN)/python -m pip install --quiet 'pandas<4' 'scikit-image<1'
+# nnU-Net 2 and 1.7 themselves, and what they import; what else they ask for is for other networks
+# and other files.
+	$(BIN)/python -m pip install --quiet --no-deps 'nnunetv2>=2.8,<2.9' 'nnunet==1.7.1' \
+	  'acvl-utils>=0.2.6,<0.3' 'batchgenerators>=0.25.1,<0.26'
+	$(BIN)/python -m pip install --quiet 'blosc2>=3.3.2,<5' 'scikit-learn<2' 'seaborn<1'
 # ConvexAdam; of what it depends on, SimpleITK alone is not there yet.
 	$(BIN)/python -m pip install --quiet --no-deps 'convexadam==0.2.0' 'simpleitk>=2.5,<3'
 	touch $@

@@ -16,7 +16,7 @@ from core.preprocess.fingerprint import Intensities
 
 MODEL_HINT = "give a 3d_fullres or 3d_lowres model of nnU-Net's own networks"
 
-MAX_LABELS = 256
+MAX_LABELS = 255
 """Label maps are uint8."""
 
 
@@ -61,7 +61,7 @@ class Plans:
     def __post_init__(self) -> None:
         ids = sorted(self.labels.values())
         if ids != list(range(min(len(ids), MAX_LABELS))):
-            raise ValueError(f"labels must be 0, 1, 2, … 255; got {dict(self.labels)}")
+            raise ValueError(f"labels must be 0, 1, 2, … 254; got {dict(self.labels)}")
         if sorted(self.transpose) != [0, 1, 2]:
             raise ValueError(f"transpose must order three axes; got {self.transpose}")
         for size, factor in zip(self.patch, self.network.downsampling, strict=True):

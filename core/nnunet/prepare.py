@@ -12,12 +12,12 @@ from jaxtyping import Bool, Float, Real
 from scipy import ndimage
 
 from core.errors import InputError
-from core.nnunet.label_on import label_on, weights
 from core.nnunet.plans import Channel, Plans
 from core.preprocess.crop import Box, bounding_box, crop, uncrop
 from core.preprocess.fingerprint import normalize_ct
 from core.preprocess.intensity import normalize, statistics
-from core.preprocess.resample import Shape, coarse_axis, interpolate, resample_image, shape_at
+from core.preprocess.resample import Shape, coarse_axis, resample_image, shape_at
+from core.preprocess.resample_back import label_on, value_on
 from core.volume import Volume, reorient, same_grid
 
 RAS = np.array([[0.0, 0.0, -1.0], [0.0, -1.0, 0.0], [1.0, 0.0, 0.0]])
@@ -108,15 +108,8 @@ def _channel(
     if plans.version == 2:
         return resample_image(_normalized(channel, image, mask), shape, axis=axis)
     if mask is not None:
-        mask = _resampled_mask(mask, shape, axis)
+        mask = value_on(mask.astype(np.float32), shape, axis=axis) >= 0.5
     return _normalized(channel, resample_image(image, shape, axis=axis), mask)
-
-
-def _resampled_mask(
-    mask: Bool[np.ndarray, "d h w"], shape: Shape, axis: int | None
-) -> Bool[np.ndarray, "e i j"]:
-    covered = interpolate(mask.astype(np.float32), weights(mask.shape, shape, axis))
-    return covered >= 0.5
 
 
 def _normalized(

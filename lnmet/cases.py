@@ -146,7 +146,10 @@ def read_cases(
         labels is known.
     """
     dataset = read_dataset(root, patient_pattern=patient_pattern, patients=patients)
-    phases, ids = phases_of(dataset), meaning(dataset.label_ids, root)
+    phases, ids = (
+        phases_of(dataset.channels, root / "dataset.json"),
+        meaning(dataset.label_ids, root),
+    )
     cases = [_labelled(case, dataset, phases, ids, organs) for case in dataset.cases]
     notes = [f"labels without a use here: {', '.join(ids.unused)}"] if ids.unused else []
     if not any(map(phase_of, dataset.channels)) and len(phases) == 2:
@@ -162,13 +165,16 @@ def phase_of(channel: str) -> Phase | None:
     return None
 
 
-def phases_of(dataset: Dataset) -> tuple[Phase, ...]:
+def phases_of(names: Sequence[str], path: Path) -> tuple[Phase, ...]:
     """Phase of each channel, by its name; two that are called CT are arterial and venous.
+
+    Args:
+      names: of the channels.
+      path: of their description, named in errors.
 
     Raises:
       InputError: three channels or more, or names that tell one phase twice.
     """
-    names = dataset.channels
     told: list[Phase | None] = [phase_of(name) for name in names]
     if len(names) == 1:
         return (told[0] or "venous",)
@@ -178,7 +184,7 @@ def phases_of(dataset: Dataset) -> tuple[Phase, ...]:
     if len(phases) != len(names) or len(set(phases)) != len(phases):
         raise InputError(
             f"channels must be an arterial and a venous phase; got {list(names)}",
-            path=dataset.root / "dataset.json",
+            path=path,
         )
     return phases
 

@@ -7,7 +7,7 @@ from scipy import ndimage
 
 from core.config import documentation
 from lnmet.registration.deeds import register, register_both
-from lnmet.registration.deeds_config import DeedsConfig
+from lnmet.registration.deeds_config import AffineConfig, DeedsConfig
 from tests.test_config_addresses import ADDRESS
 
 SMALL = DeedsConfig(grid=(6, 4), radius=(4, 3), step=(2, 1))
@@ -152,6 +152,7 @@ def test_levels_are_those_of_the_reference():
     assert [level.descriptor_step for level in levels] == [3, 3, 2, 2, 1]
 
 
-def test_numbers_have_their_address():
-    texts = documentation(DeedsConfig)
-    assert all(ADDRESS.search(texts[field.name]) for field in dataclasses.fields(DeedsConfig))
+@pytest.mark.parametrize("cls", [DeedsConfig, AffineConfig])
+def test_numbers_have_their_address(cls: type):
+    texts = documentation(cls)
+    assert all(ADDRESS.search(texts[field.name]) for field in dataclasses.fields(cls))

@@ -1,11 +1,12 @@
 """The arterial and the venous series of a DICOM study, told apart by screening.
 
-A hospital's study holds reformats, other phases, and several reconstructions of each. Of those of
-one phase the best for segmentation is taken: axial, at most 5 mm thick, of a soft kernel, original
-rather than derived, with the thinnest slices and the most of them; the id decides at last, so that
-the choice is always the same.
+A hospital's study holds reformats, other phases, and several reconstructions of each, some of the
+chest alone. Of those of one phase the best for segmentation is taken: axial, with the liver in it,
+at most 5 mm thick, of a soft kernel, original rather than derived, with the thinnest slices and the
+most of them; the id decides at last, so that the choice is always the same.
 """
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, get_args
@@ -16,6 +17,7 @@ from core.io.dicom.geometry import normal
 from core.io.dicom.identity import study_key
 from core.io.scans import Scan, VolumeCache, read_grid
 from core.phases.evidence import SeriesPhase, phase_of, phase_of_header
+from core.phases.image import scan_enhancement
 from core.phases.reconstruction import no_tissue, reformat, sharpness
 from lnmet.config import Phase
 
@@ -66,7 +68,7 @@ def choose(study: Sequence[Scan]) -> Choice:
     """The arterial and the venous series among the DICOM scans of one study.
 
     Either may be absent. A series alone in its study is taken for the venous one. Voxels are read
-    only of series whose phase nothing else tells.
+    only of series whose phase nothing else tells, and where a phase has several series.
 
     Raises:
       InputError: neither phase is found.
@@ -97,8 +99,20 @@ def _best(series: Sequence[Series]) -> dict[Phase, Series]:
     best: dict[Phase, Series] = {}
     for phase in PHASES:
         if of_phase := [one for one in fit if one.told.phase == phase]:
-            best[phase] = of_phase[0]
+            best[phase] = of_phase[0] if len(of_phase) == 1 else _first_of_abdomen(of_phase)
     return best
+
+
+def _first_of_abdomen(series: Sequence[Series]) -> Series:
+    """First series that shows the liver; without any, the first."""
+    return next((one for one in series if _shows_liver(one.scan)), series[0])
+
+
+def _shows_liver(scan: Scan) -> bool:
+    try:
+        return not math.isnan(scan_enhancement(scan, VolumeCache(max_bytes=0)).liver_hu)
+    except InputError:  # what cannot be read is no better than what shows something else
+        return False
 
 
 def _alone(scan: Scan) -> Choice:

@@ -6,10 +6,12 @@ from pydicom.uid import generate_uid
 
 from core.errors import InputError
 from core.io import nifti
+from core.io.inventory import find_scans
 from core.phantom.ct.phantom import make
 from core.phantom.dicom.series import write_dicom_study
 from core.volume import CANONICAL_DIRECTION, Volume
 from lnmet.pairs import find_pairs, pair_of
+from lnmet.studies import choose
 from tests.core.io.dicom.make import hu, save, slices
 
 SIZE, NUM_SLICES = 32, 18
@@ -121,15 +123,20 @@ def test_a_study_is_one_examination_of_two_phases(study):
     )
 
 
-def test_without_words_times_tell_the_phases_and_without_times_the_image(tmp_path):
-    patient = make(0, shape=(16, 128, 128), spacing_mm=(6, 3, 3), tumor_diameter_mm=None)
-    folder = write_dicom_study(tmp_path / "p", patient, names=UNTOLD)
+@pytest.fixture(scope="module")
+def patient():
+    """As small as can be with liver and aorta that show a phase."""
+    return make(0, shape=(16, 128, 128), spacing_mm=(6, 3, 3), tumor_diameter_mm=None)
+
+
+def test_without_words_times_tell_the_phases_and_without_times_the_image(tmp_path, patient):
+    folder = write_dicom_study(tmp_path / "venous CT", patient, names=UNTOLD)
     pair = only_pair(folder)
     assert series(pair) == {"arterial": "SE002", "venous": "SE003"}
     assert "(40 s after injection)" in pair.notes[0]
     rewrite(folder, ContrastBolusStartTime="")
     for path in folder.rglob("*.dcm"):  # both series in one folder, whose name then tells nothing
-        path.rename(folder / f"venous_{path.parent.name}_{path.name}")
+        path.rename(folder / f"{path.parent.name}_{path.name}")
     pair = only_pair(folder)
     for phase, name in (("arterial", "SE002"), ("venous", "SE003")):
         assert all(name in path.name for path in pair.scans[phase].files)
@@ -140,7 +147,7 @@ def test_without_words_times_tell_the_phases_and_without_times_the_image(tmp_pat
     "worse",
     [
         {"kept": EVERY_OTHER, "SliceThickness": 8},
-        {"kept": EVERY_OTHER},  # as thick, but with gaps
+        {"kept": EVERY_OTHER, "SliceThickness": 1},  # thin, with gaps
         {"kept": slice(1, None)},
         {"SliceThickness": 5},
         {"ConvolutionKernel": "LUNG", "SliceThickness": 1},
@@ -158,6 +165,18 @@ def test_of_several_reconstructions_the_best_is_taken_whatever_the_order(study, 
         "projection through slices" if "SeriesDescription" in worse else "another venous series"
     )
     assert f"SE009 ({reason})" in pair.notes[-1]
+
+
+def test_a_series_of_the_chest_or_one_that_is_damaged_is_not_taken(tmp_path, patient):
+    study = write_dicom_study(tmp_path / "p", patient)
+    nothing = bytes(2 * 128 * 128)
+    add_series(study, "SE003", "SE008", SliceThickness=1, PixelData=nothing)
+    add_series(study, "SE003", "SE009", ImageType=["DERIVED", "SECONDARY", "AXIAL"])
+    assert series(only_pair(study)) == {"arterial": "SE002", "venous": "SE003"}
+    scans, _ = find_scans(study)
+    file = study / "SE003" / "IM00004.dcm"  # damaged where headers do not show it
+    file.write_bytes(file.read_bytes()[:-20])
+    assert choose(scans).scans["venous"].path == study / "SE009"
 
 
 def test_thick_slices_are_better_than_none(study):

@@ -61,6 +61,7 @@ bench: peers
 	$(BIN)/python -m benchmarks.step eusdaf --peer torch
 	$(BIN)/python -m benchmarks.case s4c --peer monai
 	$(BIN)/python -m benchmarks.case fee --peer torch
+	$(BIN)/python -m benchmarks.case nnunet --peer nnunetv2
 
 format: install
 	$(BIN)/ruff check --fix .

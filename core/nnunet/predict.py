@@ -105,14 +105,19 @@ def segment(network: NnUNet, images: Sequence[Volume]) -> Volume:
 
 def _scores(network: NnUNet, image: np.ndarray) -> np.ndarray:
     """Sum over the folds of logits (version 2) or probabilities (version 1)."""
-    total = np.zeros((*image.shape[:-1], len(network.plans.labels)), np.float32)
-    for variables in network.folds:
-        scores = network.predict(variables, image, fill=OUTSIDE)
-        if network.plans.version == 2:
-            # Logits but for a number that all classes of a voxel share, which orders no classes.
-            np.log(np.maximum(scores, np.finfo(np.float32).tiny), out=scores)
-        total += scores
+    total = _scores_of(network, network.folds[0], image)
+    for variables in network.folds[1:]:
+        total += _scores_of(network, variables, image)
     return total
+
+
+def _scores_of(network: NnUNet, variables: Variables, image: np.ndarray) -> np.ndarray:
+    scores = network.predict(variables, image, fill=OUTSIDE)
+    if network.plans.version == 2:
+        # Logits but for a number that all classes of a voxel share, which orders no classes.
+        np.maximum(scores, np.finfo(np.float32).tiny, out=scores)
+        np.log(scores, out=scores)
+    return scores
 
 
 def _version(folder: Path) -> int:
@@ -128,7 +133,7 @@ def _version(folder: Path) -> int:
 
 def _checkpoints(folder: Path, version: int, folds: Sequence[int | str] | None) -> list[Path]:
     """One file of each fold."""
-    if folds is not None:
+    if folds:
         return [_checkpoint(folder, version, fold) for fold in folds]
     numbers = [re.fullmatch(r"fold_(\d+)", path.name) for path in sorted(folder.iterdir())]
     there = [m[1] for m in numbers if m and _files(folder / m[0], version)]
@@ -155,8 +160,10 @@ def _read(path: Path, version: int) -> _Trained:
         plans = plans_v1.read(info, beside)
         return _Trained(path, content, plans, plans_v1.mirrored(info))
     with understood(path):
-        mirrored = tuple(content["inference_allowed_mirroring_axes"] or ())
-        configuration = content["init_args"]["configuration"]
+        mirrored = tuple(content.get("inference_allowed_mirroring_axes") or ())
+        # Its name is also the end of the folder's: TRAINER__PLANS__CONFIGURATION.
+        by_folder = path.parents[1].name.rpartition("__")[2]
+        configuration = content.get("init_args", {}).get("configuration", by_folder)
     return _Trained(path, content, plans_v2.read(path.parents[1], configuration), mirrored)
 
 

@@ -90,8 +90,15 @@ def test_weights_of_another_network_are_refused(tmp_path):
         load(folder)
 
 
+def test_a_checkpoint_that_names_no_configuration_is_of_the_one_in_its_folders_name(tmp_path):
+    folder = write_v2(tmp_path / f"nnUNetTrainer__nnUNetPlans__{models.CONFIGURATION}")
+    weights = models.random_tensors(load(folder).plans, seed=0)
+    save(folder / "fold_0" / "checkpoint_final.pth", {"network_weights": weights})
+    assert load(folder).plans.spacing_mm == (2.0, 1.0, 1.0)
+
+
 @pytest.mark.parametrize(
-    "content", [{"state_dict": {}}, 3, {"inference_allowed_mirroring_axes": 1}]
+    "content", [3, {"init_args": {"configuration": models.CONFIGURATION}}, {"init_args": 1}]
 )
 def test_a_checkpoint_of_something_else_is_refused(content, tmp_path):
     path = write_v2(tmp_path / "model") / "fold_0" / "checkpoint_final.pth"

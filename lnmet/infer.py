@@ -202,19 +202,23 @@ def read_phases(pair: Pair, wanted: Collection[Phase], cfg: RegistrationConfig) 
     if absent := set(wanted) - pair.scans.keys():
         raise InputError(f"has no {min(absent)} phase, which the networks want", path=pair.path)
     # The answer is given on the grid of the venous phase, where there is one.
-    read = [phase for phase in pair.scans if phase in wanted or phase == "venous"]
-    scans = {phase: read_scan(pair.scans[phase]) for phase in read}
+    scans = {
+        phase: read_scan(scan)
+        for phase, scan in pair.scans.items()
+        if phase in wanted or phase == "venous"
+    }
     is_one_grid = len(scans) == 1 or (
         pair.is_registered and same_grid(*map(canonical, scans.values()))
     )
     if is_one_grid:
-        return Phases({phase: canonical(scan) for phase, scan in scans.items()})
+        return Phases(_canonical(scans))
     registered = register_phases(scans["venous"], scans["arterial"], cfg)
-    volumes: dict[Phase, Volume] = {
-        "arterial": canonical(registered.warped),
-        "venous": canonical(scans["venous"]),
-    }
+    volumes = _canonical({"arterial": registered.warped, "venous": scans["venous"]})
     return Phases(volumes, registered.notes, registered.quality)
+
+
+def _canonical(scans: Mapping[Phase, Volume]) -> dict[Phase, Volume]:
+    return {phase: canonical(scan) for phase, scan in scans.items()}
 
 
 def _summary(row: Mapping[str, Any]) -> str:

@@ -38,6 +38,16 @@ check: install
 	$(BIN)/python -m pip install --quiet --editable '.[peers]'
 # nnU-Net's networks; what they depend on beside PyTorch is for their transformers alone.
 	$(BIN)/python -m pip install --quiet --no-deps 'dynamic-network-architectures>=0.4,<0.5'
+# nnU-Net's augmentation, and what it imports; it asks for its predecessor, which it does not use.
+	$(BIN)/python -m pip install --quiet --no-deps 'batchgeneratorsv2>=0.3.6,<0.4'
+	$(BIN)/python -m pip install --quiet 'pandas<4' 'scikit-image<1'
+# nnU-Net 2 and 1.7 themselves, and what they import; what else they ask for is for other networks
+# and other files.
+	$(BIN)/python -m pip install --quiet --no-deps 'nnunetv2>=2.8,<2.9' 'nnunet==1.7.1' \
+	  'acvl-utils>=0.2.6,<0.3' 'batchgenerators>=0.25.1,<0.26'
+	$(BIN)/python -m pip install --quiet 'blosc2>=3.3.2,<5' 'scikit-learn<2' 'seaborn<1'
+# ConvexAdam; of what it depends on, SimpleITK alone is not there yet.
+	$(BIN)/python -m pip install --quiet --no-deps 'convexadam==0.2.0' 'simpleitk>=2.5,<3'
 	touch $@
 
 peers: .venv/.peers
@@ -46,11 +56,12 @@ parity: peers
 	$(BIN)/python -m pytest -m parity
 
 bench: peers
-	$(BIN)/python -m benchmarks.kernels --peer torch,scipy,edt
+	$(BIN)/python -m benchmarks.kernels --peer torch,scipy,edt,batchgeneratorsv2
 	$(BIN)/python -m benchmarks.step s4c --peer torch
 	$(BIN)/python -m benchmarks.step eusdaf --peer torch
 	$(BIN)/python -m benchmarks.case s4c --peer monai
 	$(BIN)/python -m benchmarks.case fee --peer torch
+	$(BIN)/python -m benchmarks.case nnunet --peer nnunetv2
 
 format: install
 	$(BIN)/ruff check --fix .

@@ -1,11 +1,11 @@
-"""One whole case, ours against a peer: `python -m benchmarks.case s4c --peer monai`, or fee."""
+"""One whole case and a peer: `python -m benchmarks.case s4c --peer monai`, or fee, or nnunet."""
 
 import argparse
 from importlib import import_module
 
 from benchmarks import harness
 
-PEERS = {"s4c": "monai", "fee": "torch"}
+PEERS = {"s4c": "monai", "fee": "torch", "nnunet": "nnunetv2"}
 
 
 def main() -> None:

@@ -33,7 +33,7 @@ IMAGE_CONVS += [(16, 1024, 512, 1, 1, 1), (32, 512, 1024, 1, 2, 1)]
 """Side, channels in and out, kernel, stride and groups: what DAF-Net and a ResNet are made of."""
 
 
-PEERS = ("torch", "scipy", "edt")
+PEERS = ("torch", "scipy", "edt", "batchgeneratorsv2")
 
 
 class Kernel(NamedTuple):

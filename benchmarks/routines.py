@@ -1,4 +1,4 @@
-"""What has no gradient: distances to organs, and labels back on the grid of a scan."""
+"""What has no gradient: distances to organs, labels back on the grid of a scan, augmentation."""
 
 from collections.abc import Callable
 from functools import partial
@@ -9,6 +9,9 @@ import numpy as np
 from scipy import ndimage
 
 from benchmarks import harness
+from core.augment.config import VolumeAugmentConfig
+from core.augment.loading import loading_shape
+from core.augment.nnunet import nnunet
 from core.distance.edt import signed_to_labels
 from core.preprocess.resample_back import label_on
 
@@ -24,14 +27,14 @@ class Routine(NamedTuple):
       name: that its peers know it by.
       make: its arguments, made when they are wanted.
       prepare: from the arguments, what runs once.
-      equal: whether two results agree.
+      equal: whether two results agree; None where they are drawn.
     """
 
     title: str
     name: str
     make: Callable[[], tuple[Any, ...]]
     prepare: Callable[..., harness.Run]
-    equal: Callable[[Any, Any], bool]
+    equal: Callable[[Any, Any], bool] | None
 
 
 def _signed_distances(label: np.ndarray, ids: tuple[int, ...], spacing_mm: Any) -> harness.Run:
@@ -57,6 +60,26 @@ def _logits(shape: tuple[int, int, int], num_classes: int, *, smooth: float) -> 
         values = rng.standard_normal(shape, np.float32)
         logits[..., id_] = ndimage.gaussian_filter(values, smooth) if smooth else values
     return logits
+
+
+def _loaded(patch: tuple[int, int, int], num_batches: int) -> tuple[Any, ...]:
+    """Shape of the patch, the number of batches of 2, and a loaded image, label and gate."""
+    cfg, rng = VolumeAugmentConfig(), np.random.default_rng(0)
+    shape = loading_shape(patch, cfg.degrees, cfg.loading_scales)
+    image = rng.standard_normal((*shape, 2), np.float32)
+    return patch, num_batches, image, (image[..., 0] > 1).astype(np.uint8), rng.random(shape, "f4")
+
+
+def _augmentation(patch: tuple[int, int, int], num_batches: int, *loaded: Any) -> harness.Run:
+    """Drawn anew for every batch: the peer is fast at patches for which it draws little."""
+    arrays = [jax.numpy.stack([array, array]) for array in loaded]
+
+    def augment(number: jax.Array, *arrays: jax.Array) -> Any:
+        keys = jax.random.split(jax.random.key(number))
+        return jax.vmap(partial(nnunet, patch=patch, cfg=VolumeAugmentConfig()))(keys, *arrays)
+
+    batch = harness.compile_step(augment, 0, *arrays)
+    return lambda: [batch(number, *arrays) for number in range(num_batches)]
 
 
 def _nearly_all(ours: np.ndarray, peer: np.ndarray) -> bool:
@@ -87,9 +110,16 @@ ROUTINES = [
         lambda *args: partial(label_on, *args),
         _nearly_all,
     ),
+    Routine(
+        "augment 10 batches of 2 × 48³ × 2",
+        "augmentation",
+        lambda: _loaded((48, 48, 48), 10),
+        _augmentation,
+        None,
+    ),
 ]
 """Ten organs at the shape of LNMet's patch; nnU-Net's export of a scan, and of noise, where no
-neighbors agree."""
+neighbors agree; nnU-Net's augmentation of two phases with a label and an attention map."""
 
 
 def measure(routine: Routine, peers: dict[str, Any], repeats: int) -> list[harness.Row]:
@@ -108,7 +138,7 @@ def measure(routine: Routine, peers: dict[str, Any], repeats: int) -> list[harne
 
 def _row(
     title: str,
-    equal: Callable[[Any, Any], bool],
+    equal: Callable[[Any, Any], bool] | None,
     ours: harness.Run,
     peer: harness.Run,
     peer_name: str,
@@ -119,6 +149,6 @@ def _row(
         ours,
         peer,
         peer_name=peer_name,
-        equal=lambda: equal(ours(), peer()),
+        equal=equal and (lambda: equal(ours(), peer())),
         repeats=repeats,
     )

@@ -109,12 +109,21 @@ class LabelledCase(NamedTuple):
 
 
 class LabelledData(NamedTuple):
-    """The annotated cases of a data set, and what was left out of it."""
+    """The annotated cases of a data set, and what was left out of it.
+
+    Args:
+      root: its folder.
+      cases: in the order of their ids.
+      skipped: what was left out, and why.
+      folds: that the data set prescribes.
+      notes: how it was understood where it does not say.
+    """
 
     root: Path
     cases: Sequence[LabelledCase]
     skipped: Sequence[Skipped]
     folds: Sequence[Fold]
+    notes: Sequence[str]
 
 
 def read_cases(
@@ -137,34 +146,45 @@ def read_cases(
         labels is known.
     """
     dataset = read_dataset(root, patient_pattern=patient_pattern, patients=patients)
-    phases, ids = phases_of(dataset), meaning(dataset.label_ids, root)
-    if ids.unused:
-        logger.info("%s: labels without a use here: %s", root, ", ".join(ids.unused))
+    phases, ids = (
+        phases_of(dataset.channels, root / "dataset.json"),
+        meaning(dataset.label_ids, root),
+    )
     cases = [_labelled(case, dataset, phases, ids, organs) for case in dataset.cases]
-    return LabelledData(root, cases, dataset.skipped, dataset.splits)
+    notes = [f"labels without a use here: {', '.join(ids.unused)}"] if ids.unused else []
+    if not any(map(phase_of, dataset.channels)) and len(phases) == 2:
+        notes.append("channel 0 is taken for the arterial phase, channel 1 for the venous one")
+    return LabelledData(root, cases, dataset.skipped, dataset.splits, notes)
 
 
-def phases_of(dataset: Dataset) -> tuple[Phase, ...]:
+def phase_of(channel: str) -> Phase | None:
+    """Phase that the name of a channel tells."""
+    for key, phase in _TELLS.items():
+        if key in channel.lower():
+            return phase
+    return None
+
+
+def phases_of(names: Sequence[str], path: Path) -> tuple[Phase, ...]:
     """Phase of each channel, by its name; two that are called CT are arterial and venous.
+
+    Args:
+      names: of the channels.
+      path: of their description, named in errors.
 
     Raises:
       InputError: three channels or more, or names that tell one phase twice.
     """
-    names = dataset.channels
-    told: list[Phase | None] = [
-        next((phase for key, phase in _TELLS.items() if key in name.lower()), None)
-        for name in names
-    ]
+    told: list[Phase | None] = [phase_of(name) for name in names]
     if len(names) == 1:
         return (told[0] or "venous",)
     if len(names) == 2 and told == [None, None]:
-        logger.info("%s: channel 0 is taken for arterial, channel 1 for venous", dataset.root)
         return ("arterial", "venous")
     phases: tuple[Phase, ...] = tuple(phase for phase in told if phase)
     if len(phases) != len(names) or len(set(phases)) != len(phases):
         raise InputError(
             f"channels must be an arterial and a venous phase; got {list(names)}",
-            path=dataset.root / "dataset.json",
+            path=path,
         )
     return phases
 

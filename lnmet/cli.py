@@ -20,6 +20,10 @@ COMMANDS = {
         "lnmet.demo:write_phantoms",
         "Write a synthetic two-phase cohort in the layout that `train` reads (nnU-Net raw).",
     ),
+    "register": Command(
+        "lnmet.register:register",
+        "Bring the arterial onto the venous phase, of single patients or a data set.",
+    ),
     "prepare": Command(
         "lnmet.prepare:prepare", "Read data sets once for all networks: files to prepared cases."
     ),

@@ -273,9 +273,10 @@ def _tiny(paper: Config, *, steps: int, spacing_mm: float, patch: Axes, batch: i
     )
 
 
-_TINY_NODES = {"steps": 300, "spacing_mm": 2.0, "patch": (32, 48, 48), "batch": 2}
+# Few voxels besides a node, so that some of each patch is one.
+_TINY_NODES = {"steps": 400, "spacing_mm": 2.0, "patch": (24, 32, 32), "batch": 4}
 # Nearly a whole phantom, so that few organs are absent from a patch.
-_TINY_WHOLE = {"steps": 200, "spacing_mm": 4.0, "patch": (32, 48, 56), "batch": 1}
+_TINY_WHOLE = {"steps": 500, "spacing_mm": 4.0, "patch": (32, 48, 56), "batch": 1}
 
 RECIPES = {
     "organs": _ORGANS,

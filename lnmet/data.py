@@ -131,7 +131,7 @@ def batch_maker(
             case = _choose(cases, random)
             start = _anywhere(case, data, random)
         # Around the final patch, whatever of that lies outside the scan.
-        start = [a - (n - m) // 2 for a, n, m in zip(start, loaded, data.patch, strict=True)]
+        start = [a - (n // 2 - m // 2) for a, n, m in zip(start, loaded, data.patch, strict=True)]
         return cut(case, cfg, start, loaded, fill)
 
     def make(step: int) -> Batch:

@@ -72,6 +72,7 @@ def write_phantoms(
     spacing_mm: float = 2.0,
     tumor_fraction: float = 1.0,
     diameters_mm: tuple[float, float] = (12.0, 40.0),
+    breath_mm: float = 0.0,
 ) -> None:
     """Write a synthetic two-phase cohort in the layout that `train` reads (nnU-Net raw).
 
@@ -84,6 +85,8 @@ def write_phantoms(
       spacing_mm: side of the cubic voxels; the field of view stays 144 × 208 × 256 mm.
       tumor_fraction: share of the patients with a tumor; only their nodes can be metastatic.
       diameters_mm: of the tumors, least and most.
+      breath_mm: how far the arterial phase is displaced at most, as by a breath; `lnmet register`
+        brings it back.
     """
     depth, height, width = (round(mm / spacing_mm) for mm in FIELD_OF_VIEW_MM)
     write_cohort(
@@ -96,5 +99,6 @@ def write_phantoms(
         phases=("arterial", "venous"),
         tumor_fraction=tumor_fraction,
         diameters_mm=diameters_mm,
+        breath_mm=breath_mm,
         num_processes=min(num_cases, os.cpu_count() or 1),
     )

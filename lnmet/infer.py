@@ -1,35 +1,36 @@
 """Segmenting new examinations with trained networks: from files to organs, tumor and nodes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
-from jaxtyping import UInt8
 
 from core import atomic, cli, sharding
 from core.commands.predict import Answer, Job, held_out_of, predict
 from core.commands.prepare import digest
+from core.config import fingerprint
 from core.errors import InputError
 from core.infer.load import Run
-from core.io import nifti
-from core.io.labels import require_same_grid
 from core.io.paths import Skipped, find_all
 from core.io.scans import read_scan, write_segmentation
 from core.volume import Volume, canonical, same_grid
-from lnmet.cases import OrganMaps, organ_maps, read_cases
+from lnmet.cases import read_cases
 from lnmet.config import Config, InferConfig, Phase
 from lnmet.labels import NAMES, PDAC
 from lnmet.networks import System, load_system, open_runs
-from lnmet.organ_labels import to_organs
+from lnmet.organ_source import Source, organ_source
 from lnmet.pairs import Pair, find_pairs, pair_of
+from lnmet.registration.config import RegistrationConfig
+from lnmet.registration.phases import register_phases
 from lnmet.report import overlay, segmentation_page
-from lnmet.segmentation import segment_volumes
+from lnmet.segmentation import Segmented, segment_volumes
 
 
 def segment(
     inputs: cli.Paths = (),
+    registration: RegistrationConfig = RegistrationConfig(),  # noqa: B008 - frozen
     *,
     runs: cli.Runs,
     out: Path,
@@ -45,12 +46,15 @@ def segment(
     """Segment new examinations: organs and vessels, tumor, lymph nodes, as far as runs are given.
 
     Args:
-      inputs: folders with CASE_0000 (arterial) and CASE_0001 (venous), or single venous scans.
+      inputs: folders with CASE_0000 (arterial) and CASE_0001 (venous), which are registered;
+        DICOM studies, in which both phases are found; or single venous scans.
+      registration: of phases that are not registered.
       runs: trained networks; several folds of one are averaged.
       out: gets results.json, report.html and cases/<id>/ with segmentations and overlays.
       arterial: scan of one patient, NIfTI file or DICOM folder, instead of inputs.
       venous: its venous scan, on whose grid the answer is given.
-      organs: label maps of organs and vessels, where no run segments them: <case>.nii.gz.
+      organs: organs and vessels, where no run segments them: label maps <case>.nii.gz, or a model
+        folder of nnU-Net.
       label_map: what the ids of these maps mean, as for `lnmet prepare`.
       held_out: of one data set, take the cases that the runs did not train on.
       anonymous: write DICOM-SEG without the patient's tags.
@@ -65,20 +69,25 @@ def segment(
       InputError: nothing to segment, runs that do not belong together, or no organs for attention.
     """
     opened = open_runs(runs, allow_unfinished=allow_unfinished)
-    maps = None if organs is None else organ_maps(organs, label_map)
-    _require_organs(opened, maps)
+    source = None if organs is None else organ_source(organs, label_map)
+    _require_organs(opened, source)
     mesh = sharding.mesh()
     pairs, skipped = _pairs(inputs, opened, arterial, venous, held_out)
     system = load_system(opened, mesh, choices or {})
     return predict(
         pairs,
-        partial(_segmented, system, maps, anonymous),
+        partial(_segmented, system, source, registration, anonymous),
         out,
         Job(
             command="lnmet segment",
             runs=opened,
             choices=choices or {},
-            options={"anonymous": anonymous, "organs": organs, "label_map": label_map},
+            options={
+                "anonymous": anonymous,
+                "organs": organs,
+                "label_map": label_map,
+                "registration": fingerprint(registration),
+            },
             facts={"networks": _networks(opened)},
         ),
         skipped=skipped,
@@ -113,14 +122,14 @@ def _annotated(data: Path) -> dict[str, Pair]:
     return {cases[p.path.resolve()]: p for p in pairs if p.path.resolve() in cases}
 
 
-def _require_organs(runs: Sequence[Run[Config]], maps: OrganMaps | None) -> None:
+def _require_organs(runs: Sequence[Run[Config]], source: Source | None) -> None:
     targets = {run.cfg.data.target for run in runs}
     needing = [run for run in runs if run.cfg.model.attention]
-    if needing and maps is None and "organs" not in targets:
+    if needing and source is None and "organs" not in targets:
         raise InputError(
             "needs organs to make an attention map of",
             path=needing[0].path,
-            hint="give an organs run too, or --organs with label maps",
+            hint="give an organs run too, or --organs",
         )
 
 
@@ -135,53 +144,77 @@ def _networks(runs: Sequence[Run[Config]]) -> str:
 
 
 def _segmented(
-    system: System, maps: OrganMaps | None, anonymous: bool, pair: Pair, folder: Path
+    system: System,
+    source: Source | None,
+    registration: RegistrationConfig,
+    anonymous: bool,
+    pair: Pair,
+    folder: Path,
 ) -> Answer:
-    volumes = read_phases(pair, system)
-    reference = volumes.get("venous") or volumes["arterial"]
-    known = None if maps is None else _known_organs(maps, pair, reference)
-    seen = segment_volumes(volumes, system, known)
-    label = reference.with_array(seen.label)
-    scan = pair.reference
-    written = write_segmentation(folder, scan, label, NAMES, anonymous=anonymous)
-    atomic.write_bytes(folder / "overlay.png", overlay(reference, seen.label, seen.attention))
-    largest = max((node.volume_mm3 for node in seen.nodes), default=0.0)
+    wanted: set[Phase] = {phase for segmenter in system.values() for phase in segmenter.phases}
+    wanted |= set(source.phases if source else ())
+    phases = read_phases(pair, wanted, registration)
+    reference = phases.volumes.get("venous") or phases.volumes["arterial"]
+    organs = source.organs(pair, phases.volumes) if source else None
+    segmented = segment_volumes(phases.volumes, system, organs)
+    label = reference.with_array(segmented.label)
+    written = write_segmentation(folder, pair.reference, label, NAMES, anonymous=anonymous)
+    picture = overlay(reference, segmented.label, segmented.attention)
+    atomic.write_bytes(folder / "overlay.png", picture)
     row = {
         "decision": "segmented",
-        "num_nodes": len(seen.nodes) if "nodes" in system else None,
-        "nodes_ml": sum(node.volume_mm3 for node in seen.nodes) / 1000,
-        "largest_node_mm3": largest,
-        "pdac_ml": np.count_nonzero(seen.label == PDAC) * reference.voxel_mm3 / 1000,
+        **_measures(segmented, reference, system),
         "files": [path.name for path in written.files],
-        "note": written.note,
+        "note": " ".join(filter(None, (*pair.notes, *phases.notes, written.note))),
     }
-    details = {"nodes": [node._asdict() for node in seen.nodes]}
+    details = {
+        "nodes": [node._asdict() for node in segmented.nodes],
+        "registration": phases.quality,
+    }
     return Answer(row, [digest(reference.array)], details)
 
 
-def read_phases(pair: Pair, system: System) -> dict[Phase, Volume]:
-    """Canonical volumes of the phases that the networks want, on one grid.
+def _measures(segmented: Segmented, grid: Volume, system: System) -> dict[str, Any]:
+    nodes = segmented.nodes
+    return {
+        "num_nodes": len(nodes) if "nodes" in system else None,
+        "nodes_ml": sum(node.volume_mm3 for node in nodes) / 1000,
+        "largest_node_mm3": max((node.volume_mm3 for node in nodes), default=0.0),
+        "pdac_ml": np.count_nonzero(segmented.label == PDAC) * grid.voxel_mm3 / 1000,
+    }
+
+
+class Phases(NamedTuple):
+    """Canonical volumes on one grid, and how they came to lie on it."""
+
+    volumes: Mapping[Phase, Volume]
+    notes: tuple[str, ...] = ()
+    quality: Mapping[str, Any] | None = None
+    """Of the registration; None where there was none."""
+
+
+def read_phases(pair: Pair, wanted: Collection[Phase], cfg: RegistrationConfig) -> Phases:
+    """Phases that the networks want; two that are not registered are registered.
 
     Raises:
-      InputError: a phase is missing, or lies on another grid.
+      InputError: a phase is missing, or the two show too little in common.
     """
-    wanted: set[Phase] = {phase for segmenter in system.values() for phase in segmenter.phases}
-    if absent := wanted - pair.scans.keys():
+    if absent := set(wanted) - pair.scans.keys():
         raise InputError(f"has no {min(absent)} phase, which the networks want", path=pair.path)
+    # The answer is given on the grid of the venous phase, where there is one.
+    read = [phase for phase in pair.scans if phase in wanted or phase == "venous"]
+    scans = {phase: read_scan(pair.scans[phase]) for phase in read}
+    is_one_grid = len(scans) == 1 or (
+        pair.is_registered and same_grid(*map(canonical, scans.values()))
+    )
+    if is_one_grid:
+        return Phases({phase: canonical(scan) for phase, scan in scans.items()})
+    registered = register_phases(scans["venous"], scans["arterial"], cfg)
     volumes: dict[Phase, Volume] = {
-        phase: canonical(read_scan(pair.scans[phase])) for phase in sorted(wanted)
+        "arterial": canonical(registered.warped),
+        "venous": canonical(scans["venous"]),
     }
-    first, *others = volumes.values()
-    for other in others:
-        if not same_grid(first, other):
-            raise InputError("the phases lie on different grids", path=pair.path)
-    return volumes
-
-
-def _known_organs(maps: OrganMaps, pair: Pair, reference: Volume) -> UInt8[np.ndarray, "d h w"]:
-    path = maps.of(pair.id)
-    label = canonical(nifti.read_label(path))
-    return to_organs(require_same_grid(reference, label, pair.path, path).array, maps.label_map)
+    return Phases(volumes, registered.notes, registered.quality)
 
 
 def _summary(row: Mapping[str, Any]) -> str:

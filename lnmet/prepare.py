@@ -79,6 +79,9 @@ def prepare(
         read_cases(path, organs=maps, patient_pattern=patient_pattern, patients=patients)
         for path in data
     ]
+    for of_one in read:
+        for note in of_one.notes:
+            logger.info("%s: %s", of_one.root, note)
     folder = out / fingerprint(prepare)
     sources = [_sources(of_one, prepare) for of_one in read]
     num_left_out = prepared_data.prepare(sources, folder, at_a_time=CASES_AT_A_TIME)

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 PAPERS = ("fee", "s4c", "lnmet", "eusdaf")
 ROOMS = """types check errors atomic json_io csv_io config random volume io datasets phases
 phantom preprocess data augment nn distance losses metrics postprocess report compiler sharding
-train infer commands cli""".split()
+train infer nnunet commands cli""".split()
 HOST_ROOMS = """check errors atomic json_io csv_io config volume io datasets phases phantom
 preprocess data postprocess report cli""".split()
 # The loader comes from grain, which brings jax with it.

@@ -33,6 +33,10 @@ def nnunet(
     resolution, gamma of the negative image and gamma. nnU-Net mirrors last; what lies between does
     the same to a mirrored image, but where a coarse voxel of the low resolution falls between two.
 
+    Every change is computed and then taken or left, since an accelerator's program shall neither
+    branch nor loop. A patch of 48³ with two channels takes some 17 ms of one CPU core, 6 of them to
+    gather it and vote for its labels; leaving out what is not drawn would take 5 on average.
+
     Args:
       key: of this sample; vmap over keys and samples.
       image: normalized voxels of the patch as loaded (`core.augment.loading`).

@@ -8,7 +8,7 @@ far and the other with 0. The sign of a square tells the class.
 On accelerators every minimum is one fused reduction. On CPU a slice is compared with a block of
 slices at a time, and slices that hold nothing but one class are left out: whatever is nearest lies
 in the box around the object, or right beside it. For ten organs in 80 × 192 × 160 voxels that takes
-about a fifth of scipy's time and as long as the package `edt`, on two cores.
+a quarter of scipy's time and no longer than the package `edt`, on two cores.
 """
 
 from collections.abc import Sequence

@@ -21,8 +21,13 @@ def without_duplicates(tensors: Mapping[str, np.ndarray]) -> Tensors:
     return {
         name: np.flip(np.swapaxes(t, 0, 1), (2, 3, 4)) if _TRANSPOSED.match(name) else t
         for name, t in tensors.items()
-        if not _DUPLICATE.search(name)
+        if not is_duplicate(name)
     }
+
+
+def is_duplicate(name: str) -> bool:
+    """Whether a checkpoint has the tensor of this name under another name too."""
+    return _DUPLICATE.search(name) is not None
 
 
 def version_of(tensors: Mapping[str, np.ndarray]) -> int:

@@ -38,6 +38,8 @@ class UNetPlan:
       encoder_units: convolutions, or blocks, of each stage on the way down.
       decoder_units: convolutions of each stage on the way up, the highest resolution first.
       transposed_bias: whether transposed convolutions have one (nnU-Net 2 has, 1.7 has not).
+      decoder_kernels: of each stage on the way up, the highest resolution first; None is the
+        encoder's. (nnU-Net 1.7 takes those of the stage below.)
     """
 
     features: tuple[int, ...] = (32, 64, 128, 256, 320, 320)
@@ -47,6 +49,7 @@ class UNetPlan:
     encoder_units: tuple[int, ...] = (2,) * 6
     decoder_units: tuple[int, ...] = (2,) * 5
     transposed_bias: bool = False
+    decoder_kernels: tuple[Axes, ...] | None = None
 
     def __post_init__(self) -> None:
         check.one_of("encoder", self.encoder, ("plain", "residual"))
@@ -54,8 +57,9 @@ class UNetPlan:
         for name in ("strides", "kernels", "encoder_units"):
             if len(getattr(self, name)) != num:
                 raise ValueError(f"{name} must have {num} stages, as features has")
-        if len(self.decoder_units) != num - 1:
-            raise ValueError(f"decoder_units must have {num - 1} stages, one less than features")
+        for name in ("decoder_units", "decoder_kernels"):
+            if len(getattr(self, name) or self.decoder_units) != num - 1:
+                raise ValueError(f"{name} must have {num - 1} stages, one less than features")
 
     @property
     def downsampling(self) -> Axes:
@@ -100,7 +104,8 @@ class UNet(nn.Module):
             maps.append(x)
         decoded = []
         for s in reversed(range(len(plan.features) - 1)):
-            features, kernel, stride = plan.features[s], plan.kernels[s], plan.strides[s + 1]
+            features, stride = plan.features[s], plan.strides[s + 1]
+            kernel = (plan.decoder_kernels or plan.kernels)[s]
             x = ConvTranspose(
                 features,
                 stride,

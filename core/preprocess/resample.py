@@ -24,8 +24,9 @@ def shape_at(
     shape: Sequence[int], spacing_mm: Sequence[float], new_spacing_mm: Sequence[float]
 ) -> Shape:
     """Voxels that cover the same volume at another spacing, rounded."""
+    # Divided first, as nnU-Net does: one axis of 2000 is half a voxel by a hair, and rounds so.
     depth, height, width = (
-        max(1, round(n * old / new))
+        max(1, round(old / new * n))
         for n, old, new in zip(shape, spacing_mm, new_spacing_mm, strict=True)
     )
     return depth, height, width
@@ -83,7 +84,9 @@ def resample_label(
     if label.shape == tuple(shape):
         return label.copy()
     sizes = list(zip(label.shape, shape, strict=True))
-    weights = [_one_of(*n) if a == axis else linear_weights(*n) for a, n in enumerate(sizes)]
+    weights = [
+        nearest_weights(*n) if a == axis else linear_weights(*n) for a, n in enumerate(sizes)
+    ]
     nearest = label[np.ix_(*(_nearest(*n) for n in sizes))]
     resampled, most = np.zeros(shape, label.dtype), np.full(shape, -1, np.float32)
     for id_ in np.unique(label):
@@ -132,7 +135,7 @@ def linear_weights(num: int, new_num: int) -> Float[np.ndarray, "new old"]:
     return matrix
 
 
-def _one_of(num: int, new_num: int) -> Float[np.ndarray, "new old"]:
+def nearest_weights(num: int, new_num: int) -> Float[np.ndarray, "new old"]:
     """Matrix that takes the nearest voxel."""
     return np.eye(num, dtype=np.float32)[_nearest(num, new_num)]
 

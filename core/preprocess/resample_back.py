@@ -2,8 +2,9 @@
 
 Classes are interpolated linearly (across a coarse axis the nearest slice is taken) and the highest
 wins, as in nnU-Net. Slice by slice, and only where that is open: a class that leads at all corners
-around a voxel leads between them too. Ten organs on 512 × 512 × 300 voxels need a few megabytes
-besides the label map, where all classes at once need 3.1 GB.
+around a voxel leads between them too. Eleven classes from 200 × 192 × 192 to 300 × 512 × 512
+voxels took 105 MB, 79 of them the labels, where all classes at once need 3.5 GB; on two cores it
+was five times as fast as PyTorch's interpolation and argmax.
 """
 
 import os
@@ -17,8 +18,7 @@ import numpy as np
 from jaxtyping import Float, Int, UInt
 
 from core import check
-from core.preprocess.resample import Shape, interpolate, linear_weights
-from core.preprocess.resample import _one_of as nearest_weights
+from core.preprocess.resample import Shape, linear_weights, nearest_weights
 
 LEAD = 1e-5
 """Lead of a class in share of its value and the next: more than three interpolations round off."""
@@ -64,12 +64,20 @@ def value_on(
 ) -> Float[np.ndarray, "e i j"]:
     """Map of one class, such as its probabilities, on another grid, interpolated as in `label_on`.
 
+    Slice by slice: it needs little beside the result.
+
     Args:
-      values: float32.
+      values: of one class.
       shape: of the result.
       axis: of `coarse_axis`.
     """
-    return interpolate(values, _weights(values.shape, shape, axis))
+    depth, rows, columns = (_taps(matrix) for matrix in _weights(values.shape, shape, axis))
+    resampled = np.empty(shape, np.float32)
+    for z, (pair, shares) in enumerate(zip(depth.places.T, depth.shares.T, strict=True)):
+        plane = values[pair[0]] * shares[0] + values[pair[1]] * shares[1]
+        plane = _sum(*plane[rows.places], *rows.shares[:, :, None])
+        resampled[z] = _sum(*plane.T[columns.places], *columns.shares[:, :, None]).T
+    return resampled
 
 
 def peak_bytes(logits_shape: tuple[int, int, int, int], shape: Shape) -> int:

@@ -75,7 +75,7 @@ def make_consistent(
 ) -> tuple[Float[Array, "3 d h w"], Float[Array, "3 d h w"]]:
     """Two fields that undo each other: u ← ½ (u − v∘(id + u)) and the same for v, together."""
 
-    def improve(_: int, fields: tuple[Array, Array]) -> tuple[Array, Array]:
+    def improve(_: Array, fields: tuple[Array, Array]) -> tuple[Array, Array]:
         u, v = fields
         return 0.5 * (u - sampled_as_published(v, u)), 0.5 * (v - sampled_as_published(u, v))
 

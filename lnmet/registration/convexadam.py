@@ -17,7 +17,7 @@ from lnmet.registration.mind import mind_ssc
 
 
 def register(
-    fixed: Real[np.ndarray, "d h w"], moving: Real[np.ndarray, "d h w"], cfg: ConvexAdamConfig
+    fixed: Real[np.ndarray, "d h w"], moving: Real[np.ndarray, "i j k"], cfg: ConvexAdamConfig
 ) -> Float[np.ndarray, "3 d h w"]:
     """Displacement field that brings the moving onto the fixed image.
 

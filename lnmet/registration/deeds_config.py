@@ -56,16 +56,50 @@ class DeedsConfig:
     """Of smoothness; a larger one makes the field smoother (Ref: deedsBCV)"""
 
     def __post_init__(self) -> None:
-        if not len(self.grid) == len(self.radius) == len(self.step) > 0:
-            raise ValueError(
-                "grid, radius and step must have one entry for each level; "
-                f"got {self.grid}, {self.radius} and {self.step}"
-            )
-        if min(*self.grid, *self.radius, *self.step, 1) < 1:
-            raise ValueError("grid, radius and step must be positive")
-        check.positive("alpha", self.alpha)
+        _check_levels(self)
 
     def levels(self) -> list[Level]:
         """The levels, coarse to fine."""
         levels = zip(self.grid, self.radius, self.step, strict=True)
         return [Level(*level, self.alpha) for level in levels]
+
+
+@dataclass(frozen=True)
+class AffineConfig:
+    """The affine map before DEEDS: levels from coarse to fine, and what is no tissue."""
+
+    grid: tuple[int, ...] = (7, 6, 5, 4)
+    """Side of a block by level, in voxels (Ref: linearBCV)"""
+    radius: tuple[int, ...] = (5, 4, 3, 2)
+    """Displacements searched to each side, by level, in steps (Ref: linearBCV)"""
+    step: tuple[int, ...] = (4, 3, 2, 1)
+    """Between the displacements searched, by level, in voxels (Ref: linearBCV)"""
+    alpha: float = 1.0
+    """Scale of the costs, of which only the order counts here (Ref: linearBCV)"""
+    air_hu: float = -1024.0
+    """Beyond the border; blocks whose mean is within 5 HU of it are left out (Ref: linearBCV)"""
+    rounds: int = 15
+    """Of fitting the map to the half of the blocks that it suits best (Ref: linearBCV)"""
+
+    def __post_init__(self) -> None:
+        _check_levels(self)
+        check.positive("rounds", self.rounds)
+
+    def levels(self) -> list[Level]:
+        """The levels, coarse to fine."""
+        levels = zip(self.grid, self.radius, self.step, strict=True)
+        return [Level(*level, self.alpha) for level in levels]
+
+
+def _check_levels(cfg: DeedsConfig | AffineConfig) -> None:
+    """Refuse levels that do not belong together."""
+    if not len(cfg.grid) == len(cfg.radius) == len(cfg.step) > 0:
+        raise ValueError(
+            "grid, radius and step must have one entry for each level; "
+            f"got {cfg.grid}, {cfg.radius} and {cfg.step}"
+        )
+    if min(*cfg.grid, *cfg.radius, *cfg.step) < 1:
+        raise ValueError(
+            f"grid, radius and step must be positive; got {cfg.grid}, {cfg.radius} and {cfg.step}"
+        )
+    check.positive("alpha", cfg.alpha)

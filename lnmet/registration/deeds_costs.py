@@ -74,7 +74,7 @@ def _slab(
 
 
 def _samples(
-    bits: UInt32[Array, "2 d h w"], rows: list[Int[Array, "k n"]]
+    bits: UInt32[Array, "2 d h w"], rows: list[Int[Array, "_ _"]]
 ) -> UInt32[Array, "k n0 n1 w"]:
     """Lines of voxels that are compared: of each node k, both words counted, in one axis.
 

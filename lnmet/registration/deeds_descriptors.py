@@ -33,8 +33,8 @@ def descriptors(image: Float[Array, "d h w"], step: int) -> UInt32[Array, "2 d h
     """MIND-SSC of every voxel, 5 bits for each of 12 channels.
 
     Channels are differences less the smallest of the twelve, divided by their mean. One with k
-    thresholds above it has its k lowest bits set. At most ten float32 copies of the image are held:
-    channels are read from the six fields of differences again for each of these steps.
+    thresholds above it has its k lowest bits set. Twelve float32 copies of the image are held at
+    most: channels are read from the six fields of differences again for each of these steps.
 
     Args:
       image: of any unit.
@@ -47,8 +47,9 @@ def descriptors(image: Float[Array, "d h w"], step: int) -> UInt32[Array, "2 d h
     """
     padded = jnp.pad(image, step)
     shifts, centers = (step * jnp.asarray(offsets, jnp.int32) for offsets in (SHIFTS, CENTERS))
-    differences = lax.map(lambda shift: _patch_difference(padded, shift, step), shifts)
-    differences = jnp.pad(differences, ((0, 0), *((step, step),) * 3))
+    differences = lax.map(
+        lambda shift: jnp.pad(_patch_difference(padded, shift, step), step), shifts
+    )
 
     def channel(i: Array) -> Array:
         return _shifted(differences[i // 2], centers[i], step)

@@ -40,7 +40,7 @@ def consistent(fields: Float[Array, "2 3 d h w"]) -> Float[Array, "2 3 d h w"]:
     """
     at_once = jax.vmap(jax.vmap(moved, in_axes=(0, None)))
 
-    def meet(_: int, fields: Array) -> Array:
+    def meet(_: Array, fields: Array) -> Array:
         return (fields - at_once(fields[::-1], fields)) / 2
 
     return lax.fori_loop(0, ROUNDS, meet, fields)

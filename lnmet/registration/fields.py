@@ -40,9 +40,9 @@ def sample(
         places = jnp.clip(places, 0.0, sizes - 1)
     base = jnp.floor(places)
     share = places - base
-    offset = 0.0 if fill is None else fill
-    sampled = jnp.zeros((*places.shape[1:], values.shape[3]), jnp.float32)
     rows = values.reshape(-1, values.shape[3])
+    sampled = jnp.zeros((*places.shape[1:], values.shape[3]), jnp.float32)
+    inside = jnp.zeros(places.shape[1:], jnp.float32)
     for corner in product((0.0, 1.0), repeat=3):
         at = [base[a] + corner[a] for a in range(3)]
         weight = jnp.ones(places.shape[1:], jnp.float32)
@@ -50,8 +50,9 @@ def sample(
             weight *= share[a] if corner[a] else 1 - share[a]
             if fill is not None:
                 weight *= (at[a] >= 0) & (at[a] <= sizes[a] - 1)
-        sampled += weight[..., None] * (_at(rows, at, values.shape[:3]) - offset)
-    return sampled + offset
+        sampled += weight[..., None] * _at(rows, at, values.shape[:3])
+        inside += weight
+    return sampled if fill is None else sampled + (fill * (1 - inside))[..., None]
 
 
 def warp(
@@ -115,7 +116,7 @@ def invert(field: Float[Array, "3 d h w"], *, iterations: int = 20) -> Float[Arr
     values = jnp.moveaxis(field, 0, -1)
     voxels = identity(field.shape[1:])
 
-    def improve(_: int, back: Array) -> Array:
+    def improve(_: Array, back: Array) -> Array:
         return -jnp.moveaxis(sample(values, voxels + back), -1, 0)
 
     return lax.fori_loop(0, iterations, improve, jnp.zeros_like(field))

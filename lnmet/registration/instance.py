@@ -43,7 +43,7 @@ def refine(
     """
     adam = optax.adam(learning_rate)
 
-    def step(_: int, carry: tuple) -> tuple:
+    def step(_: Array, carry: tuple) -> tuple:
         params, state = carry
         moved = smooth3(params)
         slope = _data_slope(moved, fixed, moving) + smoothness * jax.grad(roughness)(moved)

@@ -2,7 +2,7 @@
 
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Integer
 
 PAIRS = (
     ((1, 0, 0), (0, -1, 0)),
@@ -42,11 +42,12 @@ def mind_ssc(
     """
     padded = jnp.pad(image, dilation, mode="edge")
 
-    def shifted(neighbour: tuple[int, int, int]) -> Array:
-        starts = (dilation * (1 + n) for n in neighbour)
-        return padded[tuple(slice(s, s + n) for s, n in zip(starts, image.shape, strict=True))]
+    def apart_at(starts: Integer[Array, "2 3"]) -> Float[Array, "d h w"]:
+        n, m = (lax.dynamic_slice(padded, start, image.shape) for start in starts)
+        return _patch_mean((n - m) ** 2, radius)
 
-    apart = jnp.stack([_patch_mean((shifted(n) - shifted(m)) ** 2, radius) for n, m in PAIRS])
+    # One after the other: all at once XLA's CPU compiler fuses, and takes 3.5 times as long.
+    apart = lax.map(apart_at, dilation * (1 + jnp.asarray(PAIRS, jnp.int32)))
     above = apart - jnp.min(apart, axis=0, keepdims=True)
     spread = jnp.mean(above, axis=0, keepdims=True)
     typical = jnp.mean(spread)

@@ -22,7 +22,7 @@ Method = Callable[[np.ndarray, np.ndarray, Any], np.ndarray]
 METHODS: Mapping[str, Method] = {"convexadam": convexadam.register}
 """(fixed, moving, numbers of the method) → field, by the field of the config with the numbers."""
 
-AIR_HU = -1024
+AIR_HU = -1024.0
 """Where the arterial scan did not reach."""
 SLICES = 8
 """That are warped at a time."""

@@ -14,6 +14,7 @@ def small():
     makes = {
         "signed_distances": lambda: (routines._organs((8, 19, 16)), routines.IDS, (1.0, 0.7, 0.7)),
         "labels_back": lambda: (routines._logits((6, 7, 8), 4, smooth=1.0), (9, 14, 15)),
+        "augmentation": lambda: routines._loaded((4, 5, 6), 2),
     }
     return {r.name: r._replace(make=makes[r.name]) for r in routines.ROUTINES}
 
@@ -37,6 +38,25 @@ def test_a_routine_stands_beside_each_peer_that_knows_it(small, name):
 def test_without_peers_a_routine_is_timed_alone(small):
     (row,) = routines.measure(small["labels_back"], {}, repeats=1)
     assert row["peer"] is None
+
+
+def test_what_is_drawn_is_timed_and_not_compared(small):
+    class Other:
+        NAME = "other"
+
+        @staticmethod
+        def routine(name, *args):
+            return lambda: None
+
+    (row,) = routines.measure(small["augmentation"], {"other": Other}, repeats=1)
+    assert row["equal"] is None
+    assert row["ratio"] > 0
+
+
+def test_every_batch_is_augmented_anew():
+    first, second = routines._augmentation(*routines._loaded((4, 5, 6), 2))()
+    assert first[0].shape == (2, 4, 5, 6, 2)
+    assert not np.array_equal(first[0], second[0])
 
 
 def test_routines_that_differ_are_told_from_equal_ones(small):

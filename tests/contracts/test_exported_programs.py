@@ -21,6 +21,7 @@ import fee.model
 import lnmet.labels
 import lnmet.model
 import s4c.model
+from core.augment.volume_resample import center_crop
 from core.nn.conv import conv, conv_transpose, direct_transpose
 from core.nn.pool import max_pool
 from core.train.task import Task
@@ -37,8 +38,8 @@ FORWARD = {
     "lnmet": lambda cfg, params, state, image: lnmet.model.apply(
         cfg.model,
         params,
-        lnmet.model.normalize(state, image),
-        jnp.ones(image.shape[:-1]) if cfg.model.attention else None,
+        lnmet.model.normalize(state, jax.vmap(partial(center_crop, patch=cfg.data.patch))(image)),
+        jnp.ones((len(image), *cfg.data.patch)) if cfg.model.attention else None,
         num_classes=len(lnmet.labels.CLASSES[cfg.data.target]),
     ),
     "eusdaf": lambda cfg, params, state, image: eusdaf.model.apply(

@@ -121,7 +121,7 @@ def test_the_loaded_patch_is_centered_on_the_final_one():
     assert all(n > m for n, m in zip(loaded, PATCH, strict=True))
     large, small = (maker(c)(2)["label"] for c in (cfg, CFG))
     middle = tuple(
-        slice((n - m) // 2, (n - m) // 2 + m) for n, m in zip(loaded, PATCH, strict=True)
+        slice(n // 2 - m // 2, n // 2 - m // 2 + m) for n, m in zip(loaded, PATCH, strict=True)
     )
     np.testing.assert_array_equal(large[(slice(None), *middle)], small)
 

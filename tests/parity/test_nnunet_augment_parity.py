@@ -19,14 +19,14 @@ pytestmark = pytest.mark.parity
 torch = pytest.importorskip("torch")
 pytest.importorskip("batchgeneratorsv2")
 
-from benchmarks.peers import torch_augment  # noqa: E402
+from benchmarks.peers import batchgeneratorsv2_kernels as peer  # noqa: E402
 
 SHAPE, PATCH = (18, 26, 22), (12, 20, 16)
 RNG = np.random.default_rng(0)
 IMAGE = RNG.normal(size=(*SHAPE, 2)).astype(np.float32)
 LABEL = RNG.integers(0, 4, SHAPE).astype(np.int32)
 GATE = RNG.random(SHAPE, np.float32)
-INTENSITIES = torch_augment.intensities()
+INTENSITIES = peer.intensities()
 
 
 def to_torch(image):
@@ -47,7 +47,7 @@ def turned_by_peer(affine):
     """Image, label and gate of the peer, whose grid is made from a given matrix."""
     from batchgeneratorsv2.transforms.spatial import spatial
 
-    transform = torch_augment.spatial(PATCH)
+    transform = peer.spatial(PATCH)
     grid = transform._get_base_grid_clone() @ torch.from_numpy(affine.T).float()
     grid = spatial._convert_my_grid_to_grid_sample_grid(grid, SHAPE)
     label = transform._apply_to_segmentation(torch.from_numpy(LABEL[None]), grid=grid)
@@ -83,7 +83,7 @@ def test_where_nothing_is_drawn_the_patch_is_the_peers_at_odd_differences_too():
         label = np.zeros(shape, np.int32)
         cfg = VolumeAugmentConfig(scheme="none")
         run = partial(nnunet, jax.random.key(0), patch=PATCH, cfg=cfg)
-        expected = torch_augment.spatial(PATCH, 0.0)(image=to_torch(image))["image"]
+        expected = peer.spatial(PATCH, 0.0)(image=to_torch(image))["image"]
         ours = run(jnp.asarray(image), jnp.asarray(label), None)[0]
         np.testing.assert_array_equal(ours, from_torch(expected))
 
@@ -199,7 +199,7 @@ def test_rotation_and_scale_are_drawn_as_the_peer_draws_them(probability):
         return warp_volume(key, *arrays, patch=patch, cfg=cfg)
 
     ours = [np.asarray(x, np.float64) for x in jax.jit(jax.vmap(run))(KEYS)]
-    transform, theirs = torch_augment.spatial(patch, probability), []
+    transform, theirs = peer.spatial(patch, probability), []
     for _ in KEYS:
         arrays = {"image": to_torch(image), "segmentation": torch.from_numpy(label[None])}
         out = transform(**arrays, regression_target=to_torch(image))
@@ -229,9 +229,9 @@ def test_the_whole_list_is_drawn_as_the_peer_draws_it():
     def run(key):
         return nnunet(key, *map(jnp.asarray, (image, label, gate)), patch=patch, cfg=cfg)
 
-    peer, channels_first = torch_augment.Augmentation(patch), np.moveaxis(image, -1, 0)
+    whole, channels_first = peer.Augmentation(patch), np.moveaxis(image, -1, 0)
     theirs = [
-        np.stack(x) for x in zip(*(peer(channels_first, label, gate) for _ in KEYS), strict=True)
+        np.stack(x) for x in zip(*(whole(channels_first, label, gate) for _ in KEYS), strict=True)
     ]
     theirs[0] = np.moveaxis(theirs[0], 1, -1)
     ours = [np.asarray(x) for x in jax.jit(jax.vmap(run))(KEYS)]

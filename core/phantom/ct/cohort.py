@@ -4,6 +4,7 @@ import json
 import multiprocessing
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from core.io.nifti import write
 from core.phantom.ct.patient import stream
 from core.phantom.ct.phantom import LABELS, Phantom, make
 from core.phantom.ct.tissue import PHASES
+from core.phantom.deformation import deformed
 from core.volume import Volume
 
 # A structure that a data set does not name belongs to the one that contains it.
@@ -35,6 +37,7 @@ def write_cohort(
     phases: Sequence[str] = ("venous",),
     tumor_fraction: float = 0.5,
     diameters_mm: tuple[float, float] = (8.0, 40.0),
+    breath_mm: float = 0.0,
     num_processes: int = 1,
 ) -> Path:
     """Write imagesTr, labelsTr, dataset.json and cases.json; all of it or nothing.
@@ -49,6 +52,8 @@ def write_cohort(
       phases: one image channel each.
       tumor_fraction: share of the patients with a tumor, exactly up to rounding.
       diameters_mm: smallest and largest tumor, drawn uniformly.
+      breath_mm: largest displacement of the arterial phase against the venous one; 0 leaves both
+        where they are.
       num_processes: patients made at a time; changes no byte.
 
     Returns:
@@ -70,6 +75,7 @@ def write_cohort(
             spacing_mm=spacing_mm,
             phases=tuple(phases),
             table=table,
+            breath_mm=breath_mm,
         )
         cases = in_processes(work, list(enumerate(diameters)), num_processes)
         _write_json(folder / "dataset.json", _description(labels, phases, num_cases))
@@ -108,11 +114,15 @@ def _make_case(
     spacing_mm: tuple[float, float, float],
     phases: Sequence[str],
     table: NDArray[np.uint8],
+    breath_mm: float,
 ) -> dict:
     """Make and write one case, given as (number, tumor diameter in mm or None)."""
     number, diameter = item
     patient_seed = int(stream(seed, f"case {number}").integers(2**31))
     phantom = make(patient_seed, shape=shape, spacing_mm=spacing_mm, tumor_diameter_mm=diameter)
+    if breath_mm > 0:
+        moved = deformed(phantom, patient_seed, amplitude_mm=breath_mm).arterial
+        phantom = replace(phantom, images={**phantom.images, "arterial": moved})
     return _write_case(folder, f"phantom_{number:03d}", phantom, phases, table)
 
 

@@ -102,6 +102,7 @@ def test_average_pooling_is_the_mean_of_blocks():
         ({"kernels": ((3, 3, 3),)}, "kernels"),
         ({"encoder_units": (2,)}, "encoder_units"),
         ({"decoder_units": (2,) * 6}, "decoder_units"),
+        ({"decoder_kernels": ((3, 3, 3),) * 6}, "decoder_kernels"),
     ],
 )
 def test_plans_that_do_not_fit_together_are_refused(change, name):

@@ -21,6 +21,11 @@ def test_a_grid_covers_the_same_volume():
     assert shape_at((3, 30, 30), (1.0, 1.0, 1.0), (7.0, 1.0, 1.0)) == (1, 30, 30)
 
 
+def test_half_a_voxel_rounds_as_nnunet_rounds_it():
+    # 0.62 / 0.8 is a hair below 0.775, and 20 · 0.62 / 0.8 is not.
+    assert shape_at((20, 20, 20), (0.62, 1.0, 1.0), (0.8, 1.0, 1.0)) == (15, 20, 20)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "axis"),
     [

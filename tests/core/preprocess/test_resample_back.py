@@ -149,11 +149,25 @@ def test_the_bound_of_a_scan_is_a_few_megabytes_beside_the_labels(monkeypatch):
     assert peak_bytes((200, 192, 192, 10), shape) < 0.05 * all_classes
 
 
-def test_values_of_one_class_are_interpolated():
-    values = smooth((4, 5, 6), 1)
-    expected = at_once(values, (7, 9, 11))[..., 0]
-    # Sums of two float32 values on each of three axes.
-    np.testing.assert_allclose(value_on(values[..., 0], (7, 9, 11)), expected, atol=1e-6)
+@pytest.mark.parametrize("axis", [None, 0, 2])
+def test_values_of_one_class_are_interpolated_alike(axis):
+    values = smooth((4, 5, 6), 2)
+    ours = [value_on(values[..., k], (7, 9, 11), axis=axis) for k in range(2)]
+    np.testing.assert_array_equal(np.argmax(ours, 0), label_on(values, (7, 9, 11), axis=axis))
+    if axis is None:
+        expected = at_once(values, (7, 9, 11))[..., 0]
+        # Sums of two float32 values on each of three axes.
+        np.testing.assert_allclose(ours[0], expected, atol=1e-6)
+
+
+def test_values_of_one_class_need_little_beside_the_result():
+    values = smooth((20, 40, 40), 1)[..., 0]
+    value_on(values, (2, 2, 2))
+    tracemalloc.start()
+    resampled = value_on(values, (60, 100, 100))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1.2 * resampled.nbytes
 
 
 @pytest.mark.parametrize(

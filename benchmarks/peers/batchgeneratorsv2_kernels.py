@@ -1,8 +1,10 @@
 """nnU-Net's augmentation by batchgeneratorsv2, as nnU-Net 2 composes it."""
 
 import warnings
+from collections.abc import Callable
 from importlib import metadata
 from math import pi
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,7 +24,7 @@ with warnings.catch_warnings():
 
 NAME = (
     f"batchgeneratorsv2 {metadata.version('batchgeneratorsv2')}, PyTorch {torch.__version__}, "
-    f"{torch.get_num_threads()} threads"
+    "1 thread"
 )
 DEGREES_30 = 30 / 360 * 2 * pi
 
@@ -58,6 +60,24 @@ def intensities() -> dict[str, tuple[float, object]]:
         "gamma of the negative": (0.1, GammaTransform(p_invert_image=1, **gamma)),
         "gamma": (0.3, GammaTransform(p_invert_image=0, **gamma)),
     }
+
+
+def routine(name: str, *args: Any) -> Callable[[], Any] | None:
+    """What runs nnU-Net's augmentation of a number of batches of two; None for other routines."""
+    if name != "augmentation":
+        return None
+    patch, num_batches, image, label, gate = args
+    augment, image = Augmentation(patch), np.moveaxis(image, -1, 0).copy()
+
+    def batches() -> list[Any]:
+        # As in a worker of nnU-Net's loader.
+        num_threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        samples = [augment(image, label, gate) for _ in range(2 * num_batches)]
+        torch.set_num_threads(num_threads)
+        return samples
+
+    return batches
 
 
 class Augmentation:

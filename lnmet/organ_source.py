@@ -1,0 +1,74 @@
+"""Where organs and vessels come from when no network of LNMet segments them."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import UInt8
+
+from core.io import nifti
+from core.io.labels import require_same_grid
+from core.io.scans import read_grid
+from core.nnunet.predict import NnUNet, load
+from core.nnunet.predict import segment as segment_case
+from core.volume import Volume, canonical, reorient
+from lnmet.cases import OrganMaps, organ_maps, phases_of
+from lnmet.config import Phase
+from lnmet.labels import meaning, organs_of
+from lnmet.organ_labels import to_organs
+from lnmet.pairs import Pair
+
+Organs = Callable[[Pair, Mapping[Phase, Volume]], UInt8[np.ndarray, "d h w"]]
+"""(examination, its canonical phases on one grid) → ids 1 … 10 on that grid."""
+
+
+class Source(NamedTuple):
+    """Where organs come from, and the phases that this takes."""
+
+    organs: Organs
+    phases: tuple[Phase, ...] = ()
+
+
+def organ_source(folder: Path, label_map: str) -> Source:
+    """Organs from label maps that exist, or from a model that somebody trained with nnU-Net.
+
+    Args:
+      folder: of label maps, or a model folder of nnU-Net (plans.json or plans.pkl).
+      label_map: what the ids of label maps mean; a model names its labels itself.
+
+    Raises:
+      InputError: the folder is neither, or the model knows none of the organs.
+    """
+    if any((folder / name).is_file() for name in ("plans.json", "plans.pkl")):
+        network = load(folder)
+        phases = _phases(network, folder)
+        return Source(_by_model(network, folder, phases), phases)
+    return Source(_by_maps(organ_maps(folder, label_map)))
+
+
+def _by_maps(maps: OrganMaps) -> Organs:
+    def organs(pair: Pair, volumes: Mapping[Phase, Volume]) -> UInt8[np.ndarray, "d h w"]:
+        path, grid = maps.of(pair.id), next(iter(volumes.values()))
+        label = canonical(nifti.read_label(path))
+        placed = require_same_grid(grid, label, pair.path, path)
+        return to_organs(placed.array, maps.label_map)
+
+    return organs
+
+
+def _by_model(network: NnUNet, folder: Path, phases: tuple[Phase, ...]) -> Organs:
+    ids = meaning(network.plans.labels, folder)
+
+    def organs(pair: Pair, volumes: Mapping[Phase, Volume]) -> UInt8[np.ndarray, "d h w"]:
+        # nnU-Net sees the axes as the files have them.
+        stored = read_grid(pair.reference).direction
+        label = segment_case(network, [reorient(volumes[phase], stored) for phase in phases])
+        return organs_of(ids(canonical(label).array))
+
+    return organs
+
+
+def _phases(network: NnUNet, folder: Path) -> tuple[Phase, ...]:
+    names = [channel.name for channel in network.plans.channels]
+    return phases_of(names, folder / "dataset.json")

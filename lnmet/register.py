@@ -1,0 +1,115 @@
+"""Registering the arterial to the venous phase, of single patients and of whole data sets."""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from core import atomic, cli
+from core.commands.predict import Answer, Job, predict
+from core.commands.prepare import digest
+from core.config import fingerprint
+from core.errors import InputError
+from core.io import nifti
+from core.io.paths import Skipped, find_all
+from core.io.scans import read_scan
+from core.json_io import read_json, write_json
+from core.volume import Volume, canonical
+from lnmet.pairs import Pair, find_pairs, pair_of
+from lnmet.registration.config import RegistrationConfig
+from lnmet.registration.phases import register_phases, warp_volume
+from lnmet.registration_page import before_and_after, registration_page
+
+COPIED = ("splits_final.json", "cases.json")
+CHANNELS = {"0": "arterial CT", "1": "venous CT"}
+
+
+def register(
+    inputs: cli.Paths = (),
+    registration: RegistrationConfig = RegistrationConfig(),  # noqa: B008 - frozen
+    *,
+    out: Path,
+    arterial: Path | None = None,
+    venous: Path | None = None,
+) -> int:
+    """Register the arterial to the venous phase; of a data set, write one that is registered.
+
+    Args:
+      inputs: a data set (nnU-Net raw), or folders with CASE_0000 (arterial) and CASE_0001 (venous).
+      registration: method and its numbers.
+      out: gets imagesTr/ with both phases on the venous grid, results.json with the quality of each
+        registration and report.html; of a data set also its labels and dataset.json.
+      arterial: scan of one patient, NIfTI file or DICOM folder, instead of inputs.
+      venous: its venous scan.
+
+    Returns:
+      0 if every pair was registered, 1 if some failed; each failure has its line in results.json.
+
+    Raises:
+      InputError: nothing to register, or a data set of another layout.
+    """
+    pairs, skipped, data_set = _pairs(inputs, arterial, venous)
+    status = predict(
+        pairs,
+        partial(_registered, registration, out / "imagesTr"),
+        out,
+        Job(
+            command="lnmet register",
+            runs=[],
+            choices={},
+            options={"registration": fingerprint(registration)},
+            facts={"method": registration.method},
+        ),
+        skipped=skipped,
+        devices=[],
+        page=registration_page,
+        summary=lambda row: f"distance of descriptors {row['mind_distance_after']:.4f}",
+    )
+    if data_set is not None:
+        _copy_labels(data_set, out)
+    return status
+
+
+def _pairs(
+    inputs: Sequence[Path], arterial: Path | None, venous: Path | None
+) -> tuple[list[Pair], list[Skipped], Path | None]:
+    if (arterial is None) is not (venous is None) or (venous is None) is not bool(inputs):
+        raise InputError("give a data set or folders, or --arterial and --venous of one patient")
+    if venous is not None:
+        return [pair_of(arterial, venous)], [], None
+    if len(inputs) == 1 and (inputs[0] / "dataset.json").is_file():
+        pairs, skipped = find_pairs(inputs[0] / "imagesTr")
+        return pairs, skipped, inputs[0]
+    return *find_all(inputs, find_pairs), None
+
+
+def _registered(cfg: RegistrationConfig, images: Path, pair: Pair, folder: Path) -> Answer:
+    if absent := {"arterial", "venous"} - pair.scans.keys():
+        raise InputError(f"has no {absent.pop()} phase", path=pair.path)
+    venous, arterial = (read_scan(pair.scans[phase]) for phase in ("venous", "arterial"))
+    registration = register_phases(venous, arterial, cfg)
+    nifti.write(images / f"{pair.id}_0000.nii.gz", registration.warped)
+    nifti.write(images / f"{pair.id}_0001.nii.gz", venous)
+    atomic.write_bytes(folder / "overlay.png", _picture(venous, arterial, registration.warped))
+    row = {"decision": "registered", **registration.quality, "note": " ".join(registration.notes)}
+    return Answer(row, [digest(canonical(venous).array)])
+
+
+def _picture(venous: Volume, arterial: Volume, warped: Volume) -> bytes:
+    unmoved = np.zeros((3, *venous.shape), np.float32)
+    before = warp_volume(arterial, venous, unmoved)
+    return before_and_after(*map(canonical, (venous, before, warped)))
+
+
+def _copy_labels(data_set: Path, out: Path) -> None:
+    """Labels, folds and description of a data set, whose channels are registered phases now."""
+    shutil.copytree(data_set / "labelsTr", out / "labelsTr", dirs_exist_ok=True)
+    for name in COPIED:
+        if (data_set / name).is_file():
+            shutil.copyfile(data_set / name, out / name)
+    description: Mapping[str, Any] = read_json(data_set / "dataset.json")
+    named = {k: v for k, v in description.items() if k not in ("modality", "channel_names")}
+    write_json(out / "dataset.json", {**named, "channel_names": CHANNELS})

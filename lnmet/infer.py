@@ -93,6 +93,7 @@ def segment(
         skipped=skipped,
         devices=list(mesh.devices.flat),
         page=segmentation_page,
+        paths=lambda pair: [scan.path for scan in pair.scans.values()],
         summary=_summary,
     )
 
@@ -165,7 +166,7 @@ def _segmented(
         "decision": "segmented",
         **_measures(segmented, reference, system),
         "files": [path.name for path in written.files],
-        "note": " ".join(filter(None, (*pair.notes, *phases.notes, written.note))),
+        "note": "; ".join(filter(None, (*pair.notes, *phases.notes, written.note))),
     }
     details = {
         "nodes": [node._asdict() for node in segmented.nodes],
@@ -202,19 +203,18 @@ def read_phases(pair: Pair, wanted: Collection[Phase], cfg: RegistrationConfig) 
     if absent := set(wanted) - pair.scans.keys():
         raise InputError(f"has no {min(absent)} phase, which the networks want", path=pair.path)
     # The answer is given on the grid of the venous phase, where there is one.
-    scans = {
-        phase: read_scan(scan)
-        for phase, scan in pair.scans.items()
-        if phase in wanted or phase == "venous"
-    }
+    scans: dict[Phase, Volume] = {}
+    for phase, scan in pair.scans.items():
+        if phase in wanted or phase == "venous":
+            scans[phase] = read_scan(scan)
     is_one_grid = len(scans) == 1 or (
         pair.is_registered and same_grid(*map(canonical, scans.values()))
     )
     if is_one_grid:
         return Phases(_canonical(scans))
     registered = register_phases(scans["venous"], scans["arterial"], cfg)
-    volumes = _canonical({"arterial": registered.warped, "venous": scans["venous"]})
-    return Phases(volumes, registered.notes, registered.quality)
+    scans["arterial"] = registered.warped
+    return Phases(_canonical(scans), registered.notes, registered.quality)
 
 
 def _canonical(scans: Mapping[Phase, Volume]) -> dict[Phase, Volume]:

@@ -66,6 +66,7 @@ def register(
         skipped=skipped,
         devices=[],
         page=registration_page,
+        paths=lambda pair: [scan.path for scan in pair.scans.values()],
         summary=lambda row: f"distance of descriptors {row['mind_distance_after']:.4f}",
     )
     if data_set is not None:
@@ -94,7 +95,11 @@ def _registered(cfg: RegistrationConfig, images: Path, pair: Pair, folder: Path)
     nifti.write(images / f"{pair.id}_0000.nii.gz", registration.warped)
     nifti.write(images / f"{pair.id}_0001.nii.gz", venous)
     atomic.write_bytes(folder / "overlay.png", _picture(venous, arterial, registration.warped))
-    row = {"decision": "registered", **registration.quality, "note": " ".join(registration.notes)}
+    row = {
+        "decision": "registered",
+        **registration.quality,
+        "note": "; ".join((*pair.notes, *registration.notes)),
+    }
     return Answer(row, [digest(canonical(venous).array)])
 
 

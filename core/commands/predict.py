@@ -74,6 +74,7 @@ def predict(
     devices: Sequence[Any],
     page: Callable[[Mapping[str, Any], Path], str],
     summary: Callable[[Mapping[str, Any]], str],
+    paths: Callable[[Any], Sequence[Path]] = lambda scan: [scan.path],
 ) -> int:
     """Work on every scan; write cases/<id>/, results.json and report.html.
 
@@ -89,13 +90,14 @@ def predict(
       devices: that the networks run on.
       page: (results, out) → report.html.
       summary: row of a finished case → a few words for the log.
+      paths: scan → every file or folder that its answer depends on.
 
     Returns:
       0 if every scan has a result, else 1.
     """
     before, rows = results.done_before(out), results.broken(skipped)
     for number, scan in enumerate(scans, start=1):
-        call = _call(scan, job)
+        call = _call(scan, paths(scan), job)
         row = before.get(call)
         again = row is not None
         if row is None:
@@ -165,22 +167,20 @@ def _part(digests: Sequence[str], runs: Sequence[Run]) -> str | None:
     return max(parts, key=PARTS.index) if parts else None  # type: ignore[arg-type]
 
 
-def _call(scan: Scan, job: Job) -> str:
+def _call(scan: Scan, paths: Sequence[Path], job: Job) -> str:
     """Identity of a case's input and of all that its answer depends on."""
-    path = scan.path
-    place = next(p for p in (path, *path.parents) if p.exists())  # a scan inside an archive
     key = [
         scan.id,  # two studies of a patient have one path
-        str(path.absolute()),
-        _source(place),
+        [(str(path.absolute()), _source(path)) for path in paths],
         [(str(run.path.absolute()), run.step, fingerprint(run.cfg)) for run in job.runs],
         json_io.plain([job.command, dict(job.choices), dict(job.options)]),
     ]
     return hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
 
 
-def _source(place: Path) -> str:
-    """Identity of the files at a place; of what cannot be looked at, working on it tells why."""
+def _source(path: Path) -> str:
+    """Identity of the files at a path; of what cannot be looked at, working on it tells why."""
+    place = next(p for p in (path, *path.parents) if p.exists())  # a scan inside an archive
     try:
         return source_of(files_at(place))
     except (InputError, OSError):

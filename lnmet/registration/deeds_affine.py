@@ -22,7 +22,7 @@ LEAST_BLOCKS = 6
 """Along each axis, of which those at the border do not count."""
 
 LEAST_MATCHES = 24
-"""Of blocks: twice as many as numbers in the map, of which the worse half is not heard."""
+"""Of blocks in each direction: twice as many as numbers in the map; half of them are heard."""
 
 
 def register_aligned(
@@ -32,6 +32,15 @@ def register_aligned(
     affine: AffineConfig = AffineConfig(),  # noqa: B008 - frozen
 ) -> Float[np.ndarray, "3 d h w"]:
     """The field of `register` behind an affine map: A (x + u(x)) − x.
+
+    Args:
+      fixed: HU.
+      moving: HU, on the same grid.
+      cfg: of the field.
+      affine: of the map.
+
+    Returns:
+      In voxels; the warped image is moving(x + field(x)).
 
     Raises:
       ValueError: as `align` and `register`.
@@ -67,7 +76,7 @@ def align(
       ValueError: images of different shape, or smaller than six blocks of a level.
       InputError: hardly anything but air.
 
-    Source: Heinrich et al. 2013; linearBCV.
+    Source: linearBCV of deedsBCV.
     """
     check.same_shape(fixed=fixed, moving=moving)
     if min(fixed.shape) < LEAST_BLOCKS * max(cfg.grid):
@@ -133,14 +142,17 @@ def _trusted(
     index = np.moveaxis(np.indices(nodes), 0, -1)
     inner = np.all((index >= 2) & (index <= np.asarray(nodes) - 2), axis=-1)
     valid = inner & (means >= cfg.air_hu + 5)
-    if valid.sum() < 2 * LEAST_MATCHES:
+    num_valid = int(valid.sum(axis=(1, 2, 3)).min())
+    if num_valid < LEAST_MATCHES:
         raise InputError(
-            f"only {valid.sum()} blocks of {level.grid} voxels hold anything but air",
+            f"only {num_valid} blocks of {level.grid} voxels hold anything but air",
             hint="the images must be in HU and show a patient",
         )
-    kept = [v & (c < np.quantile(c[v], 0.5)) for v, c in zip(valid, costs, strict=True)]
     centers = level.grid * index + (level.grid - 1) // 2
-    ends = [(centers[k], (centers + o)[k]) for k, o in zip(kept, offsets, strict=True)]
+    ends = []
+    for block, cost, offset in zip(valid, costs, offsets, strict=True):
+        best = np.argsort(cost[block], kind="stable")[: block.sum() // 2]
+        ends.append((centers[block][best], (centers + offset)[block][best]))
     # A block of the moving image tells of the same map from the other side.
     (here, there), (from_there, from_here) = ends
     return np.concatenate([here, from_here]), np.concatenate([there, from_there])

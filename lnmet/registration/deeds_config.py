@@ -11,7 +11,7 @@ class Level(NamedTuple):
     """One of the levels, coarse to fine; lengths in voxels.
 
     Args:
-      grid: side of a block of voxels, of which each is a node of the field.
+      grid: side of a block of voxels; each block is a node of the field.
       radius: displacements searched to each side of the current one, in steps.
       step: between the displacements searched.
       alpha: weight of smoothness.
@@ -57,6 +57,7 @@ class DeedsConfig:
 
     def __post_init__(self) -> None:
         _check_levels(self)
+        check.positive("alpha", self.alpha)
 
     def levels(self) -> list[Level]:
         """The levels, coarse to fine."""
@@ -74,8 +75,6 @@ class AffineConfig:
     """Displacements searched to each side, by level, in steps (Ref: linearBCV)"""
     step: tuple[int, ...] = (4, 3, 2, 1)
     """Between the displacements searched, by level, in voxels (Ref: linearBCV)"""
-    alpha: float = 1.0
-    """Scale of the costs, of which only the order counts here (Ref: linearBCV)"""
     air_hu: float = -1024.0
     """Beyond the border; blocks whose mean is within 5 HU of it are left out (Ref: linearBCV)"""
     rounds: int = 15
@@ -86,9 +85,9 @@ class AffineConfig:
         check.positive("rounds", self.rounds)
 
     def levels(self) -> list[Level]:
-        """The levels, coarse to fine."""
+        """The levels, coarse to fine; nothing is smooth here, so any alpha will do."""
         levels = zip(self.grid, self.radius, self.step, strict=True)
-        return [Level(*level, self.alpha) for level in levels]
+        return [Level(*level, alpha=1.0) for level in levels]
 
 
 def _check_levels(cfg: DeedsConfig | AffineConfig) -> None:
@@ -102,4 +101,3 @@ def _check_levels(cfg: DeedsConfig | AffineConfig) -> None:
         raise ValueError(
             f"grid, radius and step must be positive; got {cfg.grid}, {cfg.radius} and {cfg.step}"
         )
-    check.positive("alpha", cfg.alpha)

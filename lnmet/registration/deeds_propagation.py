@@ -31,7 +31,7 @@ def best_labels(
     Returns:
       The label of each node, from 0; of equal ones the first.
 
-    Source: Felzenszwalb & Huttenlocher 2005; Heinrich et al. 2013; deedsBCV.
+    Source: Felzenszwalb & Huttenlocher 2005; Heinrich et al., IEEE TMI 2013; deedsBCV.
     """
     cube = (2 * radius + 1,) * 3
 

@@ -51,7 +51,7 @@ def spanning_tree(image: Float[np.ndarray, "d h w"], grid: int) -> Tree:
       image: of any unit.
       grid: side of a block in voxels.
 
-    Source: Heinrich et al. 2013, Sec. 3; deedsBCV.
+    Source: Heinrich et al., IEEE TMI 2013; deedsBCV.
     """
     similarities = [np.asarray(s) for s in of_config(_edge_similarities, grid)(image)]
     nodes = tuple(size // grid for size in image.shape)

@@ -61,7 +61,7 @@ class RegistrationConfig:
     share far more, those of two patients seldom as much by chance)"""
     both_ways: bool = True
     """Register the venous to the arterial phase as well, to report how far the two fields are from
-    undoing each other (Not stated: takes as long again)"""
+    undoing each other (Not stated: takes up to twice as long)"""
 
     def __post_init__(self) -> None:
         check.one_of("method", self.method, ("convexadam",))

@@ -3,6 +3,8 @@
 Source: Siebert, Großbröhmer, Hansen & Heinrich 2021 (Learn2Reg) and the package `convexadam` 0.2.
 """
 
+from collections.abc import Sequence
+
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Real
@@ -35,49 +37,55 @@ def register(
     Raises:
       ValueError: images of different shape, or smaller than two nodes of the coarse grid.
     """
+    return np.asarray(of_config(_one_way, cfg)(*_checked(fixed, moving, cfg)))
+
+
+def register_both(
+    fixed: Real[np.ndarray, "d h w"], moving: Real[np.ndarray, "i j k"], cfg: ConvexAdamConfig
+) -> tuple[Float[np.ndarray, "3 d h w"], Float[np.ndarray, "3 d h w"]]:
+    """The field of `register`, and the one of the way back, which only Adam has to work for."""
+    forward, backward = of_config(_both_ways, cfg)(*_checked(fixed, moving, cfg))
+    return np.asarray(forward), np.asarray(backward)
+
+
+def _checked(
+    fixed: Real[np.ndarray, "d h w"], moving: Real[np.ndarray, "i j k"], cfg: ConvexAdamConfig
+) -> tuple[Float[np.ndarray, "d h w"], Float[np.ndarray, "d h w"]]:
     check.same_shape(fixed=fixed, moving=moving)
     if min(fixed.shape) < 2 * cfg.grid_spacing:
         raise ValueError(
             f"images must have at least {2 * cfg.grid_spacing} voxels along each axis, two nodes "
             f"of grid_spacing={cfg.grid_spacing}; got {fixed.shape}"
         )
-    field = of_config(_register, cfg)(np.asarray(fixed, np.float32), np.asarray(moving, np.float32))
-    return np.asarray(field)
+    return np.asarray(fixed, np.float32), np.asarray(moving, np.float32)
 
 
-def _register(
+def _one_way(
     cfg: ConvexAdamConfig, fixed: Float[Array, "d h w"], moving: Float[Array, "d h w"]
 ) -> Float[Array, "3 d h w"]:
-    shape, fine = fixed.shape, cfg.fine_grid_spacing
-    features = [
-        mind_ssc(image, radius=cfg.mind_radius, dilation=cfg.mind_dilation)
-        for image in (fixed, moving)
-    ]
-    fixed_nodes, moving_nodes = (pool(f, cfg.grid_spacing) for f in features)
-    coarse = search(fixed_nodes, moving_nodes, cfg)
-    start = interpolate(coarse * cfg.grid_spacing, shape)
-    fine_shape = tuple(n // fine for n in shape)
-    refined = refine(
-        interpolate(start, fine_shape) / fine,
-        *(pool(f, fine) for f in features),
-        smoothness=cfg.smoothness,
-        iterations=cfg.iterations,
-        learning_rate=cfg.learning_rate,
-    )
-    return interpolate(refined * fine, shape)
+    features = [_features(cfg, image) for image in (fixed, moving)]
+    return _refined(cfg, search(*_pooled(features, cfg), cfg)[0], *features)
+
+
+def _both_ways(
+    cfg: ConvexAdamConfig, fixed: Float[Array, "d h w"], moving: Float[Array, "d h w"]
+) -> tuple[Float[Array, "3 d h w"], Float[Array, "3 d h w"]]:
+    features = [_features(cfg, image) for image in (fixed, moving)]
+    forward, backward = search(*_pooled(features, cfg), cfg)
+    return _refined(cfg, forward, *features), _refined(cfg, backward, *features[::-1])
 
 
 def search(
     fixed: Float[Array, "d h w c"], moving: Float[Array, "d h w c"], cfg: ConvexAdamConfig
-) -> Float[Array, "3 d h w"]:
-    """Coarse field in nodes: both directions by coupled convex optimisation, made consistent."""
+) -> tuple[Float[Array, "3 d h w"], Float[Array, "3 d h w"]]:
+    """Coarse fields there and back, in nodes: by coupled convex optimisation, made consistent."""
 
     def one_way(target: Array, source: Array) -> Array:
         costs = cost_volume(target, source, cfg.search_radius)
         return coupled_convex(costs, cfg.search_radius, cfg.couplings)
 
     ways = one_way(fixed, moving), one_way(moving, fixed)
-    return make_consistent(*ways, cfg.consistency_iterations)[0]
+    return make_consistent(*ways, cfg.consistency_iterations)
 
 
 def pool(features: Float[Array, "d h w c"], size: int) -> Float[Array, "i j k c"]:
@@ -85,3 +93,32 @@ def pool(features: Float[Array, "d h w c"], size: int) -> Float[Array, "i j k c"
     d, h, w = (n // size for n in features.shape[:3])
     blocks = features[: d * size, : h * size, : w * size]
     return jnp.mean(blocks.reshape(d, size, h, size, w, size, -1), axis=(1, 3, 5))
+
+
+def _features(cfg: ConvexAdamConfig, image: Float[Array, "d h w"]) -> Float[Array, "d h w 12"]:
+    return mind_ssc(image, radius=cfg.mind_radius, dilation=cfg.mind_dilation)
+
+
+def _pooled(features: Sequence[Array], cfg: ConvexAdamConfig) -> tuple[Array, Array]:
+    fixed, moving = (pool(f, cfg.grid_spacing) for f in features)
+    return fixed, moving
+
+
+def _refined(
+    cfg: ConvexAdamConfig,
+    coarse: Float[Array, "3 i j k"],
+    fixed: Float[Array, "d h w c"],
+    moving: Float[Array, "d h w c"],
+) -> Float[Array, "3 d h w"]:
+    """Coarse field brought to voxels, and to the fine nodes, where Adam goes on; in voxels."""
+    shape, fine = fixed.shape[:3], cfg.fine_grid_spacing
+    start = interpolate(coarse * cfg.grid_spacing, shape)
+    refined = refine(
+        interpolate(start, tuple(n // fine for n in shape)) / fine,
+        pool(fixed, fine),
+        pool(moving, fine),
+        smoothness=cfg.smoothness,
+        iterations=cfg.iterations,
+        learning_rate=cfg.learning_rate,
+    )
+    return interpolate(refined * fine, shape)

@@ -6,26 +6,36 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Real
+from jaxtyping import Array, Bool, Float
 
 from core.compiler import jit
-from core.errors import InputError
-from core.preprocess.crop import Box, bounding_box, grow
 from core.volume import Volume
-from lnmet.registration import convexadam, grids
+from lnmet.registration import convexadam
+from lnmet.registration.common import Pair, in_common
 from lnmet.registration.config import RegistrationConfig
-from lnmet.registration.fields import identity, sample, warp
+from lnmet.registration.fields import warp
+from lnmet.registration.grids import to_scan
 from lnmet.registration.mind import mind_ssc
 from lnmet.registration.quality import folding_fraction, inverse_consistency_mm
+from lnmet.registration.volumes import AIR_HU, warp_volume
 
-Method = Callable[[np.ndarray, np.ndarray, Any], np.ndarray]
-METHODS: Mapping[str, Method] = {"convexadam": convexadam.register}
-"""(fixed, moving, numbers of the method) → field, by the field of the config with the numbers."""
 
-AIR_HU = -1024.0
-"""Where the arterial scan did not reach."""
-SLICES = 8
-"""That are warped at a time."""
+class Method(NamedTuple):
+    """Functions of (fixed, moving, numbers of the method), the images on one grid.
+
+    Args:
+      one_way: gives the field.
+      both_ways: gives it, and the one from the moving to the fixed image.
+    """
+
+    one_way: Callable[[np.ndarray, np.ndarray, Any], np.ndarray]
+    both_ways: Callable[[np.ndarray, np.ndarray, Any], tuple[np.ndarray, np.ndarray]]
+
+
+METHODS: Mapping[str, Method] = {
+    "convexadam": Method(convexadam.register, convexadam.register_both)
+}
+"""By their name, which is also that of their numbers in the config."""
 
 
 class Registration(NamedTuple):
@@ -43,16 +53,6 @@ class Registration(NamedTuple):
     field: Float[np.ndarray, "3 d h w"]
     quality: dict[str, Any]
     notes: tuple[str, ...]
-
-
-class _Pair(NamedTuple):
-    """Both scans on the grid on which they are registered, and the body there."""
-
-    grid: grids.Grid
-    fixed: Float[np.ndarray, "d h w"]
-    moving: Float[np.ndarray, "d h w"]
-    body: Bool[np.ndarray, "d h w"]
-    overlap: float
 
 
 def register_phases(
@@ -78,10 +78,10 @@ def register_phases(
         says so.
 
     Returns:
-      The warped scan, the field, and in `quality`: "method", "seconds" of the registration,
-      "overlap" (share of the smaller body that both scans show), "folding_percent",
-      "inverse_consistency_mm" (mean over the body, None unless asked for), "mind_distance_before"
-      and "mind_distance_after" (mean squared difference of the descriptors over the body).
+      The warped scan, the field, and in `quality`: "method", "seconds" it took, "overlap" (share of
+      the smaller body that both scans show), "folding_percent", "inverse_consistency_mm" (mean over
+      the body, None unless `cfg.both_ways`), "mind_distance_before" and "mind_distance_after" (mean
+      squared difference of the descriptors over the body).
 
     Raises:
       InputError: less of the body in common than `cfg.min_overlap`.
@@ -92,103 +92,22 @@ def register_phases(
             f"the phases have different frames of reference ({venous_frame}, {arterial_frame}): "
             f"their positions were taken as if they were one",
         )
-    pair = _common(venous, arterial, cfg, notes)
+    pair = in_common(venous, arterial, cfg, notes)
     method, numbers = METHODS[cfg.method], getattr(cfg, cfg.method)
     started = time.perf_counter()
-    forward = method(pair.fixed, pair.moving, numbers)
+    if cfg.both_ways:
+        forward, backward = method.both_ways(pair.fixed, pair.moving, numbers)
+    else:
+        forward, backward = method.one_way(pair.fixed, pair.moving, numbers), None
     seconds = time.perf_counter() - started
-    backward = method(pair.moving, pair.fixed, numbers) if cfg.both_ways else None
-    field = grids.to_scan(forward, pair.grid, venous.shape)
+    field = to_scan(forward, pair.grid, venous.shape)
     quality = {"method": cfg.method, "seconds": seconds, "overlap": pair.overlap}
     quality |= _judged(pair, forward, backward, cfg.spacing_mm)
-    return Registration(warp_volume(arterial, venous, field), field, quality, notes)
-
-
-def warp_volume(
-    moving: Volume, fixed: Volume, field: Float[np.ndarray, "3 d h w"], *, fill: float = AIR_HU
-) -> Volume:
-    """Scan of any grid on the fixed grid, through a field, a few slices at a time.
-
-    Args:
-      moving: HU.
-      fixed: gives the grid.
-      field: of the fixed grid, in its voxels.
-      fill: where the moving scan did not reach.
-
-    Returns:
-      Same type of voxels, integers rounded.
-    """
-    to_moving = np.linalg.inv(moving.affine_lps) @ fixed.affine_lps
-    values = jnp.asarray(moving.array)[..., None]
-    slices = min(SLICES, fixed.shape[0])
-    warped = np.empty(fixed.shape, moving.array.dtype)
-    for start in range(0, fixed.shape[0], slices):
-        # The last ones reach back, so that all parts have one shape.
-        at = slice(min(start, fixed.shape[0] - slices), None)
-        at = slice(at.start, at.start + slices)
-        offset = to_moving[:3, 3] + to_moving[:3, 0] * at.start
-        hu = np.asarray(_warped_part(values, field[:, at], to_moving[:3, :3], offset, fill))
-        warped[at] = np.rint(hu) if np.issubdtype(warped.dtype, np.integer) else hu
-    return fixed.with_array(warped)
-
-
-@jit
-def _warped_part(
-    values: Real[Array, "i j k 1"],
-    field: Float[Array, "3 d h w"],
-    linear: Float[Array, "3 3"],
-    offset: Float[Array, "3"],
-    fill: Float[Array, ""],
-) -> Float[Array, "d h w"]:
-    places = identity(field.shape[1:]) + field
-    places = jnp.einsum("ab,bdhw->adhw", linear, places, precision="highest")
-    return sample(values, places + offset.reshape(3, 1, 1, 1), fill=fill)[..., 0]
-
-
-def _common(
-    venous: Volume, arterial: Volume, cfg: RegistrationConfig, notes: tuple[str, ...]
-) -> _Pair:
-    """Both scans around the body that they have in common."""
-    whole = grids.isotropic(venous, cfg.spacing_mm)
-    to_venous, to_arterial = (grids.between(venous, whole, scan) for scan in (venous, arterial))
-    fixed = grids.resample(venous, to_venous, whole.shape, cfg.spacing_mm)
-    moving = grids.resample(arterial, to_arterial, whole.shape, cfg.spacing_mm)
-    inside = grids.covered(to_arterial, whole.shape, arterial)
-    bodies = [grids.body(hu, cfg.body_hu) for hu in (fixed, moving)]
-    in_common = inside & bodies[0] & bodies[1]
-    smaller = min(bodies[0].sum(), _body_voxels(arterial, cfg))
-    overlap = min(1.0, float(in_common.sum() / max(smaller, 1)))
-    box = bounding_box(inside & (bodies[0] | bodies[1]))
-    if box is None or overlap < cfg.min_overlap:
-        raise InputError(
-            f"the arterial and the venous scan have {overlap:.0%} of the smaller body in common, "
-            f"at least {cfg.min_overlap:.0%} are needed",
-            hint="; ".join(("check that both are of one examination and show the abdomen", *notes)),
-        )
-    box = grow(box, round(cfg.margin_mm / cfg.spacing_mm), whole.shape)
-    box = grids.in_multiples(box, cfg.multiple)
-    parts = [_clamped(array, box) for array in (fixed, moving, in_common)]
-    return _Pair(grids.part(whole, box), parts[0], parts[1], parts[2], overlap)
-
-
-def _body_voxels(scan: Volume, cfg: RegistrationConfig) -> float:
-    """Size of the whole body in a scan, in voxels of the registration's grid."""
-    strides = [max(1, int(cfg.spacing_mm / mm)) for mm in scan.spacing_mm]
-    body = grids.body(scan.array[tuple(slice(None, None, n) for n in strides)], cfg.body_hu)
-    return float(body.sum() * scan.voxel_mm3 * np.prod(strides) / cfg.spacing_mm**3)
-
-
-def _clamped(array: np.ndarray, box: Box) -> np.ndarray:
-    """Part of an array, the border repeated where the box reaches beyond it."""
-    spans = (
-        np.clip(np.arange(a, b), 0, n - 1)
-        for a, b, n in zip(box.start, box.stop, array.shape, strict=True)
-    )
-    return array[np.ix_(*spans)]
+    return Registration(warp_volume(arterial, venous, field, fill=AIR_HU), field, quality, notes)
 
 
 def _judged(
-    pair: _Pair,
+    pair: Pair,
     forward: Float[np.ndarray, "3 d h w"],
     backward: Float[np.ndarray, "3 d h w"] | None,
     spacing_mm: float,

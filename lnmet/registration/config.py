@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from core import check
+from lnmet.registration.deeds_config import DeedsConfig
 
 
 @dataclass(frozen=True)
@@ -42,10 +43,12 @@ class ConvexAdamConfig:
 class RegistrationConfig:
     """The arterial to the venous phase."""
 
-    method: Literal["convexadam"] = "convexadam"
+    method: Literal["convexadam", "deeds"] = "convexadam"
     """How the field is found (Sec. IV-A: DEEDS)"""
     convexadam: ConvexAdamConfig = field(default_factory=ConvexAdamConfig)
     """Numbers of ConvexAdam (Ref: ConvexAdam 0.2)"""
+    deeds: DeedsConfig = field(default_factory=DeedsConfig)
+    """Numbers of DEEDS (Sec. IV-A: DEEDS; Ref: deedsBCV)"""
     spacing_mm: float = 2.0
     """Of the isotropic grid on which the phases are registered (Not stated: as fine as thick slices
     tell of; half of it takes eight times as long)"""
@@ -64,7 +67,7 @@ class RegistrationConfig:
     undoing each other (Not stated: takes up to twice as long)"""
 
     def __post_init__(self) -> None:
-        check.one_of("method", self.method, ("convexadam",))
+        check.one_of("method", self.method, ("convexadam", "deeds"))
         for name in ("spacing_mm", "multiple", "min_overlap"):
             check.positive(name, getattr(self, name))
         check.fraction("min_overlap", self.min_overlap)

@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float
 
 from core.compiler import jit
 from core.volume import Volume
-from lnmet.registration import convexadam
+from lnmet.registration import convexadam, deeds
 from lnmet.registration.common import Pair, in_common
 from lnmet.registration.config import RegistrationConfig
 from lnmet.registration.fields import warp
@@ -33,7 +33,8 @@ class Method(NamedTuple):
 
 
 METHODS: Mapping[str, Method] = {
-    "convexadam": Method(convexadam.register, convexadam.register_both)
+    "convexadam": Method(convexadam.register, convexadam.register_both),
+    "deeds": Method(deeds.register, deeds.register_both),
 }
 """By their name, which is also that of their numbers in the config."""
 

@@ -20,7 +20,8 @@ from core.json_io import read_json, write_json
 from core.volume import Volume, canonical
 from lnmet.pairs import Pair, find_pairs, pair_of
 from lnmet.registration.config import RegistrationConfig
-from lnmet.registration.phases import register_phases, warp_volume
+from lnmet.registration.phases import register_phases
+from lnmet.registration.volumes import AIR_HU, warp_volume
 from lnmet.registration_page import before_and_after, registration_page
 
 COPIED = ("splits_final.json", "cases.json")
@@ -105,7 +106,7 @@ def _registered(cfg: RegistrationConfig, images: Path, pair: Pair, folder: Path)
 
 def _picture(venous: Volume, arterial: Volume, warped: Volume) -> bytes:
     unmoved = np.zeros((3, *venous.shape), np.float32)
-    before = warp_volume(arterial, venous, unmoved)
+    before = warp_volume(arterial, venous, unmoved, fill=AIR_HU)
     return before_and_after(*map(canonical, (venous, before, warped)))
 
 

@@ -1,10 +1,12 @@
 """Every number of the registration, with its address."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from core import check
 from lnmet.registration.deeds_config import DeedsConfig
+
+MethodName = Literal["convexadam", "deeds"]
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class ConvexAdamConfig:
 class RegistrationConfig:
     """The arterial to the venous phase."""
 
-    method: Literal["convexadam", "deeds"] = "convexadam"
+    method: MethodName = "convexadam"
     """How the field is found (Sec. IV-A: DEEDS)"""
     convexadam: ConvexAdamConfig = field(default_factory=ConvexAdamConfig)
     """Numbers of ConvexAdam (Ref: ConvexAdam 0.2)"""
@@ -67,7 +69,7 @@ class RegistrationConfig:
     undoing each other (Not stated: takes up to twice as long)"""
 
     def __post_init__(self) -> None:
-        check.one_of("method", self.method, ("convexadam", "deeds"))
+        check.one_of("method", self.method, get_args(MethodName))
         for name in ("spacing_mm", "multiple", "min_overlap"):
             check.positive(name, getattr(self, name))
         check.fraction("min_overlap", self.min_overlap)

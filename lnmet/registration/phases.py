@@ -12,7 +12,7 @@ from core.compiler import jit
 from core.volume import Volume
 from lnmet.registration import convexadam, deeds
 from lnmet.registration.common import Pair, in_common
-from lnmet.registration.config import RegistrationConfig
+from lnmet.registration.config import MethodName, RegistrationConfig
 from lnmet.registration.fields import warp
 from lnmet.registration.grids import to_scan
 from lnmet.registration.mind import mind_ssc
@@ -32,7 +32,7 @@ class Method(NamedTuple):
     both_ways: Callable[[np.ndarray, np.ndarray, Any], tuple[np.ndarray, np.ndarray]]
 
 
-METHODS: Mapping[str, Method] = {
+METHODS: Mapping[MethodName, Method] = {
     "convexadam": Method(convexadam.register, convexadam.register_both),
     "deeds": Method(deeds.register, deeds.register_both),
 }

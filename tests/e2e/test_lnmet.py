@@ -127,7 +127,7 @@ def test_a_data_set_is_registered(tmp_path):
     assert case["folding_percent"] < 0.1
     lnmet.done("prepare", "--data", tmp_path / "out", "--out", tmp_path / "cache", *COARSE)
     # The same patient, whose two phases lie on each other.
-    lnmet.done("phantom", tmp_path / "still", "--num-cases", 1, "--spacing-mm", 4)
+    lnmet.done("phantom", tmp_path / "still", *one)
     name = "imagesTr/phantom_000_0000.nii.gz"
     still, moved, back = (nifti.read(tmp_path / f / name).array for f in ("still", "in", "out"))
     inside = back > -1024

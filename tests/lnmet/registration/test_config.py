@@ -28,6 +28,7 @@ def test_configs_go_through_json():
         ({"margin_mm": -1.0}, "margin_mm must not be negative; got -1"),
         ({"multiple": 0}, "multiple must be positive"),
         ({"method": "demons"}, "method must be one of"),
+        ({"affine": True}, "affine goes before deeds; got method=convexadam"),
     ],
 )
 def test_what_makes_no_sense_is_refused(values: dict, told: str):

@@ -23,6 +23,7 @@ FEW = (
     *("--model.features", "2", "2", "2", "2", *COARSE),
 )
 LONGER = (*FEW, "--run.steps", "20", "--run.checkpoint-every", "5", "--run.log-every", "1")
+QUICK = ("--registration.spacing-mm", "6", "--registration.convexadam.iterations", "5")
 
 
 class Trained(NamedTuple):
@@ -76,7 +77,7 @@ def test_masks_come_back_on_the_venous_grid(trained: Trained, tmp_path):
         turned = image.slicer[::-1, :, : image.shape[2] - 3 * (name == "arterial")]
         phases[name] = tmp_path / f"{name}.nii.gz"
         nib.save(turned, phases[name])
-    words = ("--arterial", phases["arterial"], "--venous", phases["venous"])
+    words = ("--arterial", phases["arterial"], "--venous", phases["venous"], *QUICK)
     process = trained.segment(*words, out=tmp_path / "out")
     assert process.returncode == 0, process.stderr
     (case,) = results(tmp_path / "out")["cases"]

@@ -102,7 +102,7 @@ def test_prepared_images_are_equal(both):
 
 
 def test_labels_are_equal_on_the_grid_of_the_file(both):
-    assert set(np.unique(both.their_label)) == {0, 1, 2}, "the training learned nothing to compare"
+    assert len(np.unique(both.their_label)) > 1, "the training learned nothing to compare"
     # nnU-Net sums windows in half precision, which decides where two classes are nearly alike.
     assert (both.our_label.array == both.their_label).mean() >= 0.999
 

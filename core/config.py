@@ -71,9 +71,15 @@ def flags(cfg: Any, prefix: str) -> list[str]:
     words = []
     for name, value in fields(cfg, f"{prefix}."):
         if value != default[name]:
-            values = value if isinstance(value, tuple) else (value,)
-            words.append(" ".join((f"--{name.replace('_', '-')}", *map(str, values))))
+            words.append(" ".join((f"--{name.replace('_', '-')}", *_words(value))))
     return words
+
+
+def _words(value: Any) -> list[str]:
+    """A value on the command line; pairs of a tuple follow one another."""
+    if isinstance(value, tuple):
+        return [word for part in value for word in _words(part)]
+    return [str(value)]
 
 
 def overridden(cfg: T, choices: Mapping[str, Any]) -> T:

@@ -24,8 +24,14 @@ COMMANDS = {
         "lnmet.register:register",
         "Bring the arterial onto the venous phase, of single patients or a data set.",
     ),
+    "pseudo": Command(
+        "lnmet.pseudo:pseudo", "Write a data set whose labels are segmentations, to train on."
+    ),
     "prepare": Command(
         "lnmet.prepare:prepare", "Read data sets once for all networks: files to prepared cases."
+    ),
+    "ranges": Command(
+        "lnmet.ranges:ranges", "Fit the distances of attention to the nodes of prepared cases."
     ),
     "train": Command(
         "lnmet.train:train", "Train one network: of organs and vessels, the tumor, or the nodes."

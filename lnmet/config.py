@@ -93,7 +93,7 @@ class DataConfig:
     target: Target = "nodes"
     """What is segmented (Sec. III-A, IV-B)"""
     phases: tuple[Phase, ...] = ("arterial", "venous")
-    """Channels of the image: two phases, for the final model of the tumor the venous one
+    """Channels of the image: two phases; for the tumor one, arterial first and venous in the end
     (Sec. IV-A, IV-B)"""
     patch: Axes = (80, 192, 160)
     """Voxels (D, H, W) (Sec. IV-A: 160 × 192 × 80)"""
@@ -249,6 +249,7 @@ _ORGANS = replace(
     _NODES, data=DataConfig(target="organs", informative=False), model=_PLAIN, loss=_DICE
 )
 _PDAC = replace(_ORGANS, data=DataConfig(target="pdac", phases=("venous",), informative=False))
+_PDAC_ARTERIAL = replace(_PDAC, data=replace(_PDAC.data, phases=("arterial",)))
 
 
 _NODES_NO_ATTENTION = replace(_NODES, data=DataConfig(informative=False), model=_PLAIN, loss=_DICE)
@@ -281,11 +282,14 @@ _TINY_WHOLE = {"steps": 800, "spacing_mm": 3.0, "patch": (32, 48, 56), "batch": 
 RECIPES = {
     "organs": _ORGANS,
     "pdac": _PDAC,
+    "pdac-arterial": _PDAC_ARTERIAL,
     "nodes": _NODES,
     "nodes-no-attention": _NODES_NO_ATTENTION,
     "tiny-organs": _tiny(_ORGANS, **_TINY_WHOLE),
     "tiny-pdac": _tiny(_PDAC, **_TINY_WHOLE),
+    "tiny-pdac-arterial": _tiny(_PDAC_ARTERIAL, **_TINY_WHOLE),
     "tiny-nodes": _tiny(_NODES, **_TINY_NODES),
     "tiny-nodes-no-attention": _tiny(_NODES_NO_ATTENTION, **_TINY_NODES),
 }
-"""By what they segment; `nodes-no-attention` is the nnU-Net of Table V, `tiny-*` for two cores."""
+"""By what they segment; `pdac-arterial` makes the masks that `pdac` learns from,
+`nodes-no-attention` is the nnU-Net of Table V, `tiny-*` are for two cores."""

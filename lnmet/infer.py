@@ -18,7 +18,7 @@ from core.io.scans import read_scan, write_segmentation
 from core.volume import Volume, canonical, same_grid
 from lnmet.cases import read_cases
 from lnmet.config import Config, InferConfig, Phase
-from lnmet.labels import NAMES, PDAC
+from lnmet.labels import NAMES, PDAC, PREDICTED
 from lnmet.networks import System, load_system, open_runs
 from lnmet.organ_source import Source, organ_source
 from lnmet.pairs import Pair, find_pairs, pair_of
@@ -45,14 +45,18 @@ def segment(
 ) -> int:
     """Segment new examinations: organs and vessels, tumor, lymph nodes, as far as runs are given.
 
+    The answer is given on the grid of the venous phase; where all networks see the arterial one
+    alone, on that.
+
     Args:
-      inputs: folders with CASE_0000 (arterial) and CASE_0001 (venous), which are registered;
-        DICOM studies, in which both phases are found; or single venous scans.
+      inputs: data sets (nnU-Net raw, MSD) or folders with CASE_0000 (arterial) and CASE_0001
+        (venous), which are registered; DICOM studies, in which both phases are found; or single
+        scans, venous unless the networks see the arterial phase alone.
       registration: of phases that are not registered.
       runs: trained networks; several folds of one are averaged.
       out: gets results.json, report.html and cases/<id>/ with segmentations and overlays.
       arterial: scan of one patient, NIfTI file or DICOM folder, instead of inputs.
-      venous: its venous scan, on whose grid the answer is given.
+      venous: its venous scan.
       organs: organs and vessels, where no run segments them: label maps <case>.nii.gz, or a model
         folder of nnU-Net.
       label_map: what the ids of these maps mean, as for `lnmet prepare`.
@@ -72,11 +76,12 @@ def segment(
     source = None if organs is None else organ_source(organs, label_map)
     _require_organs(opened, source)
     mesh = sharding.mesh()
-    pairs, skipped = _pairs(inputs, opened, arterial, venous, held_out)
+    wanted = wanted_phases(opened, source)
+    pairs, skipped = _pairs(inputs, opened, arterial, venous, held_out, wanted)
     system = load_system(opened, mesh, choices or {})
     return predict(
-        pairs,
-        partial(_segmented, system, source, registration, anonymous),
+        [pair.seen_in(wanted) for pair in pairs],
+        partial(_segmented, system, source, wanted, registration, anonymous),
         out,
         Job(
             command="lnmet segment",
@@ -88,7 +93,11 @@ def segment(
                 "label_map": label_map,
                 "registration": fingerprint(registration),
             },
-            facts={"networks": _networks(opened)},
+            facts={
+                "networks": _networks(opened),
+                "phases": sorted(wanted),
+                "classes": _classes(opened, source),
+            },
         ),
         skipped=skipped,
         devices=list(mesh.devices.flat),
@@ -104,12 +113,14 @@ def _pairs(
     arterial: Path | None,
     venous: Path | None,
     held_out: bool,
+    wanted: frozenset[Phase],
 ) -> tuple[list[Pair], list[Skipped]]:
-    if venous is None and arterial is not None:
+    if venous is None and arterial is not None and "venous" in wanted:
         raise InputError("--arterial needs --venous beside it")
-    if (venous is None) is not bool(inputs):
+    is_named = arterial is not None or venous is not None
+    if is_named is bool(inputs):
         raise InputError("give folders to segment, or --arterial and --venous of one patient")
-    if venous is not None:
+    if is_named:
         return [pair_of(arterial, venous)], []
     if held_out:
         return held_out_of(inputs, runs, _annotated), []
@@ -118,7 +129,7 @@ def _pairs(
 
 def _annotated(data: Path) -> dict[str, Pair]:
     """Examinations of a data set by case id."""
-    pairs, _ = find_pairs(data / "imagesTr")
+    pairs, _ = find_pairs(data)
     cases = {case.image.resolve(): case.id for case in read_cases(data).cases}
     return {cases[p.path.resolve()]: p for p in pairs if p.path.resolve() in cases}
 
@@ -134,6 +145,20 @@ def _require_organs(runs: Sequence[Run[Config]], source: Source | None) -> None:
         )
 
 
+def wanted_phases(runs: Sequence[Run[Config]], source: Source | None) -> frozenset[Phase]:
+    """Phases that networks see, those that segment organs for them among these."""
+    seen: set[Phase] = {phase for run in runs for phase in run.cfg.data.phases}
+    return frozenset(seen.union(source.phases if source else ()))
+
+
+def _classes(runs: Sequence[Run[Config]], source: Source | None) -> list[str]:
+    """Names of what the label maps tell of."""
+    ids = set(source.annotated if source else ())
+    for run in runs:
+        ids |= PREDICTED[run.cfg.data.target]
+    return [NAMES[id_] for id_ in sorted(ids)]
+
+
 def _networks(runs: Sequence[Run[Config]]) -> str:
     """What answers, as Table V calls it."""
     names = []
@@ -147,13 +172,12 @@ def _networks(runs: Sequence[Run[Config]]) -> str:
 def _segmented(
     system: System,
     source: Source | None,
+    wanted: frozenset[Phase],
     registration: RegistrationConfig,
     anonymous: bool,
     pair: Pair,
     folder: Path,
 ) -> Answer:
-    wanted: set[Phase] = {phase for segmenter in system.values() for phase in segmenter.phases}
-    wanted |= set(source.phases if source else ())
     phases = read_phases(pair, wanted, registration)
     reference = phases.volumes.get("venous") or phases.volumes["arterial"]
     organs = source.organs(pair, phases.volumes) if source else None
@@ -172,7 +196,14 @@ def _segmented(
         "nodes": [node._asdict() for node in segmented.nodes],
         "registration": phases.quality,
     }
-    return Answer(row, [digest(reference.array)], details)
+    return Answer(row, [digest(reference.array), *_digest_of_unseen(pair, wanted)], details)
+
+
+def _digest_of_unseen(pair: Pair, wanted: frozenset[Phase]) -> list[str]:
+    """Digest of a venous scan that no network sees, by which a run knows cases of two phases."""
+    if "venous" in wanted or "venous" not in pair.scans:
+        return []
+    return [digest(canonical(read_scan(pair.scans["venous"])).array)]
 
 
 def _measures(segmented: Segmented, grid: Volume, system: System) -> dict[str, Any]:
@@ -202,11 +233,7 @@ def read_phases(pair: Pair, wanted: Collection[Phase], cfg: RegistrationConfig) 
     """
     if absent := set(wanted) - pair.scans.keys():
         raise InputError(f"has no {min(absent)} phase, which the networks want", path=pair.path)
-    # The answer is given on the grid of the venous phase, where there is one.
-    scans: dict[Phase, Volume] = {}
-    for phase, scan in pair.scans.items():
-        if phase in wanted or phase == "venous":
-            scans[phase] = read_scan(scan)
+    scans: dict[Phase, Volume] = {phase: read_scan(pair.scans[phase]) for phase in sorted(wanted)}
     is_one_grid = len(scans) == 1 or (
         pair.is_registered and same_grid(*map(canonical, scans.values()))
     )

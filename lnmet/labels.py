@@ -38,6 +38,12 @@ _CLASS_OF_ID: Mapping[Target, Mapping[int, int]] = {
     "pdac": {PDAC: 1},
     "nodes": {NODE: 1, METASTATIC: 1},
 }
+PREDICTED: Mapping[Target, frozenset[int]] = {
+    "organs": frozenset(range(1, PDAC)),
+    "pdac": frozenset({PDAC}),
+    "nodes": frozenset({NODE}),
+}
+"""Ids that a network's answer has in a label map."""
 _NEEDED: Mapping[Target, frozenset[int]] = {
     "organs": frozenset(range(1, PDAC)),
     "pdac": frozenset({PDAC}),

@@ -15,7 +15,7 @@ from core.nnunet.predict import segment as segment_case
 from core.volume import Volume, canonical, reorient
 from lnmet.cases import OrganMaps, organ_maps, phases_of
 from lnmet.config import Phase
-from lnmet.labels import meaning, organs_of
+from lnmet.labels import PDAC, Meaning, meaning, organs_of
 from lnmet.organ_labels import to_organs
 from lnmet.pairs import Pair
 
@@ -24,9 +24,10 @@ Organs = Callable[[Pair, Mapping[Phase, Volume]], UInt8[np.ndarray, "d h w"]]
 
 
 class Source(NamedTuple):
-    """Where organs come from, and the phases that this takes."""
+    """Where organs come from, the ids that it tells of, and the phases that this takes."""
 
     organs: Organs
+    annotated: frozenset[int]
     phases: tuple[Phase, ...] = ()
 
 
@@ -42,9 +43,10 @@ def organ_source(folder: Path, label_map: str) -> Source:
     """
     if any((folder / name).is_file() for name in ("plans.json", "plans.pkl")):
         network = load(folder)
-        phases = _phases(network, folder)
-        return Source(_by_model(network, folder, phases), phases)
-    return Source(_by_maps(organ_maps(folder, label_map)))
+        phases, ids = _phases(network, folder), meaning(network.plans.labels, folder)
+        return Source(_by_model(network, ids, phases), ids.annotated & set(range(1, PDAC)), phases)
+    maps = organ_maps(folder, label_map)
+    return Source(_by_maps(maps), maps.annotated)
 
 
 def _by_maps(maps: OrganMaps) -> Organs:
@@ -57,9 +59,7 @@ def _by_maps(maps: OrganMaps) -> Organs:
     return organs
 
 
-def _by_model(network: NnUNet, folder: Path, phases: tuple[Phase, ...]) -> Organs:
-    ids = meaning(network.plans.labels, folder)
-
+def _by_model(network: NnUNet, ids: Meaning, phases: tuple[Phase, ...]) -> Organs:
     def organs(pair: Pair, volumes: Mapping[Phase, Volume]) -> UInt8[np.ndarray, "d h w"]:
         # nnU-Net sees the axes as the files have them.
         stored = read_grid(pair.reference).direction

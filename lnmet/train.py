@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 
@@ -18,13 +19,14 @@ from core.data.splits import Parts, hard_split
 from core.metrics.overlap import dice
 from core.train import optim
 from core.train.task import Rows, Task
-from core.types import ModelState, Params
+from core.types import Key, ModelState, Params, Variables
 from lnmet import model
 from lnmet.config import Config, OptimConfig, SplitConfig
 from lnmet.data import Prepared, batch_maker, cut, foreground_intensities, usable
 from lnmet.labels import CLASSES
 from lnmet.loss import loss
 from lnmet.prepare import find_cache, folds, open_cases
+from lnmet.weights import start_of, starting_params, with_ancestor
 
 
 def build(
@@ -32,6 +34,7 @@ def build(
     train_on: Sequence[Prepared],
     evaluate_on: Sequence[Prepared] = (),
     *,
+    params: Params | None = None,
     workers: int = 0,
 ) -> Task:
     """Task of one network: everything `core.train.fit` needs.
@@ -40,6 +43,7 @@ def build(
       cfg: the recipe.
       train_on: cases to draw patches from.
       evaluate_on: held-out cases; none, no evaluation.
+      params: of a network of the same shapes to start from; None draws them.
       workers: processes that cut patches; 0 for threads.
     """
     channels = foreground_intensities(train_on, cfg.data)
@@ -48,10 +52,13 @@ def build(
     )
     shape = (1, *cfg.data.patch, len(cfg.data.phases))
     num_classes = len(CLASSES[cfg.data.target])
+
+    def init(key: Key) -> Variables:
+        drawn = model.init(cfg.model, key, shape, num_classes=num_classes, intensities=channels)
+        return drawn if params is None else {**drawn, "params": jax.tree.map(jnp.asarray, params)}
+
     return Task(
-        init=lambda key: model.init(
-            cfg.model, key, shape, num_classes=num_classes, intensities=channels
-        ),
+        init=init,
         loss=partial(loss, cfg),
         tx=optimizer(cfg.optim, cfg.run.steps),
         batches=lambda start: batches(
@@ -79,6 +86,7 @@ def train(
     out: Path,
     *,
     fold: int | None = None,
+    weights: Path | None = None,
     workers: int = 0,
     resume: bool = False,
     distributed: bool = False,
@@ -90,33 +98,59 @@ def train(
       data: what `prepare` wrote, or data sets (prepared into the run folder first).
       out: run folder: config.json, manifest.json, metrics.jsonl, checkpoints/.
       fold: hold this fold out, the first is 0, and evaluate on it; without, train on every case.
+      weights: run folder whose parameters are the first ones, for fine-tuning; its network is the
+        recipe's, its intensities are not taken over. A run that goes on needs it no more.
       workers: processes that cut patches, where threads starve the device; 0 for threads.
       resume: continue a run, bit for bit as if it had not stopped.
       distributed: join the other hosts of a cluster first.
 
     Raises:
-      InputError: data, fold or run folder cannot be used.
+      InputError: data, fold, weights or run folder cannot be used.
       RunError: the loss is no longer finite.
     """
+    notes: dict[str, Any] = {}
 
     def divide() -> tuple[Division, Callable[[], Training]]:
+        start = start_of(out, weights, cfg)
+        notes["weights"] = start and start.note()
         folder = find_cache(data, cfg.prepare, out)
         cases = {case.id: case for case in usable(open_cases(folder), cfg)}
-        parts = training.choose_fold(
-            folder, fold, cases, lambda: folds(list(cases.values()), cfg.split)
-        )
-        if fold is not None:
-            parts = with_validation(parts, cases, cfg.split)
+        parts = parts_of(folder, cases, fold, cfg.split)
         train_on, validate_on = ([cases[id_] for id_ in ids] for ids in (parts.train, parts.val))
-        return (
-            training.division(parts, cases.values(), lambda case: [case.id], fold),
-            lambda: Training(
-                build(cfg, train_on, validate_on, workers=workers), cfg.run, cfg.data.batch
-            ),
-        )
+        division = training.division(parts, cases.values(), lambda case: [case.id], fold)
 
-    curves = ("loss", "loss_entropy", "loss_overlap")
-    training.train(cfg, out, divide=divide, curves=curves, resume=resume, distributed=distributed)
+        def make() -> Training:
+            params = starting_params(out, start)
+            task = build(cfg, train_on, validate_on, params=params, workers=workers)
+            return Training(task, cfg.run, cfg.data.batch)
+
+        return with_ancestor(division, start), make
+
+    training.train(
+        cfg,
+        out,
+        divide=divide,
+        curves=("loss", "loss_entropy", "loss_overlap"),
+        resume=resume,
+        distributed=distributed,
+        notes=notes,
+    )
+
+
+def parts_of(folder: Path, cases: dict[str, Prepared], fold: int | None, cfg: SplitConfig) -> Parts:
+    """Cases to learn from, to validate on and to hold out.
+
+    Args:
+      folder: of the prepared cases, whose index may prescribe folds.
+      cases: those that can be learned from, by id.
+      fold: that is held out; None, every case is learned from.
+      cfg: of the folds where none are prescribed, and of the validation.
+
+    Raises:
+      InputError: no such fold.
+    """
+    parts = training.choose_fold(folder, fold, cases, lambda: folds(list(cases.values()), cfg))
+    return parts if fold is None else with_validation(parts, cases, cfg)
 
 
 def with_validation(parts: Parts, cases: dict[str, Prepared], cfg: SplitConfig) -> Parts:

@@ -1,6 +1,6 @@
 """Forward pass and training step of a paper's networks on dummy arrays.
 
-`python -m benchmarks.step s4c --peer torch`, or eusdaf.
+`python -m benchmarks.step s4c --peer torch`, or eusdaf, or lnmet.
 """
 
 import argparse
@@ -17,8 +17,7 @@ from benchmarks import harness
 from benchmarks.subjects import Subject
 from core import compiler
 
-PAPERS = ("s4c", "eusdaf")
-
+PAPERS = ("s4c", "eusdaf", "lnmet")
 
 OF_FALL = 0.25
 """As exact is DAF-Net's gradient, 101 layers over a batch of two, in float32: two updates make its
@@ -92,8 +91,7 @@ class Ours:
 
 
 def _forward(subject: Subject, variables: Any, image: jax.Array) -> jax.Array:
-    state = {"batch_stats": variables["batch_stats"]}
-    return subject.predict(variables["params"], state, image)
+    return subject.predict(variables["params"], _state_of(variables), image)
 
 
 def _step(
@@ -101,11 +99,16 @@ def _step(
 ) -> tuple[Any, jax.Array]:
     variables, opt_state = moving
     (value, state), grads = jax.value_and_grad(subject.loss, has_aux=True)(
-        variables["params"], {"batch_stats": variables["batch_stats"]}, image, truth
+        variables["params"], _state_of(variables), image, truth
     )
     updates, opt_state = subject.tx.update(grads, opt_state, variables["params"])
     params = optax.apply_updates(variables["params"], updates)
     return ({"params": params, **state}, opt_state), value
+
+
+def _state_of(variables: Any) -> dict[str, Any]:
+    """All but the parameters."""
+    return {name: value for name, value in variables.items() if name != "params"}
 
 
 if __name__ == "__main__":

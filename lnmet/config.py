@@ -261,7 +261,7 @@ def _tiny(paper: Config, *, steps: int, spacing_mm: float, patch: Axes, batch: i
         paper,
         run=RunConfig(steps=steps, log_every=20, checkpoint_every=100),
         prepare=PrepareConfig(spacing_mm=(spacing_mm, spacing_mm, spacing_mm)),
-        data=replace(paper.data, patch=patch, batch=batch, foreground=0.5),
+        data=replace(paper.data, patch=patch, batch=batch, foreground=0.75),
         # A few hundred steps are too few to know the anatomy mirrored and turned.
         augment=VolumeAugmentConfig(scheme="none"),
         model=replace(
@@ -275,9 +275,9 @@ def _tiny(paper: Config, *, steps: int, spacing_mm: float, patch: Axes, batch: i
 
 
 # Few voxels besides a node, so that some of each patch is one.
-_TINY_NODES = {"steps": 400, "spacing_mm": 2.0, "patch": (24, 32, 32), "batch": 4}
-# Nearly a whole phantom, so that few organs are absent from a patch.
-_TINY_WHOLE = {"steps": 500, "spacing_mm": 4.0, "patch": (32, 48, 56), "batch": 1}
+_TINY_NODES = {"steps": 900, "spacing_mm": 2.0, "patch": (24, 32, 32), "batch": 4}
+# Coarser, so that a patch holds most organs; vessels of 3 mm are still there.
+_TINY_WHOLE = {"steps": 800, "spacing_mm": 3.0, "patch": (32, 48, 56), "batch": 1}
 
 RECIPES = {
     "organs": _ORGANS,

@@ -1,11 +1,12 @@
 """Lymph nodes as objects: components of a mask, with their volume and how sure they are."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, UInt32
+from jaxtyping import Bool, Float, Int32
 
-from core.postprocess.components import components
+from core.metrics.instances import instances
 from core.volume import Volume
 
 
@@ -13,7 +14,7 @@ class FoundNode(NamedTuple):
     """One node of a segmentation.
 
     Args:
-      id: from 1, in the order of the volume's voxels.
+      id: from 1, as `core.metrics.instances` numbers the mask.
       volume_mm3: of its voxels.
       center_mm: centroid (x, y, z), LPS.
       score: mean probability of its voxels.
@@ -42,30 +43,26 @@ def find_nodes(
       threshold: least probability of a voxel.
       min_mm3: smaller components are dropped.
     """
-    ids, sizes = components(probability >= threshold, neighbors=26)
-    volumes = sizes * grid.voxel_mm3
-    kept = 1 + np.flatnonzero(volumes >= min_mm3)
-    renumbered = np.zeros(len(sizes) + 1, np.uint32)
-    renumbered[kept] = np.arange(1, len(kept) + 1)
-    ids = renumbered[ids]
-    return ids > 0, _described(ids, volumes[kept - 1], probability, grid)
+    # A little less than a whole number of voxels is that number.
+    min_voxels = max(1, math.ceil(min_mm3 / grid.voxel_mm3 - 1e-6))
+    ids = instances(probability >= threshold, min_voxels=min_voxels)
+    return ids > 0, _described(ids, probability, grid)
 
 
 def _described(
-    ids: UInt32[np.ndarray, "d h w"],
-    volumes: Float[np.ndarray, "n"],
-    probability: Float[np.ndarray, "d h w"],
-    grid: Volume,
+    ids: Int32[np.ndarray, "d h w"], probability: Float[np.ndarray, "d h w"], grid: Volume
 ) -> list[FoundNode]:
-    voxels = np.argwhere(ids)
-    of = ids[ids > 0] - 1  # in the order of argwhere
-    counts = np.maximum(np.bincount(of, minlength=len(volumes)), 1)
+    voxels, of = np.argwhere(ids), ids[ids > 0] - 1  # in one order
+    counts = np.bincount(of)
 
     def mean(values: np.ndarray) -> np.ndarray:
-        return np.bincount(of, values, minlength=len(volumes)) / counts
+        return np.bincount(of, values) / counts
 
     scores = mean(probability[ids > 0])
-    index = np.stack([mean(voxels[:, a]) for a in range(3)] + [np.ones(len(volumes))], axis=1)
+    index = np.stack([*(mean(voxels[:, axis]) for axis in range(3)), np.ones(len(counts))], axis=1)
     centers = (index @ grid.affine_lps.T)[:, :3].tolist()
-    rows = zip(volumes.tolist(), centers, scores.tolist(), strict=True)
-    return [FoundNode(i, v, tuple(center), s) for i, (v, center, s) in enumerate(rows, start=1)]
+    rows = zip(counts * grid.voxel_mm3, centers, scores, strict=True)
+    return [
+        FoundNode(i, float(volume), tuple(center), float(score))
+        for i, (volume, center, score) in enumerate(rows, start=1)
+    ]

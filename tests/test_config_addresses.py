@@ -13,7 +13,8 @@ from core.config import documentation
 ROOT = Path(__file__).parents[1]
 MODULES = [
     ".".join(path.relative_to(ROOT).with_suffix("").parts)
-    for path in sorted([*ROOT.glob("*/config.py"), *ROOT.glob("core/*/config.py")])
+    for path in sorted([*ROOT.glob("*/config.py"), *ROOT.glob("*/*/*config.py")])
+    if path.parts[len(ROOT.parts)] != "tests"
 ]
 CONFIGS = [
     value

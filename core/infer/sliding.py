@@ -10,7 +10,7 @@ numpy on the host, where it would also hold an accelerator up.
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from itertools import combinations
+from itertools import product
 from typing import Literal, NamedTuple
 
 import jax
@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.sharding import NamedSharding, PartitionSpec
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Bool, Float, Int
 from numpy.typing import NDArray
 
 from core import check, compiler
@@ -29,6 +29,7 @@ from core.preprocess.crop import crop, pad_to
 from core.types import Variables
 
 Apply = Callable[[Variables, Float[Array, "n d h w c"]], Float[Array, "n d h w k"]]
+Ask = Callable[..., Array]
 Predict = Callable[..., Float[np.ndarray, "d h w k"]]
 
 
@@ -40,7 +41,7 @@ class Steps(NamedTuple):
     cut: Callable[..., Array]
     """(chunk, starts) → windows"""
     ask: Callable[..., Array]
-    """(variables, windows) → ballots"""
+    """(variables, windows, which axes are mirrored) → ballots"""
     add: Callable[..., Array]
     """(sums, ballots, starts, how many of them count) → sums"""
     finish: Callable[..., tuple[Array, Array]]
@@ -97,6 +98,7 @@ def predictor(
         "logits": _as_it_is,
         "vote": partial(_hard_ballot, overlap=overlap),
     }
+    mirrorings = list(product((False, True), repeat=len(mirrored)))
     ask = _asking(apply, ballots[combine], num_classes, mirrored)
     if importance == "gaussian":
         ask = _weighted(ask, window)
@@ -113,7 +115,7 @@ def predictor(
         d, h, w, num_channels = padded.shape
         plan = Plan((d, h, w), window, stride, batch, num_channels, num_classes, even, importance)
         probs = np.empty((d, h, w, num_classes), np.float32)
-        for first, stop, slices in one_behind(_run(steps, plan, variables, padded)):
+        for first, stop, slices in one_behind(_run(steps, plan, variables, padded, mirrorings)):
             probs[first:stop] = np.asarray(slices)[: stop - first, :h, :w]
         return crop(probs, box)
 
@@ -122,32 +124,34 @@ def predictor(
 
 def _asking(
     apply: Apply, ballot: Callable[[Array], Array], num_classes: int, mirrored: Sequence[int]
-) -> Apply:
-    """(variables, windows) → ballots, the mean over the mirrorings of the windows."""
-    mirrorings = [
-        [axis + 1 for axis in axes]
-        for num in range(len(mirrored) + 1)
-        for axes in combinations(mirrored, num)
-    ]
+) -> Ask:
+    """(variables, windows, which axes are mirrored) → ballots, divided by the mirrorings."""
 
-    def ask(variables: Variables, windows: Float[Array, "n d h w c"]) -> Array:
+    def ask(
+        variables: Variables, windows: Float[Array, "n d h w c"], are_mirrored: Bool[Array, "a"]
+    ) -> Array:
         expected = (*windows.shape[:-1], num_classes)
-        total = jnp.zeros(expected, jnp.float32)
-        for axes in mirrorings:
-            logits = apply(variables, jnp.flip(windows, axes))
-            if logits.shape != expected:
-                raise ValueError(f"apply must return logits {expected}; got {logits.shape}")
-            total += jnp.flip(ballot(logits.astype(jnp.float32)), axes)
-        return total / len(mirrorings)
+        logits = apply(variables, _mirrored(windows, mirrored, are_mirrored))
+        if logits.shape != expected:
+            raise ValueError(f"apply must return logits {expected}; got {logits.shape}")
+        ballots = ballot(logits.astype(jnp.float32)) / 2 ** len(mirrored)
+        return _mirrored(ballots, mirrored, are_mirrored)
 
     return ask
 
 
-def _weighted(ask: Apply, window: Shape) -> Apply:
+def _mirrored(array: Array, axes: Sequence[int], are_mirrored: Bool[Array, "a"]) -> Array:
+    """Windows mirrored along those spatial axes whose flag is set."""
+    for axis, is_mirrored in zip(axes, are_mirrored, strict=True):
+        array = jnp.where(is_mirrored, jnp.flip(array, axis + 1), array)
+    return array
+
+
+def _weighted(ask: Ask, window: Shape) -> Ask:
     """Ballots times the importance of their voxels."""
     d, h, w = map(grid.gaussian, window)
     importance = (d[:, None, None] * h[None, :, None] * w[None, None, :])[None, ..., None]
-    return lambda variables, windows: ask(variables, windows) * importance
+    return lambda *args: ask(*args) * importance
 
 
 def _as_it_is(array: Array) -> Array:
@@ -155,7 +159,7 @@ def _as_it_is(array: Array) -> Array:
 
 
 def _compiled(
-    ask: Apply,
+    ask: Ask,
     answer: Callable[[Array], Array],
     window: Shape,
     sharding: NamedSharding | None,
@@ -174,7 +178,11 @@ def _compiled(
 
 
 def _run(
-    steps: Steps, plan: Plan, variables: Variables, image: NDArray[np.float32]
+    steps: Steps,
+    plan: Plan,
+    variables: Variables,
+    image: NDArray[np.float32],
+    mirrorings: Sequence[tuple[bool, ...]],
 ) -> Iterator[tuple[int, int, Array]]:
     """Yield (first, stop, slices on the device): the work is queued, not waited for."""
     sums = steps.put(np.zeros((*plan.chunk_shape, plan.num_classes), np.float32))
@@ -186,11 +194,14 @@ def _run(
             num_windows = np.int32(len(starts))
             # A fixed batch: the missing windows are cut at 0, and not added.
             starts = np.pad(starts, ((0, plan.batch - len(starts)), (0, 0)))
-            ballots = steps.ask(variables, steps.cut(slab, starts))
-            sums = steps.add(sums, ballots, starts, num_windows)
-            if before is not None:
-                before.block_until_ready()  # One batch waits, no more: each holds memory.
-            before = ballots
+            windows = steps.cut(slab, starts)
+            # One mirroring after the other: the network is compiled once for all of them.
+            for are_mirrored in mirrorings:
+                ballots = steps.ask(variables, windows, np.array(are_mirrored, bool))
+                sums = steps.add(sums, ballots, starts, num_windows)
+                if before is not None:
+                    before.block_until_ready()  # One batch waits, no more: each holds memory.
+                before = ballots
         for first in range(chunk.first, chunk.done, plan.finished):
             stop = min(first + plan.finished, chunk.done)
             shift = np.int32(stop - first)

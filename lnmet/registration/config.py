@@ -51,6 +51,9 @@ class RegistrationConfig:
     """Numbers of ConvexAdam (Ref: ConvexAdam 0.2)"""
     deeds: DeedsConfig = field(default_factory=DeedsConfig)
     """Numbers of DEEDS (Sec. IV-A: DEEDS; Ref: deedsBCV)"""
+    affine: bool = False
+    """Find an affine map first, for scans that lie far apart; before DEEDS (Ref: linearBCV, which
+    the paper does not name)"""
     spacing_mm: float = 2.0
     """Of the isotropic grid on which the phases are registered (Not stated: as fine as thick slices
     tell of; half of it takes eight times as long)"""
@@ -70,6 +73,8 @@ class RegistrationConfig:
 
     def __post_init__(self) -> None:
         check.one_of("method", self.method, get_args(MethodName))
+        if self.affine and self.method != "deeds":
+            raise ValueError(f"affine goes before deeds; got method={self.method}")
         for name in ("spacing_mm", "multiple", "min_overlap"):
             check.positive(name, getattr(self, name))
         check.fraction("min_overlap", self.min_overlap)

@@ -23,8 +23,10 @@ def register(
 ) -> Float[np.ndarray, "3 d h w"]:
     """Displacement field that brings the moving onto the fixed image.
 
-    Compiled once for a config and a shape. On a shape that the grid spacings do not divide, the
-    voxels left over at the far ends belong to no node; the field is stretched over them.
+    Compiled once for a config and a shape. Memory is that of 58 float32 copies of an image, most of
+    it descriptors: 0.6 GB for 120 × 144 × 168 voxels, 17 GB for 300 × 512 × 512. On a shape that
+    the grid spacings do not divide, the voxels left over at the far ends belong to no node; the
+    field is stretched over them, as published.
 
     Args:
       fixed: HU, or any unit.

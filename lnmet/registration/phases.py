@@ -10,7 +10,7 @@ from jaxtyping import Array, Bool, Float
 
 from core.compiler import jit
 from core.volume import Volume
-from lnmet.registration import convexadam, deeds
+from lnmet.registration import convexadam, deeds, deeds_affine
 from lnmet.registration.common import Pair, in_common
 from lnmet.registration.config import MethodName, RegistrationConfig
 from lnmet.registration.fields import warp
@@ -37,6 +37,20 @@ METHODS: Mapping[MethodName, Method] = {
     "deeds": Method(deeds.register, deeds.register_both),
 }
 """By their name, which is also that of their numbers in the config."""
+
+
+def method_of(cfg: RegistrationConfig) -> Method:
+    """The method of a config, behind an affine map where that is asked for."""
+    if not cfg.affine:
+        return METHODS[cfg.method]
+    align = deeds_affine.register_aligned
+    return Method(
+        align,
+        lambda fixed, moving, numbers: (
+            align(fixed, moving, numbers),
+            align(moving, fixed, numbers),
+        ),
+    )
 
 
 class Registration(NamedTuple):
@@ -94,7 +108,7 @@ def register_phases(
             f"their positions were taken as if they were one",
         )
     pair = in_common(venous, arterial, cfg, notes)
-    method, numbers = METHODS[cfg.method], getattr(cfg, cfg.method)
+    method, numbers = method_of(cfg), getattr(cfg, cfg.method)
     started = time.perf_counter()
     if cfg.both_ways:
         forward, backward = method.both_ways(pair.fixed, pair.moving, numbers)

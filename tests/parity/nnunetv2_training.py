@@ -33,6 +33,7 @@ class Design:
       architecture: class of the network.
       patch: voxels of a window, in the order in which the network sees the axes.
       strides: of the stages.
+      folds: that are trained.
     """
 
     channels: tuple[str, ...]
@@ -42,6 +43,7 @@ class Design:
     architecture: str
     patch: tuple[int, int, int]
     strides: tuple[tuple[int, int, int], ...]
+    folds: tuple[int, ...]
 
 
 def scan(design: Design, seed: int) -> tuple[list[Volume], Volume]:
@@ -85,7 +87,7 @@ def workplace(root: Path) -> Iterator[None]:
 
 
 def train(root: Path, design: Design, *, num_cases: int, iterations: int) -> Path:
-    """Folder of a trained model with folds 0 and 1."""
+    """Folder of a trained model."""
     raw = root / "raw" / DATASET
     for kind in ("imagesTr", "labelsTr"):
         (raw / kind).mkdir(parents=True)
@@ -102,7 +104,7 @@ def train(root: Path, design: Design, *, num_cases: int, iterations: int) -> Pat
     (raw / "dataset.json").write_text(json.dumps(description))
     with workplace(root):
         plans = _plan(root, design)
-        for fold in (0, 1):
+        for fold in design.folds:
             _train_fold(plans, description, fold, iterations)
     return root / "results" / DATASET / f"nnUNetTrainer__nnUNetPlans__{CONFIGURATION}"
 

@@ -30,6 +30,7 @@ DESIGNS = {
         architecture="PlainConvUNet",
         patch=(8, 32, 32),
         strides=((1, 1, 1), (1, 2, 2), (2, 2, 2)),
+        folds=(0,),
     ),
     # W is the coarse axis, so axes are transposed; zeros around the body are cropped and masked.
     "residual": nnunetv2.Design(
@@ -40,6 +41,7 @@ DESIGNS = {
         architecture="ResidualEncoderUNet",
         patch=(24, 24, 24),
         strides=((1, 1, 1), (2, 2, 2), (2, 2, 2)),
+        folds=(0, 1),
     ),
 }
 
@@ -54,7 +56,7 @@ class Both(NamedTuple):
     """(c, d, h, w)"""
     their_label: np.ndarray
     their_logits: np.ndarray
-    """(k, d, h, w), summed in float32"""
+    """(k, d, h, w), of float32 sums"""
     true_label: np.ndarray
 
 
@@ -100,7 +102,7 @@ def test_prepared_images_are_equal(both):
 
 
 def test_labels_are_equal_on_the_grid_of_the_file(both):
-    assert set(np.unique(both.their_label)) == {0, 1, 2}, "the training learned nothing to compare"
+    assert len(np.unique(both.their_label)) > 1, "the training learned nothing to compare"
     # nnU-Net sums windows in half precision, which decides where two classes are nearly alike.
     assert (both.our_label.array == both.their_label).mean() >= 0.999
 
@@ -114,7 +116,7 @@ def test_logits_are_equal_where_nnunet_sums_in_float32(both):
     sums = np.zeros((*both.ours.image.shape[:3], 3), np.float32)
     for variables in both.network.folds:
         sums += np.log(both.network.predict(variables, both.ours.image, fill=0.0))
-    centered = sums / 2 - sums.mean(-1, keepdims=True) / 2
+    centered = (sums - sums.mean(-1, keepdims=True)) / len(both.network.folds)
     theirs = np.moveaxis(both.their_logits, 0, -1)
     # Logits of about 5 through ten layers in float32, and a softmax and its logarithm.
     np.testing.assert_allclose(centered, theirs - theirs.mean(-1, keepdims=True), atol=2e-4)

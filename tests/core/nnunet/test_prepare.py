@@ -8,6 +8,7 @@ from core.nnunet.plans import Channel, Plans
 from core.nnunet.prepare import RAS, prepare, restore
 from core.preprocess.fingerprint import Intensities
 from core.preprocess.resample import resample_image
+from core.preprocess.resample_back import label_on
 from core.volume import CANONICAL_DIRECTION, Volume, orientation, reorient
 from tests.refusals import refused
 
@@ -134,6 +135,16 @@ def test_restoring_undoes_the_preparation_in_every_orientation(transpose, reorie
     np.testing.assert_array_equal(label.array, stored.array > 50)
     assert label.array.dtype == np.uint8
     np.testing.assert_array_equal(label.affine_lps, stored.affine_lps)
+
+
+@pytest.mark.parametrize(("version", "axis"), [(1, 0), (2, 2)])
+def test_labels_go_back_across_the_coarse_axis_of_the_image_or_of_the_network(version, axis):
+    plans = replace(PLANS, version=version, spacing_mm=(1.0, 1.0, 4.0))
+    volume = volume_of(noise((4, 8, 8)), spacing_mm=(4.0, 1.0, 1.0))
+    case = prepare(plans, [volume])
+    scores = np.random.default_rng(0).normal(size=(16, 8, 2, 2)).astype(np.float32)
+    expected = label_on(scores, (4, 8, 8), axis=axis)
+    np.testing.assert_array_equal(restore(plans, scores, case, volume).array, expected)
 
 
 def test_images_are_turned_to_the_right_the_front_and_the_head():

@@ -1,3 +1,4 @@
+import re
 from dataclasses import fields
 
 import pytest
@@ -9,8 +10,8 @@ from tests.test_config_addresses import ADDRESS
 
 @pytest.mark.parametrize("cls", [ConvexAdamConfig, RegistrationConfig])
 def test_every_field_ends_with_its_address(cls: type):
-    texts = documentation(cls)
-    assert [f.name for f in fields(cls) if not ADDRESS.search(texts[f.name])] == []
+    texts, address = documentation(cls), re.compile(rf"{ADDRESS.pattern}$")
+    assert [f.name for f in fields(cls) if not address.search(texts[f.name])] == []
 
 
 def test_configs_go_through_json():
@@ -27,6 +28,7 @@ def test_configs_go_through_json():
         ({"margin_mm": -1.0}, "margin_mm must not be negative; got -1"),
         ({"multiple": 0}, "multiple must be positive"),
         ({"method": "demons"}, "method must be one of"),
+        ({"affine": True}, "affine goes before deeds; got method=convexadam"),
     ],
 )
 def test_what_makes_no_sense_is_refused(values: dict, told: str):

@@ -145,3 +145,16 @@ def test_a_short_arterial_scan_inside_a_long_venous_one_overlaps_entirely(breath
     assert found.quality["overlap"] > 0.9
     np.testing.assert_array_equal(found.warped.array[:8], AIR_HU)
     np.testing.assert_array_equal(found.warped.array[28:], AIR_HU)
+
+
+def test_an_affine_map_goes_first_where_it_is_asked_for(breathed, monkeypatch):
+    calls = []
+
+    def aligned(fixed, moving, numbers):
+        calls.append(numbers)
+        return np.zeros((3, *fixed.shape), np.float32)
+
+    monkeypatch.setattr(phases.deeds_affine, "register_aligned", aligned)
+    cfg = replace(SMALL, method="deeds", affine=True, both_ways=True)
+    register_phases(*breathed, cfg)
+    assert calls == [cfg.deeds, cfg.deeds]

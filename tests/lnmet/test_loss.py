@@ -61,7 +61,8 @@ def test_ignored_voxels_count_nowhere(example):
 def test_an_unannotated_class_is_background():
     logits = jax.random.normal(jax.random.key(0), (1, 2, 3, 4, 4))
     annotated = jnp.array([[True, False, True, False]])
-    merged = jax.nn.softmax(with_background(logits, annotated))
+    scores = [logits[..., k] for k in range(4)]
+    merged = jax.nn.softmax(jnp.stack(with_background(scores, annotated), -1))
     p = jax.nn.softmax(logits)
     expected = jnp.stack(
         [p[..., 0] + p[..., 1] + p[..., 3], 0 * p[..., 1], p[..., 2], 0 * p[..., 3]], -1
@@ -74,10 +75,21 @@ def test_an_unannotated_class_has_no_overlap_loss():
     label = jnp.asarray(np.random.default_rng(0).choice([0, 2], (1, 2, 3, 4)), jnp.uint8)
     annotated = jnp.array([[True, False, True, False]])
     cfg = LossConfig()
-    merged = with_background(logits, annotated)
-    two = jnp.stack([merged[..., 0], merged[..., 2]], -1)
+    merged = with_background([logits[..., k] for k in range(4)], annotated)
+    two = jnp.stack([merged[0], merged[2]], -1)
     expected = terms_of(cfg, two, (label == 2).astype(jnp.uint8), jnp.ones((1, 2), bool))
     np.testing.assert_allclose(terms_of(cfg, logits, label, annotated), expected, rtol=1e-5)
+
+
+def test_logits_far_apart_give_a_finite_loss_and_gradient():
+    far = jnp.asarray([[-200.0, 200.0, 0.0]]).reshape(1, 1, 1, 1, 3)
+    label, annotated = jnp.zeros((1, 1, 1, 1), jnp.uint8), jnp.ones((1, 3), bool)
+    value, gradient = jax.value_and_grad(
+        lambda logits: terms_of(LossConfig(), logits, label, annotated)[0]
+    )(far)
+    # The label's logit is 400 below the largest, and the loss says so.
+    np.testing.assert_allclose(value, 400, rtol=1e-6)
+    np.testing.assert_allclose(gradient.ravel(), [-1, 1, 0], atol=1e-6)
 
 
 @pytest.mark.parametrize("num", [1, 2, 5])

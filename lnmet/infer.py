@@ -1,9 +1,9 @@
 """Segmenting new examinations with trained networks: from files to organs, tumor and nodes."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import numpy as np
 
@@ -15,15 +15,15 @@ from core.errors import InputError
 from core.infer.load import Run
 from core.io.paths import Skipped, find_all
 from core.io.scans import read_scan, write_segmentation
-from core.volume import Volume, canonical, same_grid
+from core.volume import Volume, canonical
 from lnmet.cases import read_cases
 from lnmet.config import Config, InferConfig, Phase
 from lnmet.labels import NAMES, PDAC, PREDICTED
 from lnmet.networks import System, load_system, open_runs
 from lnmet.organ_source import Source, organ_source
 from lnmet.pairs import Pair, find_pairs, pair_of
+from lnmet.phases import read_phases
 from lnmet.registration.config import RegistrationConfig
-from lnmet.registration.phases import register_phases
 from lnmet.report import overlay, segmentation_page
 from lnmet.segmentation import Segmented, segment_volumes
 
@@ -214,38 +214,6 @@ def _measures(segmented: Segmented, grid: Volume, system: System) -> dict[str, A
         "largest_node_mm3": max((node.volume_mm3 for node in nodes), default=0.0),
         "pdac_ml": np.count_nonzero(segmented.label == PDAC) * grid.voxel_mm3 / 1000,
     }
-
-
-class Phases(NamedTuple):
-    """Canonical volumes on one grid, and how they came to lie on it."""
-
-    volumes: Mapping[Phase, Volume]
-    notes: tuple[str, ...] = ()
-    quality: Mapping[str, Any] | None = None
-    """Of the registration; None where there was none."""
-
-
-def read_phases(pair: Pair, wanted: Collection[Phase], cfg: RegistrationConfig) -> Phases:
-    """Phases that the networks want; two that are not registered are registered.
-
-    Raises:
-      InputError: a phase is missing, or the two show too little in common.
-    """
-    if absent := set(wanted) - pair.scans.keys():
-        raise InputError(f"has no {min(absent)} phase, which the networks want", path=pair.path)
-    scans: dict[Phase, Volume] = {phase: read_scan(pair.scans[phase]) for phase in sorted(wanted)}
-    is_one_grid = len(scans) == 1 or (
-        pair.is_registered and same_grid(*map(canonical, scans.values()))
-    )
-    if is_one_grid:
-        return Phases(_canonical(scans))
-    registered = register_phases(scans["venous"], scans["arterial"], cfg)
-    scans["arterial"] = registered.warped
-    return Phases(_canonical(scans), registered.notes, registered.quality)
-
-
-def _canonical(scans: Mapping[Phase, Volume]) -> dict[Phase, Volume]:
-    return {phase: canonical(scan) for phase, scan in scans.items()}
 
 
 def _summary(row: Mapping[str, Any]) -> str:

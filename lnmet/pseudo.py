@@ -3,22 +3,19 @@
 import logging
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
 
 from core import atomic, cli
-from core.datasets import read_dataset
-from core.datasets.case import Case
 from core.errors import InputError
 from core.io import nifti
-from core.io.labels import check_ids, require_same_grid
 from core.io.paths import Skipped
 from core.io.scans import Scan, read_grid, read_scan
 from core.volume import Volume, same_grid
+from lnmet.annotation import Annotation, read_annotation
 from lnmet.config import Phase
 from lnmet.labels import (
     BACKGROUND,
@@ -28,47 +25,14 @@ from lnmet.labels import (
     NODE,
     PANCREAS,
     PDAC,
-    Meaning,
-    meaning,
 )
-from lnmet.pairs import DATASET, Pair, find_pairs
+from lnmet.pairs import Pair, find_pairs
 from lnmet.predictions import Predictions, read_predictions
 from lnmet.raw import Written, copy_splits, describe, labels_written
 
 logger = logging.getLogger(__name__)
 
 NODES = frozenset({NODE, METASTATIC})
-
-
-class Own(NamedTuple):
-    """Annotation that a data set has already.
-
-    Args:
-      cases: by the file of each of their images.
-      ids: what its labels mean.
-      label_ids: its names and numbers.
-    """
-
-    cases: Mapping[Path, Case] = {}
-    ids: Meaning | None = None
-    label_ids: Mapping[str, int] = {}
-
-    @property
-    def annotated(self) -> frozenset[int]:
-        """Ids of `lnmet.labels` that it names."""
-        return self.ids.annotated if self.ids else frozenset()
-
-    def case_of(self, pair: Pair) -> Case | None:
-        """Annotated case that an examination is."""
-        return self.cases.get(pair.path.resolve())
-
-    def read(self, case: Case, grid: Volume, grid_path: Path) -> UInt8[np.ndarray, "d h w"]:
-        """Its label map in ids of `lnmet.labels`, with the axes of the grid."""
-        if self.ids is None or case.label is None:
-            raise ValueError(f"case {case.id} has no label")
-        stored = nifti.read_label(case.label)
-        check_ids(stored, self.label_ids.values(), case.label)
-        return self.ids(require_same_grid(grid, stored, grid_path, case.label).array)
 
 
 def pseudo(data: cli.OnePath, *, pred: Path, out: Path) -> int:
@@ -94,10 +58,10 @@ def pseudo(data: cli.OnePath, *, pred: Path, out: Path) -> int:
     predictions = read_predictions(pred)
     phases = sorted(predictions.phases)
     found, skipped = find_pairs(data)
-    pairs, own = [pair.seen_in(phases) for pair in found], _own(data)
+    pairs, own = [pair.seen_in(phases) for pair in found], read_annotation(data)
     if own.cases and phases == ["arterial"] and any("venous" in pair.scans for pair in pairs):
         logger.warning("%s: its labels are of the venous phase, and left out", data)
-        own = Own()
+        own = Annotation()
     ignore = own.ids is not None and IGNORE in own.ids.table
     written = labels_written(predictions.annotated | own.annotated, ignore=ignore)
     left_out = [file for file in skipped if file.is_broken]
@@ -120,17 +84,7 @@ def pseudo(data: cli.OnePath, *, pred: Path, out: Path) -> int:
     return int(bool(left_out))
 
 
-def _own(data: Path) -> Own:
-    """Annotation of a data set; none where it has no label at all."""
-    labels = data / "labelsTr"
-    if not ((data / DATASET).is_file() and labels.is_dir() and any(labels.iterdir())):
-        return Own()
-    dataset = read_dataset(data)
-    cases = {image.resolve(): case for case in dataset.cases for image in case.images}
-    return Own(cases, meaning(dataset.label_ids, data), dataset.label_ids)
-
-
-def _label(pair: Pair, predictions: Predictions, own: Own) -> Volume:
+def _label(pair: Pair, predictions: Predictions, own: Annotation) -> Volume:
     """Label map of an examination, on the grid of its reference.
 
     Raises:
@@ -162,7 +116,7 @@ def merged(
     predicted: UInt8[np.ndarray, "d h w"],
     annotated: frozenset[int],
 ) -> UInt8[np.ndarray, "d h w"]:
-    """Own annotation, with predictions of the classes that it does not name around it.
+    """Annotation annotation, with predictions of the classes that it does not name around it.
 
     A predicted tumor also replaces what is annotated as pancreas, of which it is a part.
 

@@ -8,22 +8,29 @@ from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Shaped, UInt8
 
 from core import cli
 from core.commands import prepare as prepared_data
 from core.config import fingerprint, flags
 from core.errors import InputError
+from core.io import nifti
 from core.preprocess.crop import bounding_box, crop
+from core.preprocess.resample import coarse_axis, resample_label, shape_at
 from core.report.table import Table, to_text
+from core.volume import canonical
 from lnmet.anatomy import fit_ranges, pool_ranges
+from lnmet.cases import OrganMaps, organ_maps
 from lnmet.config import ORGANS, TABLE_II, PrepareConfig, Range, SplitConfig
 from lnmet.data import Prepared
 from lnmet.labels import METASTATIC, NODE, has_target, organs_of
+from lnmet.organ_labels import to_organs
 from lnmet.prepare import open_cases
 from lnmet.train import parts_of
 
 logger = logging.getLogger(__name__)
+
+Spacing = tuple[float, float, float]
 
 MULTIPLE = 32
 """Voxels by which the sizes of a box grow: few shapes, few programs."""
@@ -37,22 +44,30 @@ def ranges(
     prepare: PrepareConfig = PrepareConfig(),  # noqa: B008
     *,
     fold: int | None = None,
+    organs: Path | None = None,
+    label_map: str = "lnmet",
 ) -> None:
     """Fit the distances of attention to the nodes of prepared cases.
 
     Prints the least and largest distance of annotated nodes to the organ that is nearest to them,
     Table II beside it, and the flags that prepare and train with these ranges. A label map tells
-    one thing of a voxel: where nodes are drawn over organs, none lies inside an organ.
+    one thing of a voxel: none of its nodes lies inside an organ, as some of Table II do. Organs
+    that are kept apart tell what is below a node.
 
     Args:
       data: what `prepare` wrote.
       split: folds of the training, as for `train`.
       prepare: as the cases were prepared.
       fold: that the training holds out; its cases are not looked at, nor those to validate on.
+      organs: label maps of organs and vessels that count where a node is annotated, as for
+        `prepare`.
+      label_map: what the ids of these maps mean, as for `prepare`.
 
     Raises:
-      InputError: no prepared cases, no such fold, or no node and organ in the training part.
+      InputError: no prepared cases, no such fold, no label map of a case, or no node and organ in
+        the training part.
     """
+    maps = None if organs is None else organ_maps(organs, label_map)
     folder = prepared_data.find_cache(
         data,
         fingerprint(prepare),
@@ -64,7 +79,7 @@ def ranges(
     if not cases:
         raise InputError("no case is annotated with nodes", path=folder)
     parts = parts_of(folder, cases, fold, split)
-    of_cases = [ranges_of(cases[id_], prepare.spacing_mm) for id_ in parts.train]
+    of_cases = [ranges_of(cases[id_], prepare.spacing_mm, maps) for id_ in parts.train]
     table = ranges_table(of_cases)
     if all(row[1] is None for row in table.rows):
         raise InputError("shows no node beside an organ", path=folder)
@@ -74,16 +89,42 @@ def ranges(
     logger.info("fitted to %d cases, %d others left out", len(of_cases), len(cases) - len(of_cases))
 
 
-def ranges_of(case: Prepared, spacing_mm: Sequence[float]) -> Float[np.ndarray, "k 2"]:
-    """Least and largest distance in mm of a case's nodes to each organ; see `fit_ranges`."""
+def ranges_of(
+    case: Prepared, spacing_mm: Spacing, maps: OrganMaps | None = None
+) -> Float[np.ndarray, "k 2"]:
+    """Least and largest distance in mm of a case's nodes to each organ; see `fit_ranges`.
+
+    What lies beyond the scan is no organ.
+
+    Args:
+      case: prepared.
+      spacing_mm: of its voxels.
+      maps: organs at the voxels of its nodes; without, these are in no organ.
+    """
     label = case.label[...]
-    box = bounding_box(label > 0)
+    nodes, organs = (label == NODE) | (label == METASTATIC), organs_of(label)
+    if maps is not None:
+        organs = np.where(nodes, _organs_below(case, spacing_mm, maps), organs)
+    box = bounding_box(nodes | (organs > 0))
     if box is None:
         return np.tile([np.inf, -np.inf], (len(ORGANS), 1))
-    # The organ that is nearest to a node lies in the box; background around it changes nothing.
-    inside = _padded(crop(label, box))
-    nodes = jnp.asarray((inside == NODE) | (inside == METASTATIC))
-    return fit_ranges(jnp.asarray(organs_of(inside)), nodes, tuple(spacing_mm))
+    # The organ that is nearest to a node lies in the box, and what bounds it in the margin.
+    near, own = (jnp.asarray(_padded(crop(array, box))) for array in (organs, nodes))
+    return fit_ranges(near, own, spacing_mm)
+
+
+def _organs_below(
+    case: Prepared, spacing_mm: Spacing, maps: OrganMaps
+) -> UInt8[np.ndarray, "d h w"]:
+    """Organs of a label map on the grid of a prepared case."""
+    path = maps.of(case.id)
+    stored = canonical(nifti.read_label(path))
+    shape = shape_at(stored.shape, stored.spacing_mm, spacing_mm)
+    if shape != case.label.shape:
+        raise InputError(f"does not lie on the grid of case {case.id}", path=path)
+    ids = to_organs(stored.array, maps.label_map)
+    axis = coarse_axis(stored.spacing_mm, spacing_mm)
+    return resample_label(ids, shape, axis=axis).astype(np.uint8)
 
 
 def ranges_table(of_cases: Sequence[Float[np.ndarray, "k 2"]]) -> Table:
@@ -103,8 +144,8 @@ def widened(fitted: Range) -> tuple[float, float]:
     return round(floor(low) * STEP_MM, 1), round(ceil(high) * STEP_MM, 1)
 
 
-def _padded(label: UInt8[np.ndarray, "d h w"]) -> UInt8[np.ndarray, "e i j"]:
-    return np.pad(label, [(0, -n % MULTIPLE) for n in label.shape])
+def _padded(array: Shaped[np.ndarray, "d h w"]) -> Shaped[np.ndarray, "e i j"]:
+    return np.pad(array, [(1, 1 + -(n + 2) % MULTIPLE) for n in array.shape])
 
 
 def _refuse(data: Sequence[Path], out: Path) -> None:

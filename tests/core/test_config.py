@@ -37,6 +37,13 @@ class Outer:
     either: int | Inner = 0
 
 
+@dataclass(frozen=True)
+class Paired:
+    """Pairs."""
+
+    ranges: tuple[tuple[float, float], ...] = ()
+
+
 outers = st.builds(
     Outer,
     rate=st.floats(allow_nan=False, allow_infinity=False),
@@ -81,6 +88,8 @@ def test_flags_are_what_a_command_line_needs_to_make_the_config():
     assert config.flags(Inner(), "inner") == []
     changed = Inner(width=16, window=(0.0, 1.5))
     assert config.flags(changed, "inner") == ["--inner.width 16", "--inner.window 0.0 1.5"]
+    paired = Paired(((-1.0, 2.0), (0.5, 3.0)))
+    assert config.flags(paired, "p") == ["--p.ranges -1.0 2.0 0.5 3.0"]
 
 
 def test_integer_in_a_number_field_is_the_same_number():

@@ -1,3 +1,4 @@
+import json
 import shutil
 
 import pydicom
@@ -92,6 +93,54 @@ def test_any_other_file_is_a_venous_scan_by_itself(tmp_path):
     ]
     assert not skipped
     assert not any(pair.is_registered for pair in pairs)
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["CT", "CT"], {"arterial": "P1_0000.nii.gz", "venous": "P1_0001.nii.gz"}),
+        (["venous CT", "arterial CT"], {"venous": "P1_0000.nii.gz", "arterial": "P1_0001.nii.gz"}),
+        (["late arterial"], {"arterial": "P1_0000.nii.gz"}),
+        (["CT"], {"venous": "P1_0000.nii.gz"}),
+    ],
+)
+def test_a_data_set_tells_the_phases_of_its_channels(tmp_path, names, expected):
+    write(*(tmp_path / "imagesTr" / f"P1_{n:04d}.nii.gz" for n in range(len(names))))
+    write(tmp_path / "labelsTr" / "P1.nii.gz")
+    described = {"channel_names": {str(n): name for n, name in enumerate(names)}}
+    (tmp_path / "dataset.json").write_text(json.dumps(described))
+    pair = only_pair(tmp_path)
+    assert (pair.id, series(pair)) == ("P1", expected)
+    assert pair.is_told == (names != ["CT"])
+    assert pair.path.name == expected.get("venous", "P1_0000.nii.gz")
+
+
+def test_channels_that_are_no_phases_are_refused(tmp_path):
+    write(tmp_path / "imagesTr" / "P1_0000.nii.gz")
+    described = {"channel_names": {"0": "arterial", "1": "arterial late"}}
+    (tmp_path / "dataset.json").write_text(json.dumps(described))
+    with pytest.raises(InputError, match="channels must be an arterial and a venous phase"):
+        find_pairs(tmp_path)
+
+
+def test_the_answer_is_on_the_grid_of_what_is_seen(study, tmp_path):
+    pair = only_pair(study)
+    assert pair.seen_in(["arterial", "venous"]).path == pair.seen_in(["venous"]).path == pair.path
+    arterial = pair.seen_in(["arterial"])
+    assert arterial.path == arterial.reference.path == study / "SE002"
+    assert series(arterial) == series(pair)
+
+
+def test_a_scan_that_nothing_tells_the_phase_of_is_what_is_seen(tmp_path, study):
+    write(tmp_path / "x" / "x.nii.gz")
+    alone = only_pair(tmp_path / "x").seen_in(["arterial"])
+    assert [*alone.scans] == ["arterial"]
+    assert alone.notes == ("taken for the arterial phase, the only one that is looked at",)
+    named = pair_of(None, tmp_path / "x" / "x.nii.gz").seen_in(["arterial"])
+    shutil.rmtree(study / "SE002")
+    for told in (named, only_pair(study).seen_in(["arterial"])):
+        assert [*told.scans] == ["venous"]
+        assert told.path == told.scans["venous"].path
 
 
 def test_a_file_with_the_name_of_an_examination_is_another_one(tmp_path):

@@ -11,8 +11,10 @@ from scipy import ndimage
 from core import cli
 from core.commands import train as training
 from core.config import fingerprint
+from core.io import nifti
 from core.train.run_folder import read_division
 from lnmet import ranges as module
+from lnmet.cases import organ_maps
 from lnmet.cli import COMMANDS
 from lnmet.config import ORGANS, TABLE_II, PrepareConfig, Range
 from lnmet.data import Prepared
@@ -56,6 +58,30 @@ def test_ranges_of_a_case_are_the_extremes_of_its_distances():
     case = case._replace(label=label)
     # float32 beside float64.
     np.testing.assert_allclose(ranges_of(case, SPACING), brute_force(case), rtol=1e-5)
+
+
+def test_organs_that_are_kept_apart_tell_what_is_below_a_node(tmp_path):
+    case = prepared("a")
+    label, organs = (np.zeros(case.label.shape, np.uint8) for _ in range(2))
+    organs[12:19, 6:13, 18:25] = PANCREAS  # the node, of 3 voxels, and two around it
+    np.copyto(label, organs)
+    label[14:17, 8:11, 20:23] = NODE
+    case = case._replace(label=label)
+    stored = replace(volume(organs), spacing_mm=SPACING)
+    nifti.write(tmp_path / "a.nii.gz", stored)
+    fitted = ranges_of(case, SPACING, organ_maps(tmp_path, "lnmet"))
+    # From the middle of the node the fourth voxel is outside, from its edge the third.
+    assert fitted[PANCREAS - 1].tolist() == pytest.approx([-4 * 0.7, -3 * 0.7])
+    # What the label map itself tells: the node is a hole in the organ.
+    assert ranges_of(case, SPACING)[PANCREAS - 1].tolist() == pytest.approx([0.7, 2 * 0.7])
+
+
+def test_an_organ_map_of_another_scan_is_refused(tmp_path):
+    nifti.write(tmp_path / "a.nii.gz", volume(np.ones((4, 5, 6), np.uint8)))
+    with refused(tmp_path / "a.nii.gz", "does not lie on the grid of case a"):
+        ranges_of(prepared("a"), SPACING, organ_maps(tmp_path, "lnmet"))
+    with refused(tmp_path, "no label map of case b"):
+        ranges_of(prepared("b"), SPACING, organ_maps(tmp_path, "lnmet"))
 
 
 def test_a_case_without_organs_or_nodes_tells_nothing():
@@ -112,9 +138,9 @@ def test_a_fold_fits_to_the_cases_that_training_learns_from(cache, tmp_path, mon
     monkeypatch.setattr(training, "finish_run", lambda *args, **kwargs: None)
     seen = []
 
-    def watched(case, spacing_mm):
+    def watched(case, *more):
         seen.append(case.id)
-        return ranges_of(case, spacing_mm)
+        return ranges_of(case, *more)
 
     monkeypatch.setattr(module, "ranges_of", watched)
     for fold in (None, 0, 1):

@@ -15,7 +15,7 @@ from core.train.run_folder import read_division
 from lnmet.config import Config
 from lnmet.model import INTENSITIES
 from lnmet.train import build, train
-from lnmet.weights import START, start_of
+from lnmet.weights import START, start_of, starting_params
 from tests.lnmet.phantoms import prepared
 from tests.lnmet.tiny import phantoms, tiny
 from tests.refusals import refused
@@ -120,6 +120,22 @@ def test_a_run_that_goes_on_cannot_start_elsewhere(first, other, tuned, tmp_path
     (run / START).unlink()
     with refused(run, "was started with random parameters", hint="start a new run"):
         train(CFG, [other], run, resume=True, weights=first)
+
+
+def test_a_run_without_a_checkpoint_begins_where_the_other_ended_again(first, tuned, tmp_path):
+    start = start_of(tmp_path, first, CFG)
+    assert json.loads((tmp_path / START).read_text())["path"] == str(first.resolve())
+    (tmp_path / "metrics.jsonl").touch()
+    assert start_of(tmp_path, None, CFG) == start
+    jax.tree.map(np.testing.assert_array_equal, starting_params(tmp_path, start), weights(first)[0])
+    assert starting_params(tuned, start) is None
+    assert starting_params(tmp_path, None) is None
+
+
+def test_a_call_that_was_refused_leaves_no_start(first, tmp_path):
+    assert start_of(tmp_path, first, CFG)
+    assert start_of(tmp_path, None, CFG) is None
+    assert not (tmp_path / START).exists()
 
 
 @pytest.mark.parametrize(

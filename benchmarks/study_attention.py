@@ -67,7 +67,7 @@ def main() -> None:
         "versions": manifest.versions(),
         "commit": manifest.commit(Path(__file__).parent),
     }
-    harness.save("study_attention", [row | facts for row in rows])
+    harness.save("study-attention", [row | facts for row in rows])
     print(to_text(table(rows)), end="")
 
 

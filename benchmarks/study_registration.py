@@ -41,7 +41,7 @@ def main() -> None:
         "commit": manifest.commit(Path(__file__).parent),
     }
     rows = [row | facts for row in registered(args.patients, args.breath_mm)]
-    harness.save("study_registration", rows)
+    harness.save("study-registration", rows)
     # Of the first patient the seconds are with compilation.
     print(to_text(medians(rows[len(METHODS) :])), end="")
 

@@ -22,7 +22,7 @@ from core.random import rng
 from core.volume import canonical, reorient, same_grid
 from lnmet.cases import SEGMENTATION, LabelledCase, read_cases
 from lnmet.config import ORGANS
-from lnmet.evaluation_page import evaluation_page, table_3, table_5
+from lnmet.evaluation_page import evaluation_page, main_table
 from lnmet.labels import NODE, PDAC, has_target, organs_of
 
 MIN_IOU = 0.30
@@ -58,8 +58,7 @@ def evaluate(preds: cli.Preds, truths: cli.Truths, out: Path) -> dict[str, Any]:
     metrics, matched = evaluation.evaluate(PAPER, preds, annotated)
     metrics["comparisons"] = compare(metrics["rows"])
     page = evaluation_page(metrics, [match.prediction for match in matched])
-    has_nodes = any("node_dice" in row for row in metrics["rows"])
-    evaluation.write(out, metrics, page, table_5(metrics) if has_nodes else table_3(metrics))
+    evaluation.write(out, metrics, page, main_table(metrics))
     return metrics
 
 

@@ -14,7 +14,14 @@ from lnmet.evaluate import (
     organ_names,
     summarize_segmentation,
 )
-from lnmet.evaluation_page import PAPER_TABLE_3, PAPER_TABLE_5, table_3, table_5
+from lnmet.evaluation_page import (
+    PAPER_TABLE_3,
+    PAPER_TABLE_5,
+    main_table,
+    table_3,
+    table_5,
+    table_pdac,
+)
 from lnmet.labels import METASTATIC, NODE, PDAC
 
 
@@ -98,3 +105,16 @@ def test_tables_stand_beside_the_papers():
     assert list(rows) == list(ORGANS) == list(PAPER_TABLE_3)
     assert rows["LGA"] == ("LGA", 0.7, 1.0, 9.0, 0.651, 0.371, 10.420)
     assert np.isnan(rows["spleen"][1])
+
+
+def test_what_was_looked_for_decides_which_table_is_printed():
+    summary = {"pdac_dsc_median": 0.6, **dict.fromkeys(NODE_RATES, 0.5)}
+    metrics = {"groups": {"g": summary}, "summary": summary}
+    for columns, table in (
+        ({"node_dice": 0.5, "spleen_dsc": 0.9}, table_5),
+        ({"spleen_dsc": 0.9, "pdac_dsc": 0.6}, table_3),
+        ({"pdac_dsc": 0.6}, table_pdac),
+    ):
+        rows = metrics | {"rows": [row("g", "a", **columns)]}
+        assert main_table(rows).columns == table(rows).columns
+    assert list(table_pdac(metrics).rows[0]) == ["Dice", 0.6, 0.683]

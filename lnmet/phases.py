@@ -4,7 +4,8 @@ from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 from core.errors import InputError
-from core.io.scans import read_scan
+from core.io.dicom.identity import frame_of_reference
+from core.io.scans import Scan, read_scan
 from core.volume import Volume, canonical, same_grid
 from lnmet.config import Phase
 from lnmet.pairs import Pair
@@ -35,9 +36,20 @@ def read_phases(pair: Pair, wanted: Collection[Phase], cfg: RegistrationConfig) 
     )
     if is_one_grid:
         return Phases(_canonical(scans))
-    registered = register_phases(scans["venous"], scans["arterial"], cfg)
+    registered = register_phases(
+        scans["venous"],
+        scans["arterial"],
+        cfg,
+        venous_frame=frame_of(pair.scans["venous"]),
+        arterial_frame=frame_of(pair.scans["arterial"]),
+    )
     scans["arterial"] = registered.warped
     return Phases(_canonical(scans), registered.notes, registered.quality)
+
+
+def frame_of(scan: Scan) -> str:
+    """Frame of reference of a scan, for comparison alone; "" where its files do not tell."""
+    return frame_of_reference(scan.frames[0].path) if scan.frames else ""
 
 
 def _canonical(scans: Mapping[Phase, Volume]) -> dict[Phase, Volume]:

@@ -21,6 +21,7 @@ from core.json_io import read_json, write_json
 from core.volume import Volume, canonical
 from lnmet.config import Phase
 from lnmet.pairs import Pair, find_pairs, pair_of
+from lnmet.phases import frame_of
 from lnmet.predictions import Predictions, read_predictions
 from lnmet.raw import channels, copy_splits, describe, labels_written
 from lnmet.registration.config import RegistrationConfig
@@ -124,7 +125,8 @@ def _registered(
         raise InputError(f"has no {absent.pop()} phase", path=pair.path)
     venous, arterial = (read_scan(pair.scans[phase]) for phase in ("venous", "arterial"))
     label = labels and labels.read(pair.id, arterial, pair.scans["arterial"].path)
-    registration = register_phases(venous, arterial, cfg)
+    frames = {f"{phase}_frame": frame_of(scan) for phase, scan in pair.scans.items()}
+    registration = register_phases(venous, arterial, cfg, **frames)
     nifti.write(out / "imagesTr" / f"{pair.id}_0000.nii.gz", registration.warped)
     nifti.write(out / "imagesTr" / f"{pair.id}_0001.nii.gz", venous)
     if labels and label:

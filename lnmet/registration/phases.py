@@ -88,7 +88,7 @@ def register_phases(
       venous: HU.
       arterial: HU.
       cfg: the method and its numbers.
-      venous_frame: UID of the frame of reference, "" if not known.
+      venous_frame: frame of reference, "" if not known.
       arterial_frame: likewise; if the two differ, positions are compared nevertheless, and a note
         says so.
 
@@ -104,8 +104,8 @@ def register_phases(
     notes = ()
     if venous_frame and arterial_frame and venous_frame != arterial_frame:
         notes = (
-            f"the phases have different frames of reference ({venous_frame}, {arterial_frame}): "
-            f"their positions were taken as if they were one",
+            "the phases have different frames of reference: their positions were taken as if they "
+            "were one",
         )
     pair = in_common(venous, arterial, cfg, notes)
     method, numbers = method_of(cfg), getattr(cfg, cfg.method)

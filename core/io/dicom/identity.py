@@ -40,6 +40,12 @@ def study_key(path: Path) -> StudyKey:
     )
 
 
+def frame_of_reference(path: Path) -> str:
+    """FrameOfReferenceUID of a DICOM file, hashed; empty where it has none or cannot be read."""
+    tag = "FrameOfReferenceUID"
+    return _hash(_text(_header(path, tag), tag))
+
+
 def _header(path: Path, *tags: str) -> Dataset:
     with quiet():
         try:

@@ -2,7 +2,7 @@ import pydicom
 import pytest
 from pydicom.data import get_testdata_file
 
-from core.io.dicom.identity import StudyKey, patient_id, study_key
+from core.io.dicom.identity import StudyKey, frame_of_reference, patient_id, study_key
 from tests.core.io.dicom.make import save, slices
 
 
@@ -33,3 +33,13 @@ def test_the_key_of_a_study_is_compared_and_hides_the_values(tmp_path):
     assert "1.2.3" not in str(first)
     bare = key("e", PatientID="", StudyInstanceUID="", StudyDate="")
     assert bare == StudyKey()
+
+
+def test_frames_of_reference_are_compared_and_hidden(tmp_path):
+    def frame(name: str, uid: str) -> str:
+        headers = slices(FrameOfReferenceUID=uid)
+        return frame_of_reference(next(save(tmp_path / name, headers).iterdir()))
+
+    assert frame("a", "1.2.3") == frame("b", "1.2.3") != frame("c", "1.2.4")
+    assert "1.2.3" not in frame("d", "1.2.3")
+    assert frame("e", "") == ""

@@ -12,6 +12,8 @@ import pytest
 from core.io import nifti
 from core.phantom.ct.phantom import make
 from core.phantom.deformation import deformed, node_centers
+from lnmet.registration.config import RegistrationConfig
+from lnmet.registration.phases import register_phases
 from tests.e2e.program import Program, leaves, results, steps
 
 pytestmark = pytest.mark.e2e
@@ -119,7 +121,8 @@ def test_known_organs_serve_instead_of_a_network(trained: Trained, tmp_path):
 
 @pytest.mark.slow
 def test_a_data_set_is_registered(tmp_path):
-    lnmet.done("phantom", tmp_path / "in", "--num-cases", 1, "--spacing-mm", 4, "--breath-mm", 12)
+    one = ("--num-cases", 1, "--spacing-mm", 4)
+    lnmet.done("phantom", tmp_path / "in", *one, "--breath-mm", 12)
     lnmet.done(
         "register", tmp_path / "in", "--out", tmp_path / "out", "--registration.spacing-mm", 4
     )
@@ -131,17 +134,15 @@ def test_a_data_set_is_registered(tmp_path):
     lnmet.done("phantom", tmp_path / "still", *one)
     name = "imagesTr/phantom_000_0000.nii.gz"
     still, moved, back = (nifti.read(tmp_path / f / name).array for f in ("still", "in", "out"))
-    inside = back > -1024
-    errors = [np.abs(i.astype(float) - still)[inside].mean() for i in (moved, back)]
+    # A breath of three slices brings some to the ends that the other scan does not show.
+    inner = slice(6, -6)
+    errors = [np.abs(i.astype(float) - still)[inner].mean() for i in (moved, back)]
     assert errors[1] < 0.5 * errors[0]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["convexadam", "deeds"])
 def test_nodes_of_a_breathing_phantom_are_brought_back(method):
-    from lnmet.registration.config import RegistrationConfig
-    from lnmet.registration.phases import register_phases
-
     phantom = make(1001, shape=(72, 104, 128), spacing_mm=(2.0, 2.0, 2.0), tumor_diameter_mm=25.0)
     moved = deformed(phantom, 1001, amplitude_mm=12.0)
     cfg = RegistrationConfig(method=method, both_ways=False)

@@ -126,14 +126,14 @@ class ModelConfig:
     attention: bool = True
     """Multiply what the heads see by the attention map; without, the baseline nnU-Net of Table V
     (Sec. III-A)"""
-    head: Literal["unit", "conv"] = "unit"
-    """What precedes the last 1³ convolution: a 1³ unit, or nothing, as in nnU-Net (Sec. III-A: "a
-    convolution block"; its kernel as in the authors' published example)"""
+    head: Literal["unit", "block", "conv"] = "unit"
+    """What precedes the last 1³ convolution: a 1³ unit, a 3³ one, or nothing, as in nnU-Net
+    (Sec. III-A: "a convolution block"; its kernel as in the authors' published example)"""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Compute type; parameters and logits stay float32 (Not stated: the safe one)"""
 
     def __post_init__(self) -> None:
-        check.one_of("head", self.head, ("unit", "conv"))
+        check.one_of("head", self.head, ("unit", "block", "conv"))
         check.one_of("dtype", self.dtype, ("float32", "bfloat16"))
         if len(self.features) != len(self.strides):
             raise ValueError("features and strides must have one entry for each stage")

@@ -127,7 +127,7 @@ class Heads(nn.Module):
 
     Args:
       num_classes: of each head.
-      kind: "conv" is nnU-Net's 1³ convolution; "unit" has a 1³ unit before it.
+      kind: "conv" is nnU-Net's 1³ convolution; "unit" has a 1³ unit before it, "block" a 3³ one.
       use_bias: of the last convolution (nnU-Net 2 has one, 1.7 has not).
     """
 
@@ -147,13 +147,14 @@ class Heads(nn.Module):
           maps: of the decoder, the highest resolution first; as many as outputs are wanted.
           gates: multiply the maps before their heads.
         """
-        check.one_of("kind", self.kind, ("conv", "unit"))
+        check.one_of("kind", self.kind, ("conv", "unit", "block"))
         outputs = []
         for s, x in enumerate(maps):
             if gates is not None:
                 x = x * gates[s].astype(x.dtype)
-            if self.kind == "unit":
-                x = _unit(x.shape[-1], (1, 1, 1), dtype=x.dtype, name=f"unit{s}")(x)
+            if self.kind != "conv":
+                side = 3 if self.kind == "block" else 1
+                x = _unit(x.shape[-1], (side, side, side), dtype=x.dtype, name=f"unit{s}")(x)
             head = Conv(
                 self.num_classes,
                 (1, 1, 1),

@@ -32,6 +32,7 @@ def count(params) -> int:
         # nnU-Net 1.7's network for the paper's patch, and its variants.
         (ModelConfig(attention=False, head="conv"), 2, 2, 30_786_048),
         (ModelConfig(attention=True, head="conv"), 2, 2, 30_786_058),
+        (ModelConfig(attention=True, head="block"), 2, 2, 35_903_338),
         (ModelConfig(attention=False, head="conv"), 2, 20, 30_800_448),
         (ModelConfig(attention=False, head="conv"), 1, 2, 30_785_184),
     ],

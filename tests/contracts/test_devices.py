@@ -1,12 +1,26 @@
 """Every paper: a training on one device and on eight compiles once each and ends alike."""
 
+from collections.abc import Iterator
+
 import jax
 import numpy as np
 import pytest
+from jax.experimental.compilation_cache import compilation_cache
 
 from core import sharding
 from core.train.fit import fit
 from tests.contracts.papers import PAPERS, Paper, counted
+
+
+@pytest.fixture(autouse=True)
+def compiled_anew() -> Iterator[None]:
+    """Programs for several CPU devices that come back from the cache let their collectives overtake
+    each other, and the process aborts (jaxlib 0.10.2); see `core.sharding.distributed`."""
+    compilation_cache.reset_cache()
+    jax.config.update("jax_enable_compilation_cache", False)
+    yield
+    jax.config.update("jax_enable_compilation_cache", True)
+    compilation_cache.reset_cache()
 
 
 @pytest.fixture(params=PAPERS.values(), ids=PAPERS.keys())

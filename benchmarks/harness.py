@@ -83,6 +83,13 @@ def compare(
         "ours_peak_bytes": peaks["ours"],
         "peer_peak_bytes": peaks.get("peer"),
         "equal": equal,
+        **provenance(),
+    }
+
+
+def provenance() -> dict[str, Any]:
+    """Device, versions and commit that a row is of."""
+    return {
         "device": device(),
         "versions": manifest.versions(),
         "commit": manifest.commit(Path(__file__).parent),

@@ -26,7 +26,6 @@ from core.metrics.detection import (
     precision_recall_curve,
 )
 from core.metrics.instances import instances, overlaps
-from core.report import manifest
 from core.report.table import Table, percent, to_text
 from core.volume import canonical
 from lnmet.cases import SEGMENTATION, read_cases
@@ -62,11 +61,7 @@ def main() -> None:
     for fold in range(args.folds):
         outputs = [_segmented(name, data, cache, args, fold) for name in NETWORKS]
         rows += compared(data, outputs, fold, args.steps)
-    facts = {
-        "device": harness.device(),
-        "versions": manifest.versions(),
-        "commit": manifest.commit(Path(__file__).parent),
-    }
+    facts = harness.provenance()
     harness.save("study-attention", [row | facts for row in rows])
     print(to_text(table(rows)), end="")
 

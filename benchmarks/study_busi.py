@@ -16,7 +16,6 @@ from typing import Any
 from benchmarks import harness
 from core.metrics.hypothesis import wilcoxon_signed_rank
 from core.metrics.rows import column
-from core.report import manifest
 from core.report.table import Table, p_value, percent, to_text
 from eusdaf.config import RECIPES, AugmentConfig, Config, ModelConfig, PrepareConfig
 from eusdaf.evaluate import evaluate
@@ -106,9 +105,7 @@ def _row(cohort: str, network: str, scale: str, cfg: Config, metrics: Mapping[st
         "dsc_by_fold": [fold["dsc"] for fold in folds],
         "auc": summary["auc"],
         "p_against_daf": _p_against_daf(network, metrics["rows"]),
-        "device": harness.device(),
-        "versions": manifest.versions(),
-        "commit": manifest.commit(Path(__file__).parent),
+        **harness.provenance(),
     }
 
 

@@ -20,7 +20,6 @@ from core import atomic, sharding
 from core.config import fingerprint
 from core.metrics.compare import bootstrap_interval
 from core.metrics.rows import column
-from core.report import manifest
 from core.report.outline import Outline, draw_outline, legend
 from core.report.style import panels, to_png
 from core.report.table import Table, to_text
@@ -102,9 +101,7 @@ def _row(name: str, cfg: Config, rows: Sequence[dict[str, Any]], out: Path) -> d
         **{f"{m}_ci": list(bootstrap_interval(values, seed=0)) for m, values in values_of.items()},
         "rows": rows,
         "training": json.loads((out / "manifest.json").read_text("utf-8")),
-        "device": harness.device(),
-        "versions": manifest.versions(),
-        "commit": manifest.commit(Path(__file__).parent),
+        **harness.provenance(),
     }
 
 

@@ -7,7 +7,6 @@ both methods take turns, so that they meet the same machine.
 
 import argparse
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,6 @@ from benchmarks import harness
 from core.metrics.rows import Row, column
 from core.phantom.ct.phantom import make
 from core.phantom.deformation import deformed, node_centers
-from core.report import manifest
 from core.report.table import Table, to_text
 from lnmet.registration.config import RegistrationConfig
 from lnmet.registration.phases import METHODS, register_phases
@@ -35,11 +33,7 @@ def main() -> None:
     parser.add_argument("--patients", type=int, default=6)
     parser.add_argument("--breath-mm", type=float, default=12.0)
     args = parser.parse_args()
-    facts = {
-        "device": harness.device(),
-        "versions": manifest.versions(),
-        "commit": manifest.commit(Path(__file__).parent),
-    }
+    facts = harness.provenance()
     rows = [row | facts for row in registered(args.patients, args.breath_mm)]
     harness.save("study-registration", rows)
     # Of the first patient the seconds are with compilation.

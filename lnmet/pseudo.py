@@ -116,7 +116,7 @@ def merged(
     predicted: UInt8[np.ndarray, "d h w"],
     annotated: frozenset[int],
 ) -> UInt8[np.ndarray, "d h w"]:
-    """Annotation annotation, with predictions of the classes that it does not name around it.
+    """Annotation, with predictions of the classes that it does not name around it.
 
     A predicted tumor also replaces what is annotated as pancreas, of which it is a part.
 

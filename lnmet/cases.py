@@ -57,6 +57,15 @@ class OrganMaps(NamedTuple):
                 return path
         raise InputError(f"no label map of case {case_id}", path=self.folder)
 
+    def read(self, case_id: str) -> Volume:
+        """Organs and vessels of a case, ids 1 … 10, in canonical orientation.
+
+        Raises:
+          InputError: there is no map of the case, or it cannot be read.
+        """
+        label = canonical(nifti.read_label(self.of(case_id)))
+        return label.with_array(to_organs(label.array, self.label_map))
+
 
 def organ_maps(folder: Path, label_map: str) -> OrganMaps:
     """Label maps of a folder.
@@ -204,7 +213,7 @@ def _labelled(
         stored = nifti.read_label(label_path)
         check_ids(stored, dataset.label_ids.values(), label_path)
         label = canonical(stored.with_array(ids(stored.array)))
-        return label if organs is None else _with_organs(label, ids, organs, organs.of(case.id))
+        return label if organs is None else _with_organs(label, ids, organs, case.id)
 
     def read() -> tuple[list[Volume], Volume]:
         images = [canonical(nifti.read(path)) for path in case.images]
@@ -229,10 +238,9 @@ def _labelled(
     )
 
 
-def _with_organs(label: Volume, ids: Meaning, organs: OrganMaps, path: Path) -> Volume:
+def _with_organs(label: Volume, ids: Meaning, organs: OrganMaps, case_id: str) -> Volume:
     """Label with the organs that its data set does not name, where nothing else is annotated."""
-    stored = canonical(nifti.read_label(path))
-    maps = require_same_grid(label, stored, "the label", path)
-    added = to_organs(maps.array, organs.label_map)
+    stored = organs.read(case_id)
+    added = require_same_grid(label, stored, "the label", organs.of(case_id)).array
     added[np.isin(added, list(ids.annotated))] = BACKGROUND
     return label.with_array(np.where(label.array == BACKGROUND, added, label.array))

@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import UInt8
 
-from core.io import nifti
 from core.io.labels import require_same_grid
 from core.io.scans import read_grid
 from core.nnunet.predict import NnUNet, load
@@ -16,7 +15,6 @@ from core.volume import Volume, canonical, reorient
 from lnmet.cases import OrganMaps, organ_maps, phases_of
 from lnmet.config import Phase
 from lnmet.labels import PDAC, Meaning, meaning, organs_of
-from lnmet.organ_labels import to_organs
 from lnmet.pairs import Pair
 
 Organs = Callable[[Pair, Mapping[Phase, Volume]], UInt8[np.ndarray, "d h w"]]
@@ -51,10 +49,8 @@ def organ_source(folder: Path, label_map: str) -> Source:
 
 def _by_maps(maps: OrganMaps) -> Organs:
     def organs(pair: Pair, volumes: Mapping[Phase, Volume]) -> UInt8[np.ndarray, "d h w"]:
-        path, grid = maps.of(pair.id), next(iter(volumes.values()))
-        label = canonical(nifti.read_label(path))
-        placed = require_same_grid(grid, label, pair.path, path)
-        return to_organs(placed.array, maps.label_map)
+        grid = next(iter(volumes.values()))
+        return require_same_grid(grid, maps.read(pair.id), pair.path, maps.of(pair.id)).array
 
     return organs
 

@@ -14,17 +14,14 @@ from core import cli
 from core.commands import prepare as prepared_data
 from core.config import fingerprint, flags
 from core.errors import InputError
-from core.io import nifti
 from core.preprocess.crop import bounding_box, crop
 from core.preprocess.resample import coarse_axis, resample_label, shape_at
 from core.report.table import Table, to_text
-from core.volume import canonical
 from lnmet.anatomy import fit_ranges, pool_ranges
 from lnmet.cases import OrganMaps, organ_maps
 from lnmet.config import ORGANS, TABLE_II, PrepareConfig, Range, SplitConfig
 from lnmet.data import Prepared
 from lnmet.labels import METASTATIC, NODE, has_target, organs_of
-from lnmet.organ_labels import to_organs
 from lnmet.prepare import open_cases
 from lnmet.train import parts_of
 
@@ -117,14 +114,12 @@ def _organs_below(
     case: Prepared, spacing_mm: Spacing, maps: OrganMaps
 ) -> UInt8[np.ndarray, "d h w"]:
     """Organs of a label map on the grid of a prepared case."""
-    path = maps.of(case.id)
-    stored = canonical(nifti.read_label(path))
+    stored = maps.read(case.id)
     shape = shape_at(stored.shape, stored.spacing_mm, spacing_mm)
     if shape != case.label.shape:
-        raise InputError(f"does not lie on the grid of case {case.id}", path=path)
-    ids = to_organs(stored.array, maps.label_map)
+        raise InputError(f"does not lie on the grid of case {case.id}", path=maps.of(case.id))
     axis = coarse_axis(stored.spacing_mm, spacing_mm)
-    return resample_label(ids, shape, axis=axis).astype(np.uint8)
+    return resample_label(stored.array, shape, axis=axis).astype(np.uint8)
 
 
 def ranges_table(of_cases: Sequence[Float[np.ndarray, "k 2"]]) -> Table:

@@ -171,8 +171,9 @@ def _evaluator(cfg: Config, cases: Sequence[Prepared]) -> Callable[[Params, Mode
     examples, fill = {}, np.zeros(len(cfg.data.phases), np.int16)
     for case in cases:
         if len(voxels := case.voxels[target][:, 1:]):
-            middle = voxels[np.abs(voxels - voxels.mean(axis=0)).sum(axis=1).argmin()]
-            start = patches.centered_start(middle, case.label.shape, cfg.data.patch)
+            start = patches.centered_start(
+                patches.middle_voxel(voxels), case.label.shape, cfg.data.patch
+            )
             examples[case.id] = cut(case, cfg, start, cfg.data.patch, fill)
 
     @compiler.jit

@@ -134,5 +134,4 @@ def _evaluator(cfg: Config, cases: Sequence[Prepared]) -> Callable[[Params, Mode
 
 def _middle(case: Prepared, side: int) -> patches.Start:
     voxels = case.tumor_voxels if case.is_abnormal else case.pancreas_voxels
-    center = voxels[np.abs(voxels - voxels.mean(axis=0)).sum(axis=1).argmin()]
-    return patches.centered_start(center, case.label.shape, (side,) * 3)
+    return patches.centered_start(patches.middle_voxel(voxels), case.label.shape, (side,) * 3)

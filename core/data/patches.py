@@ -62,6 +62,11 @@ def centered_start(
     return _clamp(np.subtract(voxel, np.floor_divide(patch, 2)), shape, patch)
 
 
+def middle_voxel(voxels: NDArray[np.integer]) -> NDArray[np.integer]:
+    """The one of some voxels (n, 3) that is nearest to their mean, along the axes: inside."""
+    return voxels[np.abs(voxels - voxels.mean(axis=0)).sum(axis=1).argmin()]
+
+
 def extract(
     array: Stored, start: Sequence[int], patch: Sequence[int], fill: float | NDArray
 ) -> NDArray:

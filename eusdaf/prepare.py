@@ -10,9 +10,10 @@ import numpy as np
 from core import cli
 from core.commands import prepare as prepared_data
 from core.commands.prepare import Made, Source, Sources, digest
+from core.commands.train import patient_folds
 from core.config import fingerprint, flags
 from core.data.index import read_index
-from core.data.splits import Split, cases_of, k_fold
+from core.data.splits import Split
 from core.datasets.case import ImageCase, ImageDataset
 from core.datasets.duplicates import keep_duplicates_together
 from core.datasets.images import read_case, read_images
@@ -170,11 +171,4 @@ def open_cases(folder: Path) -> list[Prepared]:
 
 def folds(cases: Sequence[Prepared], cfg: SplitConfig) -> list[Split]:
     """Splits of the case ids, all pictures of a patient on one side (Sec. 2.3)."""
-    patient_of = {case.id: case.patient for case in cases}
-    try:
-        splits = k_fold(patient_of.values(), cfg.num_folds, cfg.seed)
-    except ValueError as error:
-        raise InputError(
-            str(error), hint="set --split.num-folds, or train without --fold"
-        ) from None
-    return [cases_of(split, patient_of) for split in splits]
+    return patient_folds(cases, cfg.num_folds, cfg.seed)

@@ -14,10 +14,10 @@ from jaxtyping import Bool, Float16, Int16, Int32, UInt8
 from core import cli
 from core.commands import prepare as prepared_data
 from core.commands.prepare import Made, Source, Sources, digest
+from core.commands.train import patient_folds
 from core.config import fingerprint, flags
 from core.data.patches import sample_voxels
-from core.data.splits import Split, cases_of, k_fold
-from core.errors import InputError
+from core.data.splits import Split
 from core.preprocess.crop import Box, bounding_box, crop
 from core.preprocess.fingerprint import draw_foreground
 from core.preprocess.resample import coarse_axis, resample_image, resample_label, shape_at
@@ -209,11 +209,4 @@ def _opened(case: prepared_data.Case) -> Prepared:
 
 def folds(cases: Sequence[Prepared], cfg: SplitConfig) -> list[Split]:
     """Splits of the case ids by patient: every patient is held out once."""
-    patient_of = {case.id: case.patient for case in cases}
-    try:
-        splits = k_fold(patient_of.values(), cfg.num_folds, cfg.seed)
-    except ValueError as error:
-        raise InputError(
-            str(error), hint="set --split.num-folds, or train without --fold"
-        ) from None
-    return [cases_of(split, patient_of) for split in splits]
+    return patient_folds(cases, cfg.num_folds, cfg.seed)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Num, UInt8
+from jaxtyping import Float, UInt8
 
 from core.preprocess.crop import Box, crop, uncrop
 from core.preprocess.resample import (
@@ -37,21 +37,31 @@ class Segmented(NamedTuple):
     attention: Float[np.ndarray, "d h w"] | None
 
 
-class Grids(NamedTuple):
-    """Grid of an examination and that of the networks, and the ways between them."""
+class Grids:
+    """Grid of an examination and that of some networks, and the ways between them.
 
-    own: Volume
-    cfg: PrepareConfig
+    Args:
+      volumes: canonical HU of each phase, on one grid.
+      cfg: grid of the networks.
+    """
+
+    def __init__(self, volumes: Mapping[Phase, Volume], cfg: PrepareConfig) -> None:
+        self.volumes, self.cfg = volumes, cfg
+        self.own = next(iter(volumes.values()))
+        self._images: dict[Phase, Float[np.ndarray, "e i j"]] = {}
 
     @property
     def shape(self) -> Shape:
         """Voxels of the networks' grid."""
         return shape_at(self.own.shape, self.own.spacing_mm, self.cfg.spacing_mm)
 
-    def image(self, array: Num[np.ndarray, "d h w"]) -> Float[np.ndarray, "e i j"]:
-        """HU as networks see them."""
-        axis = coarse_axis(self.own.spacing_mm, self.cfg.spacing_mm)
-        return resample_image(array, self.shape, axis=axis)
+    def image(self, phase: Phase) -> Float[np.ndarray, "e i j"]:
+        """HU as networks see them; resampled for the first one, and kept for the others."""
+        if phase not in self._images:
+            axis = coarse_axis(self.own.spacing_mm, self.cfg.spacing_mm)
+            array = self.volumes[phase].array
+            self._images[phase] = resample_image(array, self.shape, axis=axis)
+        return self._images[phase]
 
     def label(self, array: UInt8[np.ndarray, "d h w"]) -> UInt8[np.ndarray, "e i j"]:
         """Ids as networks see them."""
@@ -82,15 +92,17 @@ def segment_volumes(
       known_organs: ids 1 … 10 on that grid, where no network segments them.
     """
     own = next(iter(volumes.values()))
+    grids = {cfg: Grids(volumes, cfg) for cfg in {s.cfg.prepare for s in system.values()}}
     organs = known_organs
     if segmenter := system.get("organs"):
-        organs = _classes(segmenter, volumes)
+        organs = _classes(segmenter, grids[segmenter.cfg.prepare])
     label = np.zeros(own.shape, np.uint8) if organs is None else organs.copy()
     if segmenter := system.get("pdac"):
-        label[_classes(segmenter, volumes) == 1] = PDAC
+        label[_classes(segmenter, grids[segmenter.cfg.prepare]) == 1] = PDAC
     attention, nodes = None, []
     if segmenter := system.get("nodes"):
-        probability, attention = _nodes(segmenter, volumes, None if organs is None else label)
+        known = None if organs is None else label
+        probability, attention = _nodes(segmenter, grids[segmenter.cfg.prepare], known)
         infer = segmenter.cfg.infer
         mask, nodes = find_nodes(
             probability, own, threshold=infer.threshold, min_mm3=infer.min_node_mm3
@@ -99,19 +111,15 @@ def segment_volumes(
     return Segmented(label, nodes, attention)
 
 
-def _classes(segmenter: Segmenter, volumes: Mapping[Phase, Volume]) -> UInt8[np.ndarray, "d h w"]:
-    grids = Grids(next(iter(volumes.values())), segmenter.cfg.prepare)
-    return grids.label_back(segmenter(_channels(segmenter, volumes, grids)))
+def _classes(segmenter: Segmenter, grids: Grids) -> UInt8[np.ndarray, "d h w"]:
+    return grids.label_back(segmenter(_channels(segmenter, grids)))
 
 
 def _nodes(
-    segmenter: Segmenter,
-    volumes: Mapping[Phase, Volume],
-    label: UInt8[np.ndarray, "d h w"] | None,
+    segmenter: Segmenter, grids: Grids, label: UInt8[np.ndarray, "d h w"] | None
 ) -> tuple[Float[np.ndarray, "d h w"], Float[np.ndarray, "d h w"] | None]:
     """Probability of nodes, and attention; looked for around the organs, where these are known."""
-    grids, cfg = Grids(next(iter(volumes.values())), segmenter.cfg.prepare), segmenter.cfg
-    image = _channels(segmenter, volumes, grids)
+    cfg, image = segmenter.cfg, _channels(segmenter, grids)
     box, attention = Box((0, 0, 0), grids.shape), None
     if label is not None:
         organs = grids.label(organs_of(label))
@@ -123,7 +131,5 @@ def _nodes(
     return probability, None if attention is None else grids.value_back(attention)
 
 
-def _channels(
-    segmenter: Segmenter, volumes: Mapping[Phase, Volume], grids: Grids
-) -> Float[np.ndarray, "d h w c"]:
-    return np.stack([grids.image(volumes[phase].array) for phase in segmenter.phases], axis=-1)
+def _channels(segmenter: Segmenter, grids: Grids) -> Float[np.ndarray, "d h w c"]:
+    return np.stack([grids.image(phase) for phase in segmenter.phases], axis=-1)

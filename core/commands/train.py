@@ -11,7 +11,7 @@ from jax.experimental.multihost_utils import sync_global_devices
 
 from core import sharding
 from core.data.index import prescribed_folds, read_index
-from core.data.splits import Parts, Split
+from core.data.splits import Parts, Split, cases_of, k_fold
 from core.errors import InputError
 from core.train.config import RunConfig
 from core.train.fit import fit
@@ -103,6 +103,27 @@ def division(
             images[case.digest] = part
             patients[case.patient] = max(part, patients[case.patient], key=PARTS.index)
     return Division(fold, *parts, images=images, patients=dict(patients))
+
+
+def patient_folds(cases: Iterable[Any], num_folds: int, seed: int) -> list[Split]:
+    """Splits of case ids whose test parts hold every patient once.
+
+    Args:
+      cases: prepared cases, each with `id` and `patient`.
+      num_folds: of the cross-validation.
+      seed: another seed, another shuffle.
+
+    Raises:
+      InputError: fewer patients than folds.
+    """
+    patient_of = {case.id: case.patient for case in cases}
+    try:
+        splits = k_fold(patient_of.values(), num_folds, seed)
+    except ValueError as error:
+        raise InputError(
+            str(error), hint="set --split.num-folds, or train without --fold"
+        ) from None
+    return [cases_of(split, patient_of) for split in splits]
 
 
 def choose_fold(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from core.volume import CANONICAL_DIRECTION, Volume
+from lnmet import segmentation
 from lnmet.config import RECIPES, PrepareConfig
 from lnmet.labels import NODE, PANCREAS, PDAC
 from lnmet.networks import Segmenter
@@ -121,3 +122,20 @@ def test_folds_of_a_network_are_averaged():
     probs = both(np.stack([examination()["venous"].array] * 2, -1))
     # 0.75 of one and 0 of the other.
     assert probs[8, 14, 10].tolist() == [0.25, 0.375]
+
+
+def test_networks_of_one_grid_share_its_images(monkeypatch):
+    calls = []
+
+    def resample(array, shape, *, axis):
+        calls.append(shape)
+        return array.astype(np.float32)
+
+    monkeypatch.setattr(segmentation, "resample_image", resample)
+    system = {
+        "organs": organs(),
+        "pdac": segmenter("tiny-pdac", {TUMOR: 1}, 2),
+        "nodes": segmenter("tiny-nodes", {IN_REACH: 1}, 2),
+    }
+    segment_volumes(examination(), system)
+    assert calls == [SHAPE, SHAPE]  # one for each phase

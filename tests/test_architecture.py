@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PAPERS = ("fee", "s4c", "lnmet", "eusdaf")
 ROOMS = """types check errors atomic json_io csv_io config random volume io datasets phases
-phantom preprocess data augment nn distance losses metrics postprocess report compiler sharding
+phantom preprocess data augment nn distance losses postprocess metrics report compiler sharding
 train infer nnunet commands cli""".split()
 HOST_ROOMS = """check errors atomic json_io csv_io config volume io datasets phases phantom
 preprocess data postprocess report cli""".split()

@@ -12,9 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from core import check
-
-TOUCHING = np.ones((3, 3, 3), bool)
-"""26 neighbors: voxels that share a face, an edge or a corner are of one instance."""
+from core.postprocess.components import components
 
 
 class Overlaps(NamedTuple):
@@ -50,16 +48,9 @@ def instances(mask: NDArray[np.bool_], *, min_voxels: int) -> NDArray[np.int32]:
 
     Source: 26 neighbors: nodes are compact, and thin bridges do not split them.
     """
-    check.rank("mask", mask, 3)
-    check.one_of("mask.dtype", mask.dtype, (np.dtype(bool),))
-    ids = np.zeros(mask.shape, np.int32)
-    for box in ndimage.find_objects(mask.view(np.uint8)):
-        numbered = np.empty(mask[box].shape, np.int32)
-        ndimage.label(mask[box], TOUCHING, numbered)
-        large = np.bincount(numbered.ravel()) >= min_voxels
-        large[0] = False
-        ids[box] = np.where(large, np.cumsum(large), 0)[numbered]
-    return ids
+    ids, sizes = components(mask, neighbors=26)
+    large = np.append(False, sizes >= min_voxels)
+    return np.where(large, np.cumsum(large), 0).astype(np.int32)[ids]
 
 
 def overlaps(pred_ids: NDArray[np.integer], true_ids: NDArray[np.integer]) -> Overlaps:

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import ndimage
 
 from core.metrics.instances import instance_rows, instances, majority, match, overlaps, scores
 from core.postprocess.components import components
@@ -28,6 +29,8 @@ def test_instances_are_the_components_that_touch_at_corners(seed):
     pairs = set(zip(ids[mask].tolist(), expected[mask].tolist(), strict=True))
     assert len(pairs) == len(sizes) == ids.max()
     assert not ids[~mask].any()
+    # In the order of their first voxels, as SciPy numbers them.
+    np.testing.assert_array_equal(ids, ndimage.label(mask, np.ones((3, 3, 3)))[0])
 
 
 def test_small_components_do_not_count_and_the_rest_is_numbered_on():

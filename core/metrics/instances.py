@@ -48,6 +48,8 @@ def instances(mask: NDArray[np.bool_], *, min_voxels: int) -> NDArray[np.int32]:
 
     Source: 26 neighbors: nodes are compact, and thin bridges do not split them.
     """
+    check.rank("mask", mask, 3)
+    check.one_of("mask.dtype", mask.dtype, (np.dtype(bool),))
     ids, sizes = components(mask, neighbors=26)
     large = np.append(False, sizes >= min_voxels)
     return np.where(large, np.cumsum(large), 0).astype(np.int32)[ids]

@@ -17,9 +17,10 @@ from core.compiler import of_config
 from lnmet.registration.deeds_config import DeedsConfig, Level
 from lnmet.registration.deeds_costs import block_costs
 from lnmet.registration.deeds_descriptors import descriptors
-from lnmet.registration.deeds_fields import consistent, moved, upsampled
+from lnmet.registration.deeds_fields import consistent, upsampled
 from lnmet.registration.deeds_propagation import best_labels
 from lnmet.registration.deeds_tree import Tree, spanning_tree
+from lnmet.registration.fields import warp
 
 
 def register(
@@ -89,7 +90,7 @@ def _refined(
 
     def search(way: tuple[Array, Array, Array, Tree]) -> Array:
         target, source, field, tree = way
-        warped = moved(source, upsampled(field, source.shape))
+        warped = warp(source, upsampled(field, source.shape))
         bits = jax.lax.map(
             lambda image: descriptors(image, level.descriptor_step), jnp.stack([target, warped])
         )

@@ -6,17 +6,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.scipy.ndimage import map_coordinates
 from jaxtyping import Array, Float
+
+from lnmet.registration.fields import warp
 
 ROUNDS = 10
 """Of making a field and its inverse agree."""
-
-
-def moved(volume: Float[Array, "d h w"], field: Float[Array, "3 d h w"]) -> Float[Array, "d h w"]:
-    """V(x + u(x)), trilinear; beyond the border the volume goes on unchanged."""
-    places = jnp.indices(volume.shape, dtype=jnp.float32) + field
-    return map_coordinates(volume, list(places), order=1, mode="nearest")
 
 
 def upsampled(field: Float[Array, "3 _ _ _"], shape: Sequence[int]) -> Float[Array, "3 _ _ _"]:
@@ -38,7 +33,7 @@ def consistent(fields: Float[Array, "2 3 d h w"]) -> Float[Array, "2 3 d h w"]:
     Args:
       fields: u and v on their grid, in units of the grid.
     """
-    at_once = jax.vmap(jax.vmap(moved, in_axes=(0, None)))
+    at_once = jax.vmap(jax.vmap(warp, in_axes=(0, None)))
 
     def meet(_: Array, fields: Array) -> Array:
         return (fields - at_once(fields[::-1], fields)) / 2

@@ -2,18 +2,19 @@ import jax.numpy as jnp
 import numpy as np
 from scipy import ndimage
 
-from lnmet.registration.deeds_fields import consistent, moved, upsampled
+from lnmet.registration.deeds_fields import consistent, upsampled
+from lnmet.registration.fields import warp
 
 RNG = np.random.default_rng(0)
 
 
-def test_moved_equals_scipy_also_beyond_the_border():
+def test_the_warp_between_levels_equals_scipy_also_beyond_the_border():
     volume = RNG.normal(size=(5, 6, 7)).astype(np.float32)
     field = RNG.uniform(-4, 4, (3, 5, 6, 7)).astype(np.float32)
     places = np.indices(volume.shape) + field
     expected = ndimage.map_coordinates(volume, places, order=1, mode="nearest")
     # Places of float32 up to 10: 1e-6 of a voxel.
-    np.testing.assert_allclose(moved(jnp.asarray(volume), jnp.asarray(field)), expected, atol=1e-5)
+    np.testing.assert_allclose(warp(jnp.asarray(volume), jnp.asarray(field)), expected, atol=1e-5)
 
 
 def test_upsampling_scales_places_by_the_sizes_and_clamps():

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from core import cli
 from core.commands.demo import TEST_SEED, Demo, demo
-from core.phantom.ct.cohort import write_cohort
+from core.phantom.ct.cohort import upper_abdomen, write_cohort
 from lnmet.config import RECIPES
 from lnmet.evaluate import evaluate
 from lnmet.infer import segment
@@ -16,8 +16,6 @@ from lnmet.train import train
 NETWORKS = ("tiny-organs", "tiny-nodes")
 NUM_TRAIN, NUM_TEST = 24, 8
 TRAIN_SEED = 0
-FIELD_OF_VIEW_MM = (144.0, 208.0, 256.0)
-"""The upper abdomen around the pancreas, (D, H, W)."""
 STRUCTURES = (
     *("spleen", "esophagus", "stomach", "aorta", "pancreas", "duodenum"),
     *("superior_mesenteric_artery", "celiac_trunk_splenic_artery", "left_gastric_artery"),
@@ -88,13 +86,12 @@ def write_phantoms(
       breath_mm: how far the arterial phase is displaced at most, as by a breath; `lnmet register`
         brings it back.
     """
-    depth, height, width = (round(mm / spacing_mm) for mm in FIELD_OF_VIEW_MM)
     write_cohort(
         out,
         num_cases=num_cases,
         seed=seed,
         labels={"background": 0} | {name: id_ for id_, name in enumerate(STRUCTURES, start=1)},
-        shape=(depth, height, width),
+        shape=upper_abdomen(spacing_mm),
         spacing_mm=(spacing_mm, spacing_mm, spacing_mm),
         phases=("arterial", "venous"),
         tumor_fraction=tumor_fraction,

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Integer, UInt8
 from numpy.typing import NDArray
 
+from core.datasets.case import plain_name
 from core.errors import InputError
 from lnmet.config import ORGANS, Target
 from lnmet.organ_labels import LABEL_MAPS
@@ -52,13 +53,9 @@ _NEEDED: Mapping[Target, frozenset[int]] = {
 """Ids of which a data set must name one to be learned from."""
 
 
-def _plain(name: str) -> str:
-    return " ".join(name.lower().replace("_", " ").replace("-", " ").split())
-
-
 _ID_OF_NAME = {
     **{
-        _plain(name): ORGANS.index(organ) + 1
+        plain_name(name): ORGANS.index(organ) + 1
         for label_map in LABEL_MAPS.values()
         for organ, names in label_map.classes.items()
         for name in names
@@ -108,7 +105,7 @@ def meaning(label_ids: Mapping[str, int], root: Path) -> Meaning:
     Raises:
       InputError: no name that LNMet knows.
     """
-    ours = {name: _ID_OF_NAME.get(_plain(name), BACKGROUND) for name in label_ids}
+    ours = {name: _ID_OF_NAME.get(plain_name(name), BACKGROUND) for name in label_ids}
     annotated = frozenset(ours.values()) - {BACKGROUND, IGNORE}
     if not annotated:
         raise InputError(
@@ -119,7 +116,7 @@ def meaning(label_ids: Mapping[str, int], root: Path) -> Meaning:
     table = np.zeros(max(label_ids.values()) + 1, np.uint8)
     for name, id_ in label_ids.items():
         table[id_] = ours[name]
-    unused = (n for n, id_ in ours.items() if id_ == BACKGROUND and _plain(n) != "background")
+    unused = (n for n, id_ in ours.items() if id_ == BACKGROUND and plain_name(n) != "background")
     return Meaning(table, annotated, tuple(unused))
 
 

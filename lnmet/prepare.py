@@ -7,13 +7,14 @@ from math import ceil
 from pathlib import Path
 from typing import get_args
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float16, Int16, Int32, UInt8
 
 from core import cli
 from core.commands import prepare as prepared_data
-from core.commands.prepare import Made, Source, Sources, digest
+from core.commands.prepare import Made, digest, sources_of
 from core.commands.train import patient_folds
 from core.config import fingerprint, flags
 from core.data.patches import sample_voxels
@@ -23,7 +24,7 @@ from core.preprocess.fingerprint import draw_foreground
 from core.preprocess.resample import coarse_axis, resample_image, resample_label, shape_at
 from core.random import rng
 from lnmet.anatomy import attention
-from lnmet.cases import LabelledCase, LabelledData, organ_maps, read_cases
+from lnmet.cases import LabelledCase, organ_maps, read_cases
 from lnmet.config import PrepareConfig, Range, SplitConfig, Target
 from lnmet.data import Prepared
 from lnmet.labels import CLASSES, IGNORE, classes, organs_of
@@ -83,18 +84,10 @@ def prepare(
         for note in of_one.notes:
             logger.info("%s: %s", of_one.root, note)
     folder = out / fingerprint(prepare)
-    sources = [_sources(of_one, prepare) for of_one in read]
+    sources = [sources_of(of_one, lambda case: make(case, prepare)) for of_one in read]
     num_left_out = prepared_data.prepare(sources, folder, at_a_time=CASES_AT_A_TIME)
     prepared_data.warn_of_empty_classes(open_cases(folder), CLASSES_OF_CASES)
     return num_left_out > 0
-
-
-def _sources(data: LabelledData, cfg: PrepareConfig) -> Sources:
-    def source(case: LabelledCase) -> Source:
-        return Source(case.id, case.patient, case.files, lambda: make(case, cfg))
-
-    folds = [Split(fold.train, fold.val) for fold in data.folds]
-    return Sources(data.root, [source(case) for case in data.cases], data.skipped, folds)
 
 
 def make(case: LabelledCase, cfg: PrepareConfig) -> Made:
@@ -137,14 +130,17 @@ def organ_box(organs: Bool[np.ndarray, "d h w"], cfg: PrepareConfig) -> Box:
     return Box(tuple(start), tuple(stop))
 
 
+_attention = jax.jit(attention, static_argnums=(1, 2))  # compiled once for a shape
+
+
 def attention_in(
     organs: UInt8[np.ndarray, "d h w"], box: Box, cfg: PrepareConfig
 ) -> Float16[np.ndarray, "d h w"]:
     """Attention map of a case, computed in the box: it is 0 outside, where the margin is wide."""
-    ranges = [Range(*pair) for pair in cfg.ranges_mm]
+    ranges = tuple(Range(*pair) for pair in cfg.ranges_mm)
     whole = np.zeros(organs.shape, np.float16)
     crop(whole, box)[...] = np.asarray(
-        attention(jnp.asarray(crop(organs, box)), cfg.spacing_mm, ranges)
+        _attention(jnp.asarray(crop(organs, box)), cfg.spacing_mm, ranges)
     )
     return whole
 

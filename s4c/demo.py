@@ -7,7 +7,7 @@ from pathlib import Path
 from core import cli
 from core.commands.demo import TEST_SEED, Demo, demo
 from core.datasets.pancreas import NAMES
-from core.phantom.ct.cohort import write_cohort
+from core.phantom.ct.cohort import upper_abdomen, write_cohort
 from s4c.config import RECIPES, PrepareConfig
 from s4c.evaluate import evaluate
 from s4c.infer import screen
@@ -17,8 +17,6 @@ from s4c.train import train
 NETWORKS = ("tiny-64", "tiny-32", "tiny-16")
 NUM_TRAIN, NUM_TEST = 24, 8
 TRAIN_SEED = 0
-FIELD_OF_VIEW_MM = (144.0, 208.0, 256.0)
-"""The upper abdomen around the pancreas, (D, H, W)."""
 
 
 def run(*, out: Path = Path("out/demo")) -> int:
@@ -83,13 +81,12 @@ def write_phantoms(
       tumor_fraction: share of the patients with a tumor.
       diameters_mm: of the tumors, least and most.
     """
-    depth, height, width = (round(mm / spacing_mm) for mm in FIELD_OF_VIEW_MM)
     write_cohort(
         out,
         num_cases=num_cases,
         seed=seed,
         labels={"background": 0} | {name: id_ for id_, name in NAMES.items()},
-        shape=(depth, height, width),
+        shape=upper_abdomen(spacing_mm),
         spacing_mm=(spacing_mm, spacing_mm, spacing_mm),
         phases=("arterial",),
         tumor_fraction=tumor_fraction,

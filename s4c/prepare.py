@@ -5,14 +5,13 @@ from pathlib import Path
 
 from core import cli
 from core.commands import prepare as prepared_data
-from core.commands.prepare import Made, Source, Sources, digest
+from core.commands.prepare import Made, digest, sources_of
 from core.config import fingerprint, flags
 from core.data.patches import sample_voxels
 from core.data.splits import Split, cases_of, k_fold_and_hard_split
 from core.datasets.pancreas import BACKGROUND, NAMES, TUMOR
 from core.datasets.pancreas_cases import (
     PancreasCase,
-    PancreasData,
     read_pancreas,
     require_annotated,
 )
@@ -65,18 +64,10 @@ def prepare(
     ]
     require_annotated(read, NAMES)  # before any work
     folder = out / fingerprint(prepare)
-    sources = [_sources(of_one, prepare) for of_one in read]
+    sources = [sources_of(of_one, lambda case: make(case, prepare)) for of_one in read]
     num_left_out = prepared_data.prepare(sources, folder, at_a_time=CASES_AT_A_TIME)
     prepared_data.warn_of_empty_classes(open_cases(folder), CLASSES)
     return num_left_out > 0
-
-
-def _sources(data: PancreasData, cfg: PrepareConfig) -> Sources:
-    def source(case: PancreasCase) -> Source:
-        return Source(case.id, case.patient, case.files, lambda: make(case, cfg))
-
-    folds = [Split(fold.train, fold.val) for fold in data.folds]
-    return Sources(data.root, [source(case) for case in data.cases], data.skipped, folds)
 
 
 def make(case: PancreasCase, cfg: PrepareConfig) -> Made:

@@ -1,6 +1,7 @@
 """The laws of the house: who may import whom."""
 
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -68,4 +69,18 @@ def test_host_rooms_work_without_jax():
     code = "import sys; sys.modules.update(jax=None, flax=None, optax=None)\n"
     code += "\n".join(f"import {name}" for name in host)
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_no_module_asks_for_devices_when_it_is_imported():
+    """Hosts join each other before that, and a command that is refused starts no device."""
+    modules = [".".join(inside(p)) for p in FILES if p.stem not in ("__init__", "__main__")]
+    code = f"import importlib\nfor name in {modules}: importlib.import_module(name)"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=os.environ | {"JAX_PLATFORMS": "none"},
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr

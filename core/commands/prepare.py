@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -97,6 +98,18 @@ def prepare(data_sets: Sequence[Sources], folder: Path, *, at_a_time: int) -> in
         hint = reasons[0] if reasons else "it is empty"
         raise InputError("has no usable case", path=data_sets[0].root, hint=hint)
     return sum(skipped.is_broken for part in contents for skipped in part.skipped)
+
+
+def sources_of(data: Any, make: Callable[[Any], Made]) -> Sources:
+    """Labelled cases of a data set as its reader gives them.
+
+    Args:
+      data: with `root`, `cases` (each with `id`, `patient` and `files`), `skipped` and `folds`.
+      make: case → arrays and meta.
+    """
+    folds = [Split(fold.train, fold.val) for fold in data.folds]
+    cases = [Source(c.id, c.patient, c.files, partial(make, c)) for c in data.cases]
+    return Sources(data.root, cases, data.skipped, folds)
 
 
 def load(folder: Path) -> list[Case]:

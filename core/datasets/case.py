@@ -157,6 +157,11 @@ def patient_of(case_id: str, pattern: str | None) -> str:
     return match.group(1)
 
 
+def plain_name(name: str) -> str:
+    """Name of a label whatever its case, hyphens, underscores and blanks: "PDAC_lesion"."""
+    return " ".join(name.lower().replace("_", " ").replace("-", " ").split())
+
+
 def label_ids(labels: object, path: Path) -> dict[str, int]:
     """Name-to-id map from either direction: {"pancreas": 1} or {"1": "pancreas"}."""
     if not isinstance(labels, dict) or not labels:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from core.datasets.case import plain_name
 from core.errors import InputError
 
 BACKGROUND, PANCREAS, TUMOR = 0, 1, 2
@@ -48,7 +49,7 @@ def lookup(
     Raises:
       InputError: a name that is not known here, or no name for what is needed.
     """
-    ours = {name: _ID_OF_NAME.get(_plain(name)) for name in label_ids}
+    ours = {name: _ID_OF_NAME.get(plain_name(name)) for name in label_ids}
     if unknown := [name for name, id_ in ours.items() if id_ is None]:
         raise InputError(
             f"label names {unknown} are not known",
@@ -64,7 +65,3 @@ def lookup(
     for name, id_ in label_ids.items():
         table[id_] = ours[name] or BACKGROUND
     return table
-
-
-def _plain(name: str) -> str:
-    return " ".join(name.lower().replace("_", " ").replace("-", " ").split())

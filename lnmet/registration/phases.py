@@ -4,11 +4,11 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from core.compiler import jit
 from core.volume import Volume
 from lnmet.registration import convexadam, deeds, deeds_affine
 from lnmet.registration.common import Pair, in_common
@@ -133,14 +133,17 @@ def _judged(
     if backward is not None:
         there_and_back = float(_inconsistency_mm(forward, backward, spacing_mm, pair.body))
     return {
-        "folding_percent": 100 * float(jit(folding_fraction)(forward)),
+        "folding_percent": 100 * float(_folding(forward)),
         "inverse_consistency_mm": there_and_back,
         "mind_distance_before": float(before),
         "mind_distance_after": float(after),
     }
 
 
-@jit
+_folding = jax.jit(folding_fraction)
+
+
+@jax.jit
 def _mind_distance(
     fixed: Float[Array, "d h w"],
     moving: Float[Array, "d h w"],
@@ -151,7 +154,7 @@ def _mind_distance(
     return jnp.mean(jnp.mean((a - b) ** 2, axis=-1), where=body)
 
 
-@jit
+@jax.jit
 def _inconsistency_mm(
     forward: Float[Array, "3 d h w"],
     backward: Float[Array, "3 d h w"],

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Real, Shaped
 
-from core.compiler import jit
 from core.volume import Volume
 from lnmet.registration.fields import identity, sample, warp_label
 
@@ -70,7 +70,7 @@ def _in_parts(
     return fixed.with_array(out)
 
 
-@jit
+@jax.jit
 def _linear(
     values: Real[Array, "i j k"],
     field: Float[Array, "3 d h w"],
@@ -81,7 +81,7 @@ def _linear(
     return sample(values[..., None], _places(field, linear, offset), fill=fill)[..., 0]
 
 
-@jit
+@jax.jit
 def _nearest(
     label: Shaped[Array, "i j k"],
     field: Float[Array, "3 d h w"],

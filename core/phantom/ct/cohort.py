@@ -26,6 +26,16 @@ from core.volume import Volume
 PARENTS = {"duct": "pancreas", "metastatic_lymph_node": "lymph_node"}
 
 
+UPPER_ABDOMEN_MM = (144.0, 208.0, 256.0)
+"""Field of view around the pancreas, (D, H, W)."""
+
+
+def upper_abdomen(spacing_mm: float) -> tuple[int, int, int]:
+    """Voxels (D, H, W) that cover `UPPER_ABDOMEN_MM` by cubes."""
+    depth, height, width = (round(mm / spacing_mm) for mm in UPPER_ABDOMEN_MM)
+    return depth, height, width
+
+
 def write_cohort(
     out: str | Path,
     *,

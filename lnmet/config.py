@@ -182,6 +182,31 @@ class OptimConfig:
 
 
 @dataclass(frozen=True)
+class FineTuningConfig:
+    """Stochastic gradient descent of the networks that start from others' parameters."""
+
+    algorithm: Literal["sgd", "adam"] = "sgd"
+    """Adam for `tiny-*`, whose few steps must be long ones (Sec. IV-A)"""
+    learning_rate: float = 5e-4
+    """At the first step (Sec. IV-A)"""
+    power: float = 0.9
+    """Of the polynomial decay, step by step (Not stated: nnU-Net's)"""
+    momentum: float = 0.95
+    """Nesterov's, of SGD (Sec. IV-A)"""
+    weight_decay: float = 1e-4
+    """Added to the gradient of every parameter by SGD (Sec. IV-A)"""
+    clip_norm: float = 12.0
+    """Norm of the gradient that is never exceeded (Not stated: nnU-Net's and the authors'
+    published example's)"""
+
+    def __post_init__(self) -> None:
+        check.one_of("algorithm", self.algorithm, ("sgd", "adam"))
+        for name in ("learning_rate", "clip_norm"):
+            check.positive(name, getattr(self, name))
+        check.fraction("momentum", self.momentum)
+
+
+@dataclass(frozen=True)
 class InferConfig:
     """Sliding windows over a case, and what of the answer is kept."""
 

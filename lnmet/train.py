@@ -8,7 +8,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from core import cli, compiler
 from core.commands import train as training
@@ -17,11 +16,10 @@ from core.data import patches
 from core.data.pipeline import batches
 from core.data.splits import Parts, hard_split
 from core.metrics.overlap import dice
-from core.train import optim
 from core.train.task import Rows, Task
 from core.types import Key, ModelState, Params, Variables
-from lnmet import model
-from lnmet.config import Config, OptimConfig, SplitConfig
+from lnmet import model, optimizers
+from lnmet.config import Config, SplitConfig
 from lnmet.data import Prepared, batch_maker, cut, foreground_intensities, usable
 from lnmet.labels import CLASSES
 from lnmet.loss import loss
@@ -60,24 +58,12 @@ def build(
     return Task(
         init=init,
         loss=partial(loss, cfg),
-        tx=optimizer(cfg.optim, cfg.run.steps),
+        tx=optimizers.nnunet(cfg.optim, cfg.run.steps),
         batches=lambda start: batches(
             make, start=start, num_steps=cfg.run.steps, num_workers=workers
         ),
         evaluate=_evaluator(cfg, evaluate_on) if evaluate_on else None,
     )
-
-
-def optimizer(cfg: OptimConfig, steps: int) -> optax.GradientTransformation:
-    """Clipped gradient, decay, Nesterov; the learning rate falls once an epoch (Ref: nnU-Net)."""
-    decay = optim.polynomial_decay(cfg.learning_rate, steps, power=cfg.power)
-
-    def schedule(step: Any) -> Any:
-        return decay(step // cfg.steps_per_epoch * cfg.steps_per_epoch)
-
-    sgd = partial(optim.sgd, momentum=cfg.momentum, weight_decay=cfg.weight_decay, nesterov=True)
-    descend = {"sgd": sgd, "adam": optax.adam}[cfg.algorithm]
-    return optax.chain(optax.clip_by_global_norm(cfg.clip_norm), descend(schedule))
 
 
 def train(

@@ -1,0 +1,1 @@
+"""Which lymph nodes are metastatic: every node by itself (Sec. III-A, stage 2)."""

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 
 from core.nn import conv as kernels
 from core.nn.conv import PerAxis
-from core.nn.init import he_normal_fan_in
+from core.nn.init import he_normal_fan_in, symmetric_uniform, uniform_fan_in
 from core.nn.norm import BatchNorm
 
 
@@ -90,6 +90,12 @@ class ConvNormActivation(nn.Module):
 
 ConvNormRelu = ConvNormActivation
 """With its defaults, as the papers' networks have it."""
+
+
+def linear(x: Float[Array, "n i"], features: int, *, name: str) -> Float[Array, "n o"]:
+    """A linear layer that starts as PyTorch's, U(±1/√i), inside a compact method."""
+    bias_init = symmetric_uniform(x.shape[-1] ** -0.5)
+    return nn.Dense(features, kernel_init=uniform_fan_in, bias_init=bias_init, name=name)(x)
 
 
 def _add_bias(

@@ -1,4 +1,4 @@
-"""ResNet and ResNeXt, channel last, layer by layer as torchvision has them."""
+"""ResNet and ResNeXt in two and three dimensions, layer by layer as torchvision has them."""
 
 from collections.abc import Callable
 from typing import Any, Literal
@@ -10,9 +10,10 @@ from flax.typing import Dtype
 from jaxtyping import Array, Float
 
 from core import check
-from core.nn.blocks import Conv
+from core.nn.blocks import Conv, linear
+from core.nn.conv import PerAxis
 from core.nn.dropout import Dropout
-from core.nn.init import he_normal_fan_out, symmetric_uniform, uniform_fan_in
+from core.nn.init import he_normal_fan_out
 from core.nn.norm import BatchNorm
 from core.nn.pool import max_pool
 
@@ -26,6 +27,8 @@ class ResNet(nn.Module):
 
     ResNet-18 and -34 are `basic` with (2, 2, 2, 2) and (3, 4, 6, 3) blocks; ResNeXt-101 is
     `bottleneck` with (3, 4, 23, 3), and 32x4d means 32 groups of 4 channels in the first stage.
+    Of a volume every 3 × 3 is a 3 × 3 × 3 and so on: 3D ResNet-18 is `basic` with (2, 2, 2, 2)
+    blocks and stem_stride (1, 2, 2).
 
     Args:
       block: two 3 × 3 convolutions, or a grouped 3 × 3 between two 1 × 1.
@@ -33,9 +36,11 @@ class ResNet(nn.Module):
       width: channels of the stem.
       groups: of the 3 × 3 convolution of a bottleneck.
       group_width: channels of a group in the first stage, doubled at each.
+      stem_stride: of the first convolution, for all axes or per axis.
       norm: makes every norm; `partial(BatchNorm, eps=…, momentum=…)` where PyTorch's do not fit.
 
-    Source: He et al. 2016, Table 1; Xie et al. 2017, Table 1 and Fig. 3c.
+    Source: He et al. 2016, Table 1; Xie et al. 2017, Table 1 and Fig. 3c; Hara et al. 2018,
+    Table 1, with shortcuts of type B.
     """
 
     block: BlockKind
@@ -43,17 +48,29 @@ class ResNet(nn.Module):
     width: int = 64
     groups: int = 1
     group_width: int = 64
+    stem_stride: PerAxis = 2
     norm: Callable[..., BatchNorm] = BatchNorm
     dtype: Dtype = jnp.float32
 
     @nn.compact
     def __call__(
-        self, image: Float[Array, "*n h w c"], *, train: bool
+        self,
+        image: Float[Array, "n *s c"],
+        *,
+        train: bool,
+        gate: Float[Array, "n *t k"] | None = None,
     ) -> tuple[Float[Array, "n ..."], ...]:
-        """Outputs of the stem at 1/2 of the image and of the stages at 1/4, 1/8, 1/16 and so on."""
-        check.rank("image", image, 4)
-        stem = ConvNorm(self.width, size=7, stride=2, norm=self.norm, dtype=self.dtype, name="stem")
-        outputs = [jax.nn.relu(stem(image, train=train))]
+        """Outputs of the stem at 1/2 of the image and of the stages at 1/4, 1/8, 1/16 and so on.
+
+        Args:
+          image: two or three spatial axes.
+          train: use batch statistics and move the running ones.
+          gate: factor of the first convolution's output, of its shape, before the norm.
+        """
+        check.rank("image", image, (4, 5))
+        stride, dtype = self.stem_stride, self.dtype
+        stem = ConvNorm(self.width, 7, stride, norm=self.norm, dtype=dtype, name="stem")
+        outputs = [jax.nn.relu(stem(image, train=train, gate=gate))]
         x = max_pool(outputs[0], window=3, stride=2, padding=1)
         for stage, num_blocks in enumerate(self.blocks):
             for number in range(num_blocks):
@@ -86,7 +103,7 @@ class Block(nn.Module):
     dtype: Dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, x: Float[Array, "n h w i"], *, train: bool) -> Float[Array, "n p q o"]:
+    def __call__(self, x: Float[Array, "n *s i"], *, train: bool) -> Float[Array, "n *t o"]:
         """Add the branch to the shortcut."""
 
         def layer(name: str, x: jax.Array, features: int, **options: Any) -> jax.Array:
@@ -112,17 +129,23 @@ class ConvNorm(nn.Module):
 
     features: int
     size: int
-    stride: int = 1
+    stride: PerAxis = 1
     groups: int = 1
     norm: Callable[..., BatchNorm] = BatchNorm
     dtype: Dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, x: Float[Array, "n h w i"], *, train: bool) -> Float[Array, "n p q o"]:
-        """Convolve and normalize."""
+    def __call__(
+        self,
+        x: Float[Array, "n *s i"],
+        *,
+        train: bool,
+        gate: Float[Array, "n *t o"] | None = None,
+    ) -> Float[Array, "n *t o"]:
+        """Convolve, multiply by the gate where there is one, normalize."""
         x = Conv(
             self.features,
-            (self.size, self.size),
+            (self.size,) * (x.ndim - 2),
             padding=self.size // 2,
             stride=self.stride,
             groups=self.groups,
@@ -131,6 +154,9 @@ class ConvNorm(nn.Module):
             dtype=self.dtype,
             name="conv",
         )(x)
+        if gate is not None:
+            check.same_shape(gate=gate, convolved=x)
+            x = x * gate.astype(x.dtype)
         return self.norm(name="norm")(x, train=train)
 
 
@@ -142,11 +168,13 @@ class Classifier(nn.Module):
     dropout: float = 0.0
 
     @nn.compact
-    def __call__(self, image: Float[Array, "n h w c"], *, train: bool) -> Float[Array, "n k"]:
+    def __call__(self, image: Float[Array, "n *s c"], *, train: bool) -> Float[Array, "n k"]:
         """Logits; in training with dropout the random stream `dropout` is needed."""
-        x = self.trunk(image, train=train)[-1].astype(jnp.float32).mean((1, 2))
+        x = global_mean(self.trunk(image, train=train)[-1])
         x = Dropout(self.dropout, deterministic=not train)(x)
-        bias_init = symmetric_uniform(x.shape[-1] ** -0.5)
-        return nn.Dense(
-            self.num_classes, kernel_init=uniform_fan_in, bias_init=bias_init, name="fc"
-        )(x)
+        return linear(x, self.num_classes, name="fc")
+
+
+def global_mean(features: Float[Array, "n *s c"]) -> Float[Array, "n c"]:
+    """Mean over space, in float32."""
+    return features.astype(jnp.float32).mean(range(1, features.ndim - 1))

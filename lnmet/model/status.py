@@ -1,0 +1,191 @@
+"""The networks that tell the status, behind pure functions: a ResNet-18 that sees the tumor's mask.
+
+The mask goes through a side branch, a convolution and a ReLU, whose output multiplies that of the
+ResNet's first convolution. Its kernel starts at 0 and its bias at 1: at first it changes nothing.
+Of the last features come their mean and their texture, to which a linear function of the largest
+metastatic node's volume is added (Sec. III-B, Eq. 6 and 7).
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from core import check
+from core.errors import InputError
+from core.nn import torch_weights
+from core.nn.blocks import Conv, linear
+from core.nn.norm import BatchNorm
+from core.nn.resnet import ResNet, global_mean
+from core.types import Key, ModelState, Params, Variables
+from lnmet.model.texture import Texture
+from lnmet.status.config import ModelConfig, Part
+
+NUM_CLASSES = 2
+BLOCKS = (2, 2, 2, 2)
+STEM_STRIDE = {"resnet2d": (2, 2), "resnet3d": (1, 2, 2)}
+TRUNK = "trunk"
+"""The ResNet, among the parameters."""
+_STEM = "conv1.weight"
+_HEAD = "fc."
+
+
+def init(cfg: ModelConfig, key: Key, shape: tuple[int, ...]) -> Variables:
+    """Draw parameters and fresh batch-norm statistics.
+
+    Args:
+      cfg: the network.
+      key: used once.
+      shape: of a batch of images, (n, h, w, 3) or (n, d, h, w, 3); traced, not computed on.
+
+    Returns:
+      {"params": …, "batch_stats": …}.
+    """
+    like = [jax.ShapeDtypeStruct(s, jnp.float32) for s in (shape, (*shape[:-1], 1), shape[:1])]
+    return Network(cfg).lazy_init(key, *like, train=True)
+
+
+def apply(
+    cfg: ModelConfig,
+    params: Params,
+    model_state: ModelState,
+    image: Float[Array, "n *s c"],
+    mask: Float[Array, "n *s 1"],
+    volume_mm3: Float[Array, " n"],
+    *,
+    train: bool = False,
+) -> tuple[Float[Array, "n 2"], ModelState]:
+    """Logits of a batch of pictures or boxes, and the batch-norm statistics after it.
+
+    Args:
+      cfg: the network.
+      params: as `init` gives them.
+      model_state: {"batch_stats": …}.
+      image: normalized as ImageNet's pictures, (n, h, w, 3), or for the 3D network (n, d, h, w, 3).
+      mask: 1 in the tumor, else 0.
+      volume_mm3: of the patient's largest metastatic node, 0 without one; only a network with
+        `nodes` looks at it.
+      train: use batch statistics and move the running ones, those of frozen parts, too.
+
+    Returns:
+      Float32 logits, class 1 is metastasis-positive; and the model state (unchanged in evaluation).
+
+    Raises:
+      ValueError: no batch of images of the network's dimensions.
+    """
+    variables, network = {"params": params, **model_state}, Network(cfg)
+    result: Any = network.apply(
+        variables, image, mask, volume_mm3, train=train, mutable=train and list(model_state)
+    )
+    return result if train else (result, model_state)
+
+
+def load_pretrained(
+    cfg: ModelConfig, variables: Mapping[str, Any], path: str | Path
+) -> dict[str, Any]:
+    """Variables whose ResNet has the weights of a file; its classes are left out.
+
+    Args:
+      cfg: the network.
+      variables: of `init`.
+      path: ResNet-18 of ImageNet as torchvision names it, or for the 3D network 3D ResNet-18
+        (`r3d18_KM_200ep.pth`); `.safetensors`, `.pth`, `.pt` or `.bin`.
+
+    Raises:
+      InputError: an unreadable file, one for the other dimension, or tensors missing, left over
+        or of another shape.
+    """
+    tensors = torch_weights.read(path)
+    axes = len(STEM_STRIDE[cfg.network])
+    if _STEM in tensors and tensors[_STEM].ndim != axes + 2:
+        raise InputError(
+            f"{cfg.network} has {axes}D kernels; {_STEM} has the shape {tensors[_STEM].shape}",
+            path=path,
+            hint="resnet2d takes torchvision's ResNet-18, resnet3d takes r3d18_KM_200ep.pth",
+        )
+    tensors = {name: t for name, t in tensors.items() if not name.startswith(_HEAD)}
+    trunk = {collection: tree[TRUNK] for collection, tree in variables.items()}
+    loaded = torch_weights.fill(trunk, tensors, torch_weights.torchvision_resnet, path=path)
+    return {
+        collection: {**tree, TRUNK: loaded[collection]} for collection, tree in variables.items()
+    }
+
+
+def frozen_parts(params: Params, frozen: Sequence[Part]) -> dict[str, Any]:
+    """Tree of whether each parameter belongs to a frozen part of the ResNet.
+
+    The optimizer leaves these parameters as they are. Their norms go on as PyTorch's do: with the
+    statistics of the batch, moving the running ones. The side branch is never frozen.
+    """
+
+    def is_frozen(path: tuple[Any, ...], _: Any) -> bool:
+        top, *module = (entry.key for entry in path[:-1])
+        return top == TRUNK and _part_of(tuple(module)) in frozen
+
+    return jax.tree_util.tree_map_with_path(is_frozen, dict(params))
+
+
+def _part_of(module: torch_weights.ModulePath) -> str:
+    """("layer1_0", "conv2", "norm") → "layer1"."""
+    return torch_weights.torchvision_resnet(module).split(".")[0]
+
+
+class Network(nn.Module):
+    """ResNet-18, side branch, pooling, the nodes' volume and the last layers."""
+
+    cfg: ModelConfig
+
+    @nn.compact
+    def __call__(
+        self,
+        image: Float[Array, "n *s c"],
+        mask: Float[Array, "n *s 1"],
+        volume_mm3: Float[Array, " n"],
+        *,
+        train: bool,
+    ) -> Float[Array, "n 2"]:
+        """Logits."""
+        cfg, stride, dtype = self.cfg, STEM_STRIDE[self.cfg.network], jnp.dtype(self.cfg.dtype)
+        check.rank("image", image, len(stride) + 2)
+        gate = SideBranch(cfg.width, stride, dtype, name="side")(mask)
+        trunk = ResNet("basic", BLOCKS, cfg.width, stem_stride=stride, dtype=dtype, name=TRUNK)
+        features = trunk(image, train=train, gate=gate)[-1]
+        pooled = []
+        if cfg.pooling != "texture":
+            pooled.append(global_mean(features))
+        if cfg.pooling != "mean":
+            pooled.append(Texture(cfg.texture, dtype, name="texture")(features, train=train))
+        x = jnp.concatenate(pooled, axis=-1)  # Eq. 6
+        if cfg.nodes:
+            volume = BatchNorm(name="volume_norm")(volume_mm3[:, None], train=train)
+            x = x + linear(volume, x.shape[-1], name="volume_fc")  # Eq. 7
+        if cfg.hidden:
+            x = jax.nn.relu(linear(x, cfg.hidden, name="hidden"))
+        return linear(x, NUM_CLASSES, name="fc")
+
+
+class SideBranch(nn.Module):
+    """The mask as a factor of every channel of the ResNet's first convolution; 1 at first."""
+
+    features: int
+    stride: tuple[int, ...]
+    dtype: Any
+
+    @nn.compact
+    def __call__(self, mask: Float[Array, "n *s 1"]) -> Float[Array, "n *t o"]:
+        """Convolve with the geometry of that convolution, then cut below zero."""
+        conv = Conv(
+            self.features,
+            (7,) * len(self.stride),
+            padding=3,
+            stride=self.stride,
+            kernel_init=nn.initializers.zeros,
+            bias_init=nn.initializers.ones,
+            dtype=self.dtype,
+            name="conv",
+        )
+        return jax.nn.relu(conv(mask))

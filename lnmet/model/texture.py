@@ -95,7 +95,7 @@ def encode(
 
 
 def unit_length(x: Float[Array, "n c"]) -> Float[Array, "n c"]:
-    """x / max(‖x‖, 1e-8), whose gradient is finite at zero too."""
+    """Divide by max(‖x‖, 1e-8); the gradient at zero is finite, too."""
     squares = jnp.square(x).sum(-1, keepdims=True)
     return x * lax.rsqrt(jnp.maximum(squares, SMALLEST_NORM**2))
 

@@ -135,5 +135,5 @@ def test_dropout_acts_in_training_only_and_logits_are_linear_in_the_mean():
 
 
 def test_an_image_without_channel_axis_is_refused():
-    with pytest.raises(ValueError, match="image must have 4 axes"):
+    with pytest.raises(ValueError, match="image must have 4 or 5 axes"):
         TINY.init(jax.random.key(0), jnp.zeros((1, 16, 16)), train=True)

@@ -22,6 +22,8 @@ LEAVES = {
     "bias": "bias",
     "mean": "running_mean",
     "var": "running_var",
+    "codewords": "codewords",
+    "smoothing": "scale",
 }
 """PyTorch's name for each array of a layer."""
 

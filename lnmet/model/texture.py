@@ -49,8 +49,14 @@ class Texture(nn.Module):
         if descriptors is None:
             x = BatchNorm(name="norm")(x, train=train)
         else:
-            size, init = (1,) * (x.ndim - 2), he_normal_fan_out
-            conv = Conv(descriptors, size, padding=0, kernel_init=init, dtype=self.dtype)
+            conv = Conv(
+                descriptors,
+                (1,) * (x.ndim - 2),
+                padding=0,
+                kernel_init=he_normal_fan_out,
+                dtype=self.dtype,
+                parent=None,
+            )
             x = ConvNormRelu(conv, name="descriptors")(x, train=train)
         encoded = Encoding(codewords, name="encoding")(x)
         return unit_length(encoded.reshape(len(x), -1))
@@ -61,9 +67,10 @@ class Encoding(nn.Module):
 
     a_ik = softmax_k(s_k ‖x_i − c_k‖²),  e_k = Σ_i a_ik (x_i − c_k)
 
-    Each s_k starts in [−1, 0], so that the nearer codeword has the larger share; nothing keeps it
-    negative. Computed as ‖x‖² − 2 x·c + ‖c‖² and Σ_i a_ik x_i − (Σ_i a_ik) c_k, never as the
-    n × i × k × d differences; in float32, for which accelerators must not round the products.
+    The smoothing factors s_k start in [−1, 0], so that the nearer codeword has the larger share;
+    nothing keeps them negative. Computed as ‖x‖² − 2 x·c + ‖c‖² and Σ_i a_ik x_i − (Σ_i a_ik) c_k,
+    never as the n × i × k × d differences; in float32, for which accelerators must not round the
+    products.
 
     Source: Zhang et al. 2017, Eq. 2 and 3.
     """
@@ -76,12 +83,12 @@ class Encoding(nn.Module):
         shape = self.codewords, x.shape[-1]
         bound = (shape[0] * shape[1]) ** -0.5
         codewords = self.param("codewords", symmetric_uniform(bound), shape)
-        scale = self.param("scale", _uniform_below_zero, shape[:1])
-        return encode(x.reshape(len(x), -1, shape[1]), codewords, scale)
+        smoothing = self.param("smoothing", _uniform_below_zero, shape[:1])
+        return encode(x.reshape(len(x), -1, shape[1]), codewords, smoothing)
 
 
 def encode(
-    x: Float[Array, "n i d"], codewords: Float[Array, "k d"], scale: Float[Array, " k"]
+    x: Float[Array, "n i d"], codewords: Float[Array, "k d"], smoothing: Float[Array, " k"]
 ) -> Float[Array, "n k d"]:
     """Encoding of i descriptors; the equations are those of `Encoding`."""
     x = x.astype(jnp.float32)
@@ -89,7 +96,7 @@ def encode(
     products = jnp.einsum("nid,kd->nik", x, codewords, precision=exact)
     squares = jnp.square(codewords).sum(-1).reshape(1, 1, -1)
     distances = jnp.square(x).sum(-1, keepdims=True) - 2 * products + squares
-    shares = jax.nn.softmax(scale.reshape(1, 1, -1) * distances, axis=-1)
+    shares = jax.nn.softmax(smoothing.reshape(1, 1, -1) * distances, axis=-1)
     sums = jnp.einsum("nik,nid->nkd", shares, x, precision=exact)
     return sums - shares.sum(1)[..., None] * codewords[None]
 

@@ -94,8 +94,8 @@ class ModelConfig:
     hidden: int = 64
     """Units before the last layer; 0, that layer alone (Not stated: authors' published example)"""
     frozen: tuple[Part, ...] = ()
-    """Parts that stay as ImageNet left them (Not stated: the authors' published example freezes
-    conv1 to layer3)"""
+    """Parts whose parameters stay as ImageNet left them; their norms go on following the batches,
+    as PyTorch's do (Not stated: the authors' published example freezes conv1 to layer3)"""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Compute type; parameters and logits stay float32 (Not stated: the safe one)"""
 

@@ -191,6 +191,7 @@ LAYERS = [
     (partial(conv, padding=0, stride=2), (1, 32, 32, 3), (1, 1, 3, 2)),
     (partial(conv, padding=1, stride=2, groups=4), (1, 32, 32, 8), (3, 3, 2, 12)),
     (partial(conv, padding=3, stride=2), (1, 32, 32, 3), (7, 7, 3, 2)),
+    (partial(conv, padding=3, stride=(1, 2, 2)), (1, 16, 32, 32, 3), (7, 7, 7, 3, 2)),
 ]
 
 
@@ -203,12 +204,13 @@ def test_both_gradients_of_a_layer_are_what_an_accelerator_is_fast_at(layer, ima
     assert not faults(gradients(layer), like(image), like(kernel))
 
 
+@pytest.mark.parametrize("shape", [(1, 32, 32, 4), (1, 16, 32, 32, 4)])
 @pytest.mark.parametrize("options", [{}, {"window": 3, "stride": 2, "padding": 1}])
-def test_the_gradient_of_max_pooling_searches_and_scatters_nothing(options):
+def test_the_gradient_of_max_pooling_searches_and_scatters_nothing(options, shape):
     def loss(image):
         return jnp.square(max_pool(image, **options)).sum()
 
-    assert not faults(jax.grad(loss), like((1, 32, 32, 4)))
+    assert not faults(jax.grad(loss), like(shape))
 
 
 def test_the_check_sees_a_convolution_over_a_dilated_image():

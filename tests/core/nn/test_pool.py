@@ -29,6 +29,7 @@ def test_max_pool_equals_a_reduce_window_in_value_and_gradient(shape, window):
         ((1, 7, 5, 2), 3, 2, 1),
         ((1, 1, 2, 2), 3, 2, 1),
         ((1, 6, 7, 5, 2), 3, 1, 1),
+        ((2, 5, 8, 7, 2), 3, 2, 1),
         ((1, 7, 8, 2), 2, 3, 0),
     ],
 )

@@ -92,6 +92,60 @@ def test_a_classifier_of_one_channel_and_two_classes(name, total):
     assert num_scalars(shapes(Classifier(NETWORKS[name], 2), channels=1)["params"]) == total
 
 
+# The 3D network of Kinetics-700 and Moments in Time: 700 + 339 classes.
+def test_parameter_counts_of_3d_resnet_18_are_the_published_ones():
+    network = Classifier(ResNet("basic", (2, 2, 2, 2), stem_stride=(1, 2, 2)), 1039)
+    volume = jax.ShapeDtypeStruct((1, 16, 32, 32, 3), jnp.float32)
+    variables = jax.eval_shape(
+        lambda k, x: network.init(k, x, train=True), jax.random.key(0), volume
+    )
+    params = variables["params"]
+    trunk = params["trunk"]
+    assert num_scalars(trunk["stem"]["conv"]) == 7**3 * 3 * 64 == 65_856
+    for stage, count in enumerate((442_880, 1_557_760, 6_228_480, 24_908_800), start=1):
+        blocks = {k: v for k, v in trunk.items() if k.startswith(f"layer{stage}_")}
+        assert num_scalars(blocks) == count
+    assert num_scalars(params["fc"]) == 533_007
+    assert num_scalars(params) == 33_736_911
+
+
+@pytest.mark.parametrize(("stem_stride", "depths"), [((1, 2, 2), (9, 5, 3)), (2, (5, 3, 2))])
+def test_stages_of_a_volume_halve_the_grid_and_round_up(stem_stride, depths):
+    network = ResNet("bottleneck", (1, 2), width=4, stem_stride=stem_stride)
+    outputs = jax.eval_shape(
+        lambda k, x: network.init_with_output(k, x, train=True)[0],
+        jax.random.key(0),
+        jnp.zeros((2, 9, 33, 47, 3)),
+    )
+    shapes = [out.shape for out in outputs]
+    planes = (17, 24, 4), (9, 12, 16), (5, 6, 32)
+    assert shapes == [(2, depth, *plane) for depth, plane in zip(depths, planes, strict=True)]
+
+
+def test_a_gate_multiplies_the_first_convolution_before_its_norm():
+    image = jax.random.normal(jax.random.key(0), (1, 16, 16, 3))
+    variables = jax.jit(lambda key: TINY.init(key, image, train=False))(jax.random.key(1))
+    run = jax.jit(lambda v, g: TINY.apply(v, image, train=False, gate=g)[0])
+    gate = jnp.full((1, 8, 8, 4), 3.0)
+    params, stem = variables["params"], variables["params"]["stem"]
+    # A bias tells before the norm from behind it.
+    norm = {**stem["norm"], "bias": stem["norm"]["bias"] + 1}
+    tripled = {"kernel": 3 * stem["conv"]["kernel"]}
+    gated = run({**variables, "params": {**params, "stem": {**stem, "norm": norm}}}, gate)
+    expected = run(
+        {**variables, "params": {**params, "stem": {"conv": tripled, "norm": norm}}},
+        jnp.ones_like(gate),
+    )
+    np.testing.assert_allclose(gated, expected, atol=1e-5)  # a ReLU's zero among them
+
+
+def test_a_gate_of_another_shape_is_refused():
+    with pytest.raises(ValueError, match=r"expected equal shapes; got gate \(1, 8, 8, 1\)"):
+        TINY.init(
+            jax.random.key(0), jnp.zeros((1, 16, 16, 3)), train=True, gate=jnp.ones((1, 8, 8, 1))
+        )
+
+
 @pytest.mark.parametrize("size", [(32, 64), (33, 47)])
 def test_stages_halve_the_grid_and_round_up(size):
     outputs = jax.eval_shape(

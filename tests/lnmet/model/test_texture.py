@@ -13,11 +13,11 @@ def arrays(n=2, i=9, k=5, d=7):
     return x, codewords, -jax.random.uniform(jax.random.key(2), (k,))
 
 
-def by_definition(x, codewords, scale):
+def by_definition(x, codewords, smoothing):
     """The equations with all n × i × k × d differences, in float64."""
-    x, codewords, scale = (np.asarray(a, np.float64) for a in (x, codewords, scale))
+    x, codewords, smoothing = (np.asarray(a, np.float64) for a in (x, codewords, smoothing))
     differences = x[:, :, None] - codewords[None, None]
-    weights = np.exp(scale[None, None] * (differences**2).sum(-1))
+    weights = np.exp(smoothing[None, None] * (differences**2).sum(-1))
     shares = weights / weights.sum(-1, keepdims=True)
     return (shares[..., None] * differences).sum(1)
 
@@ -28,9 +28,9 @@ def test_the_encoding_is_the_sum_of_weighted_differences():
 
 
 def test_its_gradients_are_those_of_the_definition():
-    def naive(x, codewords, scale):
+    def naive(x, codewords, smoothing):
         differences = x[:, :, None] - codewords[None, None]
-        shares = jax.nn.softmax(scale[None, None] * jnp.square(differences).sum(-1), axis=-1)
+        shares = jax.nn.softmax(smoothing[None, None] * jnp.square(differences).sum(-1), axis=-1)
         return jnp.einsum("nik,nikd->nkd", shares, differences)
 
     def pulled(function):
@@ -47,18 +47,18 @@ def test_places_may_change_their_order():
 
 
 def test_a_shift_of_descriptors_and_codewords_changes_nothing():
-    x, codewords, scale = arrays()
-    moved = encode(x + 3, codewords + 3, scale)
-    np.testing.assert_allclose(moved, encode(x, codewords, scale), atol=1e-4)  # squares of 3
+    x, codewords, smoothing = arrays()
+    moved = encode(x + 3, codewords + 3, smoothing)
+    np.testing.assert_allclose(moved, encode(x, codewords, smoothing), atol=1e-4)  # squares of 3
 
 
 @pytest.mark.parametrize("at", ["codeword", "zeros"])
 def test_value_and_gradients_are_finite(at):
-    x, codewords, scale = arrays(i=5)
+    x, codewords, smoothing = arrays(i=5)
     x = jnp.broadcast_to(codewords, x.shape) if at == "codeword" else jnp.zeros_like(x)
     value, grads = jax.value_and_grad(
         lambda *a: unit_length(encode(*a).reshape(2, -1)).sum(), (0, 1, 2)
-    )(x, codewords, scale)
+    )(x, codewords, smoothing)
     assert all(np.isfinite(a).all() for a in (value, *grads))
 
 
@@ -89,11 +89,11 @@ def test_heads_encode_their_descriptors_with_their_codewords(kind, descriptors, 
     assert ("norm" in params) == (HEADS[kind].descriptors is None)
 
 
-def test_codewords_and_scales_start_in_their_ranges():
+def test_codewords_and_smoothings_start_in_their_ranges():
     params = Encoding(32).init(jax.random.key(0), jnp.zeros((1, 4, 128)))["params"]
     bound = (32 * 128) ** -0.5
-    codewords, scale = params["codewords"], params["scale"]
+    codewords, smoothing = params["codewords"], params["smoothing"]
     assert 0.99 * bound < np.abs(codewords).max() <= bound
     # 32 draws: the extremes lie within 0.3 of the ends but once in 90,000.
-    assert -1 <= scale.min() < -0.7
-    assert -0.3 < scale.max() <= 0
+    assert -1 <= smoothing.min() < -0.7
+    assert -0.3 < smoothing.max() <= 0

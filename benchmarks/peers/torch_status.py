@@ -1,4 +1,4 @@
-"""LNMet's status networks in PyTorch; names are torchvision's and those of `lnmet.model.status`."""
+"""LNMet's status networks in PyTorch; names are torchvision's and those of `lnmet.model.status_network`."""
 
 import torch
 import torch.nn.functional as F
@@ -6,7 +6,7 @@ from torch import nn
 
 from benchmarks.peers import torch_resnext
 from core.nn.torch_weights import ModulePath, torchvision_resnet
-from lnmet.model.status import BLOCKS, STEM_STRIDE
+from lnmet.model.status_network import BLOCKS, STEM_STRIDE
 from lnmet.model.texture import HEADS
 from lnmet.status.config import ModelConfig
 

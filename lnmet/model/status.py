@@ -1,35 +1,19 @@
-"""The networks that tell the status, behind pure functions: a ResNet-18 that sees the tumor's mask.
-
-The mask goes through a side branch, a convolution and a ReLU, whose output multiplies that of the
-ResNet's first convolution. Its kernel starts at 0 and its bias at 1: at first it changes nothing.
-Of the last features come their mean and their texture, to which a linear function of the largest
-metastatic node's volume is added (Sec. III-B, Eq. 6 and 7).
-"""
+"""The networks that tell the status, behind pure functions, and pretrained weights for them."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from core import check
 from core.errors import InputError
 from core.nn import torch_weights
-from core.nn.blocks import Conv, linear
-from core.nn.norm import BatchNorm
-from core.nn.resnet import ResNet, global_mean
 from core.types import Key, ModelState, Params, Variables
-from lnmet.model.texture import Texture
+from lnmet.model.status_network import STEM_STRIDE, TRUNK, Network
 from lnmet.status.config import ModelConfig, Part
 
-NUM_CLASSES = 2
-BLOCKS = (2, 2, 2, 2)
-STEM_STRIDE = {"resnet2d": (2, 2), "resnet3d": (1, 2, 2)}
-TRUNK = "trunk"
-"""The ResNet, among the parameters."""
 _STEM = "conv1.weight"
 _HEAD = "fc."
 
@@ -132,60 +116,3 @@ def frozen_parts(params: Params, frozen: Sequence[Part]) -> dict[str, Any]:
 def _part_of(module: torch_weights.ModulePath) -> str:
     """("layer1_0", "conv2", "norm") → "layer1"."""
     return torch_weights.torchvision_resnet(module).split(".")[0]
-
-
-class Network(nn.Module):
-    """ResNet-18, side branch, pooling, the nodes' volume and the last layers."""
-
-    cfg: ModelConfig
-
-    @nn.compact
-    def __call__(
-        self,
-        image: Float[Array, "n *s c"],
-        mask: Float[Array, "n *s 1"],
-        volume_mm3: Float[Array, " n"],
-        *,
-        train: bool,
-    ) -> Float[Array, "n 2"]:
-        """Logits."""
-        cfg, stride, dtype = self.cfg, STEM_STRIDE[self.cfg.network], jnp.dtype(self.cfg.dtype)
-        check.rank("image", image, len(stride) + 2)
-        gate = SideBranch(cfg.width, stride, dtype, name="side")(mask)
-        trunk = ResNet("basic", BLOCKS, cfg.width, stem_stride=stride, dtype=dtype, name=TRUNK)
-        features = trunk(image, train=train, gate=gate)[-1]
-        pooled = []
-        if cfg.pooling != "texture":
-            pooled.append(global_mean(features))
-        if cfg.pooling != "mean":
-            pooled.append(Texture(cfg.texture, dtype, name="texture")(features, train=train))
-        x = jnp.concatenate(pooled, axis=-1)  # Eq. 6
-        if cfg.nodes:
-            volume = BatchNorm(name="volume_norm")(volume_mm3[:, None], train=train)
-            x = x + linear(volume, x.shape[-1], name="volume_fc")  # Eq. 7
-        if cfg.hidden:
-            x = jax.nn.relu(linear(x, cfg.hidden, name="hidden"))
-        return linear(x, NUM_CLASSES, name="fc")
-
-
-class SideBranch(nn.Module):
-    """The mask as a factor of every channel of the ResNet's first convolution; 1 at first."""
-
-    features: int
-    stride: tuple[int, ...]
-    dtype: Any
-
-    @nn.compact
-    def __call__(self, mask: Float[Array, "n *s 1"]) -> Float[Array, "n *t o"]:
-        """Convolve with the geometry of that convolution, then cut below zero."""
-        conv = Conv(
-            self.features,
-            (7,) * len(self.stride),
-            padding=3,
-            stride=self.stride,
-            kernel_init=nn.initializers.zeros,
-            bias_init=nn.initializers.ones,
-            dtype=self.dtype,
-            name="conv",
-        )
-        return jax.nn.relu(conv(mask))

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 from core.nn.blocks import Conv, ConvNormRelu
 from core.nn.init import he_normal_fan_out, symmetric_uniform
 from core.nn.norm import BatchNorm
+from core.types import Key
 
 SMALLEST_NORM = 1e-8
 
@@ -107,5 +108,5 @@ def unit_length(x: Float[Array, "n c"]) -> Float[Array, "n c"]:
     return x * lax.rsqrt(jnp.maximum(squares, SMALLEST_NORM**2))
 
 
-def _uniform_below_zero(key: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+def _uniform_below_zero(key: Key, shape: tuple[int, ...]) -> jax.Array:
     return jax.random.uniform(key, shape, jnp.float32, -1.0, 0.0)

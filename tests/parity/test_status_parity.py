@@ -14,6 +14,7 @@ import pytest
 from core.nn import torch_weights
 from core.nn.resnet import ResNet
 from lnmet.model import status
+from lnmet.model.status_network import BLOCKS
 from lnmet.model.texture import encode
 from lnmet.status.config import ModelConfig
 
@@ -163,9 +164,7 @@ def test_the_encoding_is_that_of_the_package_torch_encoding(places, codewords, d
 
 def test_a_checkpoint_of_kinetics_and_moments_fills_the_3d_trunk(tmp_path):
     cfg = CONFIGS["resnet3d"]
-    twin = torch_status.torch_resnext.ResNet(
-        "basic", status.BLOCKS, width=16, stem_stride=(1, 2, 2)
-    )
+    twin = torch_status.torch_resnext.ResNet("basic", BLOCKS, width=16, stem_stride=(1, 2, 2))
     twin.fc = torch.nn.Linear(128, 1039)
     path = tmp_path / "r3d18_KM_200ep.pth"
     tensors = {f"module.{name}": tensor for name, tensor in twin.state_dict().items()}
@@ -187,7 +186,7 @@ def test_a_checkpoint_of_kinetics_and_moments_fills_the_3d_trunk(tmp_path):
     loaded = status.load_pretrained(cfg, drawn, path)
     trunk = {collection: tree["trunk"] for collection, tree in loaded.items()}
     image = inputs_of(cfg, 0)[0]
-    network = ResNet("basic", status.BLOCKS, 16, stem_stride=(1, 2, 2))
+    network = ResNet("basic", BLOCKS, 16, stem_stride=(1, 2, 2))
     ours = jax.jit(lambda x: network.apply(trunk, x, train=False))(image)
     with torch.inference_mode():
         theirs = twin.double().eval()(to_input(image).double())

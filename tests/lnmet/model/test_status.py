@@ -8,6 +8,7 @@ import pytest
 
 from core.nn.resnet import ResNet, global_mean
 from lnmet.model import status
+from lnmet.model.status_network import BLOCKS, STEM_STRIDE
 from lnmet.status.config import RECIPES, ModelConfig
 
 TINY = ModelConfig(width=4)
@@ -91,8 +92,8 @@ def test_at_the_start_the_side_branch_changes_no_bit(cfg):
 
     @jax.jit
     def without(params, stats):
-        stride = status.STEM_STRIDE[cfg.network]
-        trunk = ResNet("basic", status.BLOCKS, cfg.width, stem_stride=stride)
+        stride = STEM_STRIDE[cfg.network]
+        trunk = ResNet("basic", BLOCKS, cfg.width, stem_stride=stride)
         trees = {"params": params["trunk"], "batch_stats": stats["trunk"]}
         mean = global_mean(trunk.apply(trees, image, train=False)[-1])
         return mean @ params["fc"]["kernel"] + params["fc"]["bias"].reshape(1, -1)

@@ -1,4 +1,4 @@
-"""LNMet's status networks in PyTorch; names are torchvision's and those of `lnmet.model.status_network`."""
+"""LNMet's status networks in PyTorch; names are torchvision's and those of our own modules."""
 
 import torch
 import torch.nn.functional as F

@@ -56,9 +56,8 @@ def test_a_shift_of_descriptors_and_codewords_changes_nothing():
 def test_value_and_gradients_are_finite(at):
     x, codewords, smoothing = arrays(i=5)
     x = jnp.broadcast_to(codewords, x.shape) if at == "codeword" else jnp.zeros_like(x)
-    value, grads = jax.value_and_grad(
-        lambda *a: unit_length(encode(*a).reshape(2, -1)).sum(), (0, 1, 2)
-    )(x, codewords, smoothing)
+    run = jax.value_and_grad(lambda *a: unit_length(encode(*a).reshape(2, -1)).sum(), (0, 1, 2))
+    value, grads = jax.jit(run)(x, codewords, smoothing)
     assert all(np.isfinite(a).all() for a in (value, *grads))
 
 

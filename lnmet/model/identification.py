@@ -1,6 +1,7 @@
 """The network of stage 2: the U-Net of the segmentation, and a head that looks at one node."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import flax.linen as nn
 import jax
@@ -65,7 +66,7 @@ def apply(
       instance: voxels of the node that is asked about. Without any, as where a small one was lost
         to an augmentation, its features are zero.
     """
-    return Network(cfg).apply({"params": params}, image, instance)
+    return cast(Array, Network(cfg).apply({"params": params}, image, instance))
 
 
 class Network(nn.Module):

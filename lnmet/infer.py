@@ -86,7 +86,8 @@ def segment(
     wanted = wanted_phases(opened, source)
     pairs, skipped = _pairs(inputs, opened, arterial, venous, held_out, wanted)
     system = load_system(opened.segmentation, mesh, choices or {})
-    identifier = load_identifier(opened.identification, mesh, choices or {})
+    identifying = opened.identification
+    identifier = load_identifier(identifying, mesh, choices or {}) if identifying else None
     return predict(
         [pair.seen_in(wanted) for pair in pairs],
         partial(_segmented, system, identifier, source, wanted, registration, anonymous),

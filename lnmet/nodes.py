@@ -83,19 +83,38 @@ def _described(
     ]
 
 
+class AnnotatedNodes(NamedTuple):
+    """Nodes of a label map, those without metastasis first.
+
+    Args:
+      ids: 1 … n, 0 elsewhere.
+      is_metastatic: (n,) in the order of the ids.
+    """
+
+    ids: Int32[np.ndarray, "d h w"]
+    is_metastatic: Bool[np.ndarray, "n"]
+
+
+def annotated(label: UInt8[np.ndarray, "d h w"]) -> AnnotatedNodes:
+    """Nodes of either kind, told apart from each other even where they touch."""
+    others, metastatic = (instances(label == id_, min_voxels=1) for id_ in (NODE, METASTATIC))
+    num = int(others.max(initial=0))
+    ids = np.where(metastatic > 0, metastatic + num, others).astype(np.int32)
+    return AnnotatedNodes(ids, np.arange(1, ids.max(initial=0) + 1) > num)
+
+
 def annotated_nodes(label: UInt8[np.ndarray, "d h w"]) -> Int32[np.ndarray, "n 5"]:
     """Nodes of a label map: whether metastatic, index (d, h, w) of a voxel, number of voxels.
 
-    The voxel is the node's own that is nearest to its center. Nodes of either kind are told apart
-    from each other even where they touch.
+    The voxel is the node's own that is nearest to its center.
     """
+    ids, is_metastatic = annotated(label)
     rows = [np.empty((0, 5), np.int64)]
-    for is_metastatic, id_ in enumerate((NODE, METASTATIC)):
-        ids = instances(label == id_, min_voxels=1)
-        voxels, of = np.argwhere(ids), ids[ids > 0]  # in one order
-        for node in range(1, ids.max(initial=0) + 1):
-            own = voxels[of == node]
-            rows.append(np.array([[is_metastatic, *middle_voxel(own), len(own)]]))
+    for node, (box, kind) in enumerate(
+        zip(ndimage.find_objects(ids), is_metastatic, strict=True), start=1
+    ):
+        voxels = np.argwhere(ids[box] == node) + [part.start for part in box]
+        rows.append(np.array([[kind, *middle_voxel(voxels), len(voxels)]]))
     return np.concatenate(rows).astype(np.int32)
 
 

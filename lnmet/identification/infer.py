@@ -74,11 +74,11 @@ class Identifier(NamedTuple):
 
 def load_identifier(
     runs: Sequence[Run[IdentificationConfig]], mesh: Mesh, choices: Mapping[str, Any]
-) -> Identifier | None:
-    """Load trained networks; None where there are none.
+) -> Identifier:
+    """Load trained networks.
 
     Args:
-      runs: of several folds.
+      runs: at least one; of several folds.
       mesh: the devices that share the nodes.
       choices: operating choices, of which "identify.…" override the configs'.
     """
@@ -88,7 +88,7 @@ def load_identifier(
         if name.partition(".")[0] == SECTION
     }
     networks = [_network(overridden(run.cfg, own), *run.weights(), mesh) for run in runs]
-    return Identifier(overridden(runs[0].cfg, own), networks) if runs else None
+    return Identifier(overridden(runs[0].cfg, own), networks)
 
 
 def classifier(cfg: IdentificationConfig, variables: Variables, mesh: Mesh) -> Ask:
@@ -156,7 +156,8 @@ def _instance(
         voxels = first + np.arange(size)
         nearest.append(np.clip((voxels + 0.5) * old / new, 0, old - 1).astype(int))
         inside.append((voxels >= 0) & (voxels < new))
-    instance = (ids[np.ix_(*nearest)] == node) & np.logical_and.reduce(np.ix_(*inside))
+    d, h, w = inside
+    instance = (ids[np.ix_(*nearest)] == node) & (d[:, None, None] & h[:, None] & w)
     # A node thinner than a voxel of the grid may lie between their centers.
     instance[tuple(size // 2 for size in shape)] = True
     return instance.astype(np.uint8)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 from scipy.spatial import KDTree
 from scipy.spatial.distance import cdist
 
@@ -96,5 +96,5 @@ def _index(points_mm: Float[np.ndarray, "n 3"], grid: Volume) -> Float[np.ndarra
     return (homogeneous @ np.linalg.inv(grid.affine_lps).T)[:, :3]
 
 
-def _at(organs: UInt8[np.ndarray, "d h w"], voxel: Sequence[int]) -> int:
+def _at(organs: UInt8[np.ndarray, "d h w"], voxel: Int[np.ndarray, "3"]) -> int:
     return int(organs[tuple(np.clip(voxel, 0, np.subtract(organs.shape, 1)))])

@@ -88,9 +88,10 @@ def _intervals(rows: Sequence[Row]) -> dict[str, Interval]:
 
 def _interval(values: Sequence[float]) -> Interval:
     defined = np.array(values)[~np.isnan(values)]
-    return (
-        Interval(*map(float, np.quantile(defined, (0.025, 0.975)))) if defined.size else UNDEFINED
-    )
+    if not defined.size:
+        return UNDEFINED
+    low, high = np.quantile(defined, (0.025, 0.975))
+    return Interval(float(low), float(high))
 
 
 def _mean(values: Sequence[float]) -> float:

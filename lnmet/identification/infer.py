@@ -69,7 +69,7 @@ class Identifier(NamedTuple):
 
     def is_positive(self, probability: float | None) -> bool:
         """Whether a node of this probability counts as metastatic."""
-        return probability is not None and probability >= self.cfg.infer.threshold
+        return probability is not None and bool(probability >= self.cfg.infer.threshold)
 
 
 def load_identifier(

@@ -14,32 +14,38 @@ from core.io import nifti
 from core.train.run_folder import read_division
 from lnmet.evaluate import evaluate
 from lnmet.identification.identify import identify
-from lnmet.identification.train import build
+from lnmet.identification.train import build, divide
 from lnmet.infer import segment
 from lnmet.labels import METASTATIC, NODE
 from lnmet.networks import open_runs
-from lnmet.recipes import RECIPES
+from lnmet.nodes import annotated
 from lnmet.train import train
 from tests.lnmet.phantoms import prepared
 from tests.lnmet.tiny import phantoms, tiny
 from tests.refusals import refused
 
 NODES = tiny("tiny-nodes-no-attention")
-CFG = replace(
-    tiny("tiny-identification", steps=4),
-    split=NODES.split,
-)
+CFG = tiny("tiny-identification", steps=4)
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory) -> Path:
     """A data set, a run that segments its nodes, and one that identifies them; a fold held out."""
     root = tmp_path_factory.mktemp("identification")
-    phantoms(root / "data", num_cases=4)
+    _with_both_kinds(phantoms(root / "data", num_cases=4))
     train(NODES, [root / "data"], root / "nodes", fold=0)
     cache = root / "nodes" / "prepared"
     train(CFG, [cache], root / "identification", fold=0, weights=root / "nodes")
     return root
+
+
+def _with_both_kinds(data: Path) -> None:
+    """Make one node of each patient metastatic, and no other."""
+    for path in (data / "labelsTr").iterdir():
+        label = nifti.read_label(path)
+        ids = annotated(label.array).ids
+        changed = np.where(ids > 1, NODE, np.where(ids == 1, METASTATIC, label.array))
+        nifti.write(path, label.with_array(changed.astype(np.uint8)))
 
 
 def results(out: Path) -> dict:
@@ -61,14 +67,10 @@ def test_the_first_parameters_are_those_of_the_segmentation():
 
 def test_a_run_goes_on_to_the_same_weights(trained, tmp_path):
     run = shutil.copytree(trained / "identification", tmp_path / "run")
-    for step in (3, 4):
-        shutil.rmtree(run / "checkpoints" / str(step), ignore_errors=True)
-    (run / "checkpoints" / "4").exists()
+    shutil.rmtree(run / "checkpoints" / "4")
     (run / "manifest.json").unlink()
-    kept = sorted(int(path.name) for path in (run / "checkpoints").iterdir())
     cache = trained / "nodes" / "prepared"
     train(CFG, [cache], run, fold=0, resume=True)
-    assert kept != [3, 4]
     (whole,), (ours,) = (
         open_runs([path]).identification for path in (trained / "identification", run)
     )
@@ -90,10 +92,10 @@ def test_rows_of_validation_weigh_both_kinds_alike():
     assert all(row["loss"] > 0 for row in rows)
 
 
-def test_without_weights_the_command_says_what_the_paper_does(trained, tmp_path, caplog):
+def test_without_weights_the_log_says_what_the_paper_does(trained, tmp_path, caplog):
     cache = trained / "nodes" / "prepared"
     with caplog.at_level(logging.WARNING):
-        train(replace(CFG, run=replace(CFG.run, steps=1)), [cache], tmp_path / "run")
+        divide(CFG, [cache], tmp_path, fold=0, weights=None, workers=0)
     assert "--weights RUN" in caplog.text
 
 
@@ -122,36 +124,25 @@ def test_a_run_that_does_not_segment_nodes_is_no_start(trained, tmp_path):
 
 
 def test_segmented_nodes_are_identified(trained, tmp_path):
-    runs = [trained / "nodes", trained / "identification"]
-    # Every node above no probability at all: all are metastatic; above all: none is.
-    for name, threshold, id_ in (("all", 0.0, METASTATIC), ("none", 1.0, NODE)):
-        choices = {"infer.threshold": 0.4, "identify.threshold": threshold}
-        out = tmp_path / name
-        assert segment([trained / "data"], runs=runs, out=out, held_out=True, choices=choices) == 0
-        written = results(out)
-        assert written["classes"] == ["lymph node", "metastatic lymph node"]
-        assert written["networks"] == "nodes without attention + identification"
-        for row in written["cases"]:
-            folder = out / "cases" / row["id"]
-            nodes = json.loads((folder / "prediction.json").read_text())["nodes"]
-            assert row["num_nodes"] == len(nodes) > 0
-            assert all(0 < node["probability"] < 1 for node in nodes)
-            label = nifti.read_label(folder / "segmentation.nii.gz").array
-            assert set(np.unique(label)) == {0, id_}
-            largest = max(node["volume_mm3"] for node in nodes)
-            expected = (len(nodes), largest) if id_ == METASTATIC else (0, 0.0)
-            assert (row["num_positive_nodes"], row["largest_positive_node_mm3"]) == expected
-    evaluate([tmp_path / "all"], [trained / "data"], tmp_path / "evaluation")
-    metrics = json.loads((tmp_path / "evaluation" / "metrics.json").read_text())
+    """Above no probability at all every node is metastatic."""
+    runs, out = [trained / "nodes", trained / "identification"], tmp_path / "out"
+    choices = {"infer.threshold": 0.4, "identify.threshold": 0.0}
+    assert segment([trained / "data"], runs=runs, out=out, held_out=True, choices=choices) == 0
+    written = results(out)
+    assert written["classes"] == ["lymph node", "metastatic lymph node"]
+    assert written["networks"] == "nodes without attention + identification"
+    for row in written["cases"]:
+        folder = out / "cases" / row["id"]
+        nodes = json.loads((folder / "prediction.json").read_text())["nodes"]
+        assert all(0 < node["probability"] < 1 for node in nodes)
+        label = nifti.read_label(folder / "segmentation.nii.gz").array
+        assert set(np.unique(label)) == {0, METASTATIC}
+        assert row["num_positive_nodes"] == row["num_nodes"] == len(nodes) > 0
+        largest = max(node["volume_mm3"] for node in nodes)
+        assert row["largest_positive_node_mm3"] == largest
+    metrics = evaluate([out], [trained / "data"], tmp_path / "evaluation")
     assert metrics["summary"]["negative_node_recall"] == 0
     assert 0 <= metrics["summary"]["positive_node_recall"] <= 1
-
-
-def test_without_identification_no_node_is_positive_or_not(trained, tmp_path):
-    choices = {"infer.threshold": 0.4}
-    segment([trained / "data"], runs=[trained / "nodes"], out=tmp_path, choices=choices)
-    for row in results(tmp_path)["cases"]:
-        assert row["num_positive_nodes"] is row["largest_positive_node_mm3"] is None
 
 
 def test_identification_needs_nodes_to_identify(trained, tmp_path):
@@ -178,6 +169,9 @@ def test_outputs_of_two_commands_are_not_evaluated_together(trained, tmp_path):
     runs = [trained / "nodes", trained / "identification"]
     identify([trained / "data"], runs=runs[1:], out=tmp_path / "identified", held_out=True)
     segment([trained / "data"], runs=runs[:1], out=tmp_path / "segmented", held_out=True)
+    # Without identification nobody says which nodes are positive.
+    for row in results(tmp_path / "segmented")["cases"]:
+        assert row["num_positive_nodes"] is row["largest_positive_node_mm3"] is None
     preds = [tmp_path / "segmented", tmp_path / "identified"]
     with refused(preds[1], "is by lnmet identify", hint="one by one"):
         evaluate(preds, [trained / "data"], tmp_path / "evaluation")
@@ -195,8 +189,3 @@ def test_data_without_metastatic_nodes_is_not_identified(trained, tmp_path):
     (data / "dataset.json").write_text(json.dumps(described))
     with refused(data, "names no metastatic lymph nodes", hint="dataset.json"):
         identify([data], runs=[trained / "identification"], out=tmp_path / "out")
-
-
-def test_every_kind_of_run_has_its_recipes():
-    targets = {cfg.data.target for cfg in RECIPES.values()}
-    assert {"nodes", "identification"} <= targets

@@ -153,7 +153,7 @@ PAPERS = {
     ),
     "lnmet": Paper(
         recipes={n: cfg for n, cfg in lnmet.recipes.RECIPES.items() if type(cfg) in LNMET},
-        compiled=("tiny-nodes", "tiny-identification"),
+        compiled=("tiny-nodes",),
         sharded="tiny-organs",
         build=lambda cfg: LNMET[type(cfg)](cfg),
         small=_small_lnmet,

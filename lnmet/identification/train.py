@@ -13,6 +13,7 @@ from core import sharding
 from core.commands import train as training
 from core.commands.train import Division, Training
 from core.data.pipeline import batches
+from core.data.splits import Parts
 from core.losses.entropy import cross_entropy
 from core.train.config import RunConfig
 from core.train.task import Rows, Task
@@ -23,6 +24,7 @@ from lnmet.identification.config import IdentificationConfig
 from lnmet.identification.data import batch_maker, cut, nodes_of, usable
 from lnmet.identification.infer import classifier
 from lnmet.identification.loss import loss
+from lnmet.labels import has_target
 from lnmet.model import identification
 from lnmet.parts import parts_of
 from lnmet.prepare import find_cache, open_cases
@@ -96,8 +98,11 @@ def divide(
             "starts from random parameters; the paper starts from a run of nodes: --weights RUN"
         )
     folder = find_cache(data, cfg.prepare, out)
-    cases = {case.id: case for case in usable(open_cases(folder), cfg.data.phases)}
-    parts = parts_of(folder, cases, fold, cfg.split)
+    with_nodes = {c.id: c for c in open_cases(folder) if has_target(c.annotated, "nodes")}
+    cases = {c.id: c for c in usable(list(with_nodes.values()), cfg.data.phases)}
+    # Folds are those of the segmentation, which learns from cases of unknown kind as well.
+    of_all = parts_of(folder, with_nodes, fold, cfg.split)
+    parts = Parts(*(tuple(id_ for id_ in ids if id_ in cases) for ids in of_all))
     train_on, validate_on = ([cases[id_] for id_ in ids] for ids in (parts.train, parts.val))
     division = training.division(parts, cases.values(), lambda case: [case.id], fold)
 

@@ -10,9 +10,11 @@ import jax
 import numpy as np
 import pytest
 
+from core.data.splits import Parts
 from core.io import nifti
 from core.train.run_folder import read_division
 from lnmet.evaluate import evaluate
+from lnmet.identification import train as module
 from lnmet.identification.identify import identify
 from lnmet.identification.train import build, divide
 from lnmet.infer import segment
@@ -90,6 +92,20 @@ def test_rows_of_validation_weigh_both_kinds_alike():
     assert mean == pytest.approx((others + metastatic) / 2)
     # The network gives all crops almost one answer, and one kind of the two is right.
     assert all(row["loss"] > 0 for row in rows)
+
+
+def test_folds_are_cut_over_all_cases_with_nodes(tmp_path, monkeypatch):
+    """As for the segmentation, which learns from nodes of unknown kind as well."""
+    cases = [prepared(name, seed=seed) for seed, name in enumerate("abcd")]
+    plain = [case._replace(annotated=frozenset({NODE})) for case in cases[:2]]
+    parts = Parts(train=("a", "c"), val=(), test=("b", "d"))
+    monkeypatch.setattr(module, "find_cache", lambda *_: tmp_path)
+    monkeypatch.setattr(module, "open_cases", lambda _: [*plain, *cases[2:]])
+    asked = []
+    monkeypatch.setattr(module, "parts_of", lambda _, cases, *__: asked.append(set(cases)) or parts)
+    division, *_ = divide(CFG, [tmp_path], tmp_path, fold=0, weights=None, workers=0)
+    assert asked == [{"a", "b", "c", "d"}]
+    assert (division.train, division.test) == (("c",), ("d",))
 
 
 def test_without_weights_the_log_says_what_the_paper_does(trained, tmp_path, caplog):

@@ -27,7 +27,7 @@ from lnmet.config import RECIPES, Config
 from lnmet.data import loaded_shape
 from lnmet.labels import CLASSES
 from lnmet.loss import loss
-from lnmet.train import optimizer
+from lnmet.optimizers import nnunet
 
 ALONE = {
     "TPU_SKIP_MDS_QUERY": "1",
@@ -137,7 +137,7 @@ def task_of(cfg: Config) -> Task:
             intensities=[Intensities(-100.0, 300.0, 80.0, 60.0)] * num_channels,
         ),
         loss=partial(loss, cfg),
-        tx=optimizer(cfg.optim, cfg.run.steps),
+        tx=nnunet(cfg.optim, cfg.run.steps),
         batches=lambda start: iter(()),
     )
 

@@ -31,9 +31,9 @@ from core.volume import canonical
 from lnmet.cases import SEGMENTATION, read_cases
 from lnmet.config import RECIPES
 from lnmet.demo import write_phantoms
-from lnmet.evaluate import MIN_IOU
 from lnmet.infer import segment
 from lnmet.labels import NODE
+from lnmet.node_evaluation import MIN_IOU
 from lnmet.prepare import prepare
 from lnmet.train import train
 

@@ -4,7 +4,7 @@ import sys
 
 from core import cli
 from core.cli import Command
-from lnmet.config import RECIPES
+from lnmet.recipes import RECIPES
 
 DESCRIPTION = """Lymph-node metastasis of pancreatic cancer in two-phase CT (Zheng et al.).
 
@@ -34,11 +34,16 @@ COMMANDS = {
         "lnmet.ranges:ranges", "Fit the distances of attention to the nodes of prepared cases."
     ),
     "train": Command(
-        "lnmet.train:train", "Train one network: of organs and vessels, the tumor, or the nodes."
+        "lnmet.train:train",
+        "Train one network: of organs and vessels, the tumor, the nodes, or which are metastatic.",
     ),
     "segment": Command(
         "lnmet.infer:segment",
         "Segment new examinations: NIfTI files, DICOM folders, or folders of either.",
+    ),
+    "identify": Command(
+        "lnmet.identification.identify:identify",
+        "Tell which annotated nodes are metastatic: Table IV.",
     ),
     "evaluate": Command(
         "lnmet.evaluate:evaluate",

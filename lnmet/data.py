@@ -5,7 +5,7 @@ Every example of a run has a number and a generator of its own: a batch is a pur
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Int16, Int32
@@ -22,10 +22,14 @@ from core.preprocess.fingerprint import Intensities, intensities
 from core.random import rng
 from core.types import Batch
 from lnmet.config import Axes, Config, DataConfig, Phase, Target
+from lnmet.identification.config import IdentificationConfig
 from lnmet.labels import annotated_classes, classes, has_target
 
 MAX_TRIES = 50
 """Draws of an informative patch; the last one is taken whatever it holds."""
+
+
+NO_NODES = np.empty((0, 5), np.int32)
 
 
 class Prepared(NamedTuple):
@@ -51,6 +55,8 @@ class Prepared(NamedTuple):
     """HU of random voxels of a target in each channel; none where the case has no such voxel."""
     annotated: frozenset[int]
     """Ids that the case is annotated with."""
+    nodes: Int32[np.ndarray, "n 5"] = NO_NODES
+    """Of `lnmet.nodes.annotated_nodes`; none where metastatic ones are not told from others."""
 
 
 def usable(cases: Sequence[Prepared], cfg: Config) -> list[Prepared]:
@@ -77,16 +83,18 @@ def usable(cases: Sequence[Prepared], cfg: Config) -> list[Prepared]:
     return with_target
 
 
-def foreground_intensities(cases: Sequence[Prepared], cfg: DataConfig) -> list[Intensities]:
-    """Of each channel, over the foreground of the target in the training cases."""
+def foreground_intensities(
+    cases: Sequence[Prepared], phases: Sequence[Phase], target: Target
+) -> list[Intensities]:
+    """Of each phase, over the foreground of a target in the training cases."""
     by_channel = []
-    for phase in cfg.phases:
-        drawn = [case.hu[cfg.target][case.phases.index(phase)] for case in cases]
+    for phase in phases:
+        drawn = [case.hu[target][case.phases.index(phase)] for case in cases]
         by_channel.append([hu.astype(np.float32) for hu in drawn])
     try:
         return [intensities(of_cases) for of_cases in by_channel]
     except ValueError:
-        raise InputError(f"no training case shows any voxel of {cfg.target}") from None
+        raise InputError(f"no training case shows any voxel of {target}") from None
 
 
 def batch_maker(
@@ -118,35 +126,55 @@ def batch_maker(
     with_target = [case for case in cases if len(case.voxels[data.target])]
     if not with_target:
         raise InputError(f"no training case shows any voxel of {data.target}")
-    check.divisible("batch", (data.batch,), num_hosts, "hosts that share it")
-    num_local = data.batch // num_hosts
-    fill = np.array([round(channel.mean) for channel in channels], np.int16)
+    fill = fill_of(channels)
 
     def draw(number: int) -> dict[str, NDArray]:
         random = rng(cfg.run.seed, number)
         if is_forced(number % data.batch, data):
-            case = _choose(with_target, random)
+            case = choose(with_target, random)
             start = _around_foreground(case, data, random)
         else:
-            case = _choose(cases, random)
+            case = choose(cases, random)
             start = _anywhere(case, data, random)
         # Around the final patch, whatever of that lies outside the scan.
         start = [a - (n // 2 - m // 2) for a, n, m in zip(start, loaded, data.patch, strict=True)]
         return cut(case, cfg, start, loaded, fill)
 
+    return batches_of(draw, data.batch, host=host, num_hosts=num_hosts)
+
+
+def batches_of(
+    draw: Callable[[int], Mapping[str, NDArray]], batch: int, *, host: int, num_hosts: int
+) -> Callable[[int], Batch]:
+    """Function from a step to the part of its batch that one host feeds.
+
+    Args:
+      draw: number of an example in the whole run → its arrays; pure.
+      batch: examples per step, over all hosts.
+      host: index of this host.
+      num_hosts: hosts that share the batch.
+    """
+    check.divisible("batch", (batch,), num_hosts, "hosts that share it")
+    num_local = batch // num_hosts
+
     def make(step: int) -> Batch:
-        first = step * data.batch + host * num_local
+        first = step * batch + host * num_local
         examples = [draw(number) for number in range(first, first + num_local)]
         return {name: np.stack([example[name] for example in examples]) for name in examples[0]}
 
     return make
 
 
-def loaded_shape(cfg: Config) -> Axes:
+def loaded_shape(cfg: Config | IdentificationConfig) -> Axes:
     """Voxels (d, h, w) of a patch before it is augmented: enough of them to turn and scale it."""
     if cfg.augment.scheme == "none":
         return cfg.data.patch
     return loading_shape(cfg.data.patch, cfg.augment.degrees, cfg.augment.loading_scales)
+
+
+def fill_of(channels: Sequence[Intensities]) -> Int16[np.ndarray, "c"]:
+    """HU of what lies outside a scan: the mean of each channel's foreground."""
+    return np.array([round(channel.mean) for channel in channels], np.int16)
 
 
 def is_forced(place: int, cfg: DataConfig) -> bool:
@@ -162,27 +190,37 @@ def cut(
     fill: Int16[np.ndarray, "c"],
 ) -> dict[str, NDArray]:
     """One example without its batch axis; outside the scan is background without attention."""
-    data = cfg.data
-    of_phases = [case.phases.index(phase) for phase in data.phases]
-    outside = np.zeros(len(case.phases), np.int16)
-    outside[of_phases] = fill
-    image = patches.extract(case.image, start, shape, outside)
     label = patches.extract(case.label, start, shape, 0)
     example = {
-        "image": np.ascontiguousarray(image[..., of_phases]),
-        "label": classes(label, data.target),
-        "annotated": annotated_classes(case.annotated, data.target),
+        "image": cut_image(case, cfg.data.phases, start, shape, fill),
+        "label": classes(label, cfg.data.target),
+        "annotated": annotated_classes(case.annotated, cfg.data.target),
     }
     if cfg.model.attention and case.attention is not None:
         example["attention"] = patches.extract(case.attention, start, shape, 0)
     return example
 
 
+def cut_image(
+    case: Prepared,
+    phases: Sequence[Phase],
+    start: Sequence[int],
+    shape: Axes,
+    fill: Int16[np.ndarray, "c"],
+) -> Int16[np.ndarray, "d h w c"]:
+    """HU of some phases in a patch; `fill` of each outside the scan."""
+    of_phases = [case.phases.index(phase) for phase in phases]
+    outside = np.zeros(len(case.phases), np.int16)
+    outside[of_phases] = fill
+    image = patches.extract(case.image, start, shape, outside)
+    return np.ascontiguousarray(image[..., of_phases])
+
+
 def _around_foreground(case: Prepared, cfg: DataConfig, random: Generator) -> patches.Start:
     """Around a random voxel of a class that is drawn first, so that small ones come as often."""
     voxels = case.voxels[cfg.target]
-    class_ = _choose(np.unique(voxels[:, 0]), random)
-    _, *voxel = _choose(voxels[voxels[:, 0] == class_], random)
+    class_ = choose(np.unique(voxels[:, 0]), random)
+    _, *voxel = choose(voxels[voxels[:, 0] == class_], random)
     return patches.centered_start(voxel, case.label.shape, cfg.patch)
 
 
@@ -198,5 +236,6 @@ def _anywhere(case: Prepared, cfg: DataConfig, random: Generator) -> patches.Sta
     return start
 
 
-def _choose(items, random: Generator):
+def choose(items: Any, random: Generator) -> Any:
+    """One of some things, each as likely."""
     return items[random.integers(len(items))]

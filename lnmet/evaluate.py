@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import UInt8
 
 from core import cli
 from core.commands import evaluate as evaluation
+from core.commands import results
 from core.commands.evaluate import Paper, Prediction, Truth
+from core.errors import InputError
 from core.io import nifti
 from core.io.labels import require_same_grid
 from core.metrics import detection
@@ -23,15 +24,21 @@ from core.volume import canonical, reorient, same_grid
 from lnmet.cases import SEGMENTATION, LabelledCase, read_cases
 from lnmet.config import ORGANS
 from lnmet.evaluation_page import evaluation_page, main_table
-from lnmet.labels import NODE, PDAC, has_target, organs_of
+from lnmet.identification.evaluate import evaluate_identification
+from lnmet.identification.identify import COMMAND as IDENTIFY
+from lnmet.labels import PDAC, has_target, organs_of
+from lnmet.node_evaluation import (
+    COMPARED,
+    NODE_RATES,
+    annotated_kinds,
+    node_row,
+    nothing_found,
+    presence,
+    segmented_kinds,
+)
 
-MIN_IOU = 0.30
-"""Of a node that counts as found (Sec. IV-D)."""
 BOOTSTRAP_SEED, NUM_BOOTSTRAPS = 0, 1000
-NODE_RATES = tuple(f"node_{name}" for name in detection.RATES)
 PDAC_NAMES = ("pdac_dsc", "pdac_asd_mm", "pdac_hd_mm")
-COMPARED = ("node_dice", "node_instance_f")
-"""Columns of Table V that are tested (Sec. IV-D)."""
 
 
 def organ_names(organ: str) -> tuple[str, str, str]:
@@ -40,10 +47,11 @@ def organ_names(organ: str) -> tuple[str, str, str]:
 
 
 def evaluate(preds: cli.Preds, truths: cli.Truths, out: Path) -> dict[str, Any]:
-    """Compare segmentations with annotated data: Tables III and V, a row per case.
+    """Compare answers with annotated data: Tables III and V of `segment`, Table IV of `identify`.
 
     Args:
-      preds: the --out of `segment`; several where each fold, or system, has its own.
+      preds: the --out of `segment`, or of `identify`; several where each fold, or system, has its
+        own.
       truths: nnU-Net raw or MSD data sets that hold the segmented examinations.
       out: gets metrics.json, rows.csv and report.html.
 
@@ -52,14 +60,30 @@ def evaluate(preds: cli.Preds, truths: cli.Truths, out: Path) -> dict[str, Any]:
       "rows": [one per case]}.
 
     Raises:
-      InputError: no segmentation in `preds`, or none of its cases is annotated in `truths`.
+      InputError: no answer in `preds`, answers of both commands, or none of their cases is
+        annotated in `truths`.
     """
     annotated = [_truth(case) for data in truths for case in read_cases(data).cases]
+    if _are_identified(preds):
+        return evaluate_identification(preds, annotated, out)
     metrics, matched = evaluation.evaluate(PAPER, preds, annotated)
     metrics["comparisons"] = compare(metrics["rows"])
     page = evaluation_page(metrics, [match.prediction for match in matched])
     evaluation.write(out, metrics, page, main_table(metrics))
     return metrics
+
+
+def _are_identified(preds: Sequence[Path]) -> bool:
+    """Whether the outputs are those of `lnmet identify`."""
+    commands = [results.read(pred, PAPER.command).get("command") for pred in preds]
+    if len({command == IDENTIFY for command in commands}) > 1:
+        other = preds[[command == IDENTIFY for command in commands].index(True)]
+        raise InputError(
+            f"is by {IDENTIFY}, and others are by {PAPER.command}",
+            path=other,
+            hint="evaluate them one by one",
+        )
+    return IDENTIFY in commands
 
 
 def _truth(case: LabelledCase) -> Truth[LabelledCase]:
@@ -73,16 +97,15 @@ def _same_grid(prediction: Prediction, truth: Truth[LabelledCase]) -> bool:
 
 def _measure(truth: Truth[LabelledCase], prediction: Prediction | None) -> dict[str, Any]:
     case, true = truth.case, truth.case.read_label()
-    row: dict[str, Any] = {}
-    if has_target(case.annotated, "nodes"):
-        row["has_nodes"] = bool((true.array >= NODE).any())
+    row: dict[str, Any] = dict(presence(true.array, case.annotated))
     if prediction is None:
         return row
     path = prediction.folder / SEGMENTATION
     label = require_same_grid(true, canonical(nifti.read_label(path)), truth.path, path)
     segmented = prediction.results["networks"]
-    if has_target(case.annotated, "nodes") and "nodes" in segmented:
-        row |= node_row(label.array, true.array)
+    asked = segmented_kinds(segmented)
+    kinds = [kind for kind in annotated_kinds(case.annotated) if kind in asked]
+    row |= node_row(label.array, true.array, kinds)
     if has_target(case.annotated, "pdac") and "pdac" in segmented:
         row |= _named(PDAC_NAMES, label.array == PDAC, true.array == PDAC, true.spacing_mm)
     if "organs" in segmented:
@@ -91,13 +114,6 @@ def _measure(truth: Truth[LabelledCase], prediction: Prediction | None) -> dict[
             names = organ_names(ORGANS[id_ - 1])
             row |= _named(names, pred == id_, organs == id_, true.spacing_mm)
     return row
-
-
-def node_row(pred: UInt8[np.ndarray, "*s"], true: UInt8[np.ndarray, "*s"]) -> dict[str, float]:
-    """Rates over voxels and instances of the lymph nodes of one patient (Table V)."""
-    # What is smaller than a node was dropped when it was segmented.
-    rates = detection.patient_row(pred >= NODE, true >= NODE, min_iou=MIN_IOU, min_voxels=1)
-    return {f"node_{name}": value for name, value in rates.items()}
 
 
 def _named(
@@ -110,13 +126,6 @@ def _named(
         name: value if np.isfinite(value) else float("nan")
         for name, value in zip(names, values, strict=True)
     }
-
-
-def _as_error(row: Row) -> dict[str, Any]:
-    """An examination without an answer: no node of it is found."""
-    if not row.get("has_nodes"):
-        return {}
-    return dict.fromkeys(NODE_RATES, 0.0)
 
 
 def summarize_segmentation(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -185,6 +194,6 @@ PAPER = Paper(
     group=lambda results: results["networks"],
     same=_same_grid,
     measure=_measure,
-    as_error=_as_error,
+    as_error=nothing_found,
     summarize=summarize_segmentation,
 )

@@ -10,21 +10,35 @@ from core.report import html
 from core.report.cases import case_table, listed
 from core.report.evaluation import OWN_DATA, metric_tiles
 from core.report.table import UNDEFINED, Table, p_value, percent, table_of
+from lnmet.node_evaluation import KINDS, rates_of
 from lnmet.report import case_section
 
 PAPER_TABLE_5 = {
-    "paper, nnU-Net": ("45.9 %", "75.4 %", "36.2 %", "36.1 %", "81.0 %", "25.3 %"),
-    "paper, LNMet": ("47.7 %", "77.7 %", "37.5 %", "40.6 %", "80.9 %", "29.9 %"),
+    "node": {
+        "paper, nnU-Net": ("45.9 %", "75.4 %", "36.2 %", "36.1 %", "81.0 %", "25.3 %"),
+        "paper, LNMet": ("47.7 %", "77.7 %", "37.5 %", "40.6 %", "80.9 %", "29.9 %"),
+    },
+    "positive_node": {
+        "paper, nnU-Net": ("10.2 %", "32.3 %", "11.3 %", "11.7 %", "36.1 %", "12.0 %"),
+        "paper, LNMet": ("12.0 %", "38.9 %", "11.7 %", "13.5 %", "41.5 %", "13.3 %"),
+    },
+    "negative_node": {
+        "paper, nnU-Net": ("27.5 %", "51.1 %", "25.4 %", "27.7 %", "60.0 %", "22.9 %"),
+        "paper, LNMet": ("27.7 %", "49.0 %", "27.0 %", "28.9 %", "56.2 %", "25.8 %"),
+    },
 }
-"""Class-agnostic rows of Table V."""
-NODE_COLUMNS = {
-    "voxel Dice": "node_dice",
-    "voxel recall": "node_recall",
-    "voxel precision": "node_precision",
-    "instance F": "node_instance_f",
-    "instance recall": "node_instance_recall",
-    "instance precision": "node_instance_precision",
-}
+"""Of each kind of node, a column for each system of the paper."""
+PREFIXES = {"node": "", "positive_node": "positive: ", "negative_node": "negative: "}
+"""Of the rows of Table V: before identification, and after it by kind."""
+NODE_ROWS = (
+    "voxel Dice",
+    "voxel recall",
+    "voxel precision",
+    "instance F",
+    "instance recall",
+    "instance precision",
+)
+"""In the order of `core.metrics.detection.RATES`."""
 PAPER_TABLE_3 = {
     "spleen": (0.959, 0.384, 8.129),
     "esophagus": (0.745, 0.641, 8.125),
@@ -45,6 +59,8 @@ TILES = {
     "node_instance_f": "instance F",
     "node_instance_recall": "instance recall",
     "node_instance_precision": "instance precision",
+    "positive_node_instance_f": "instance F, positive",
+    "negative_node_instance_f": "instance F, negative",
     "pdac_dsc": "tumor DSC",
 }
 COLUMNS = {
@@ -114,15 +130,25 @@ def _section(case: Row, predictions: Sequence[Prediction]) -> html.Section:
 
 
 def table_5(metrics: Mapping[str, Any]) -> Table:
-    """Our rates in the paper's rows, beside the paper's own; a column for each system."""
+    """Our rates in the paper's rows, beside the paper's own; a column for each system.
+
+    Rows of positive and negative nodes are there where a system tells them apart.
+    """
     groups = {
         f"ours, {name}": summary
         for name, summary in metrics["groups"].items()
         if "node_dice" in summary
     }
-    ours = [[percent(summary[key]) for key in NODE_COLUMNS.values()] for summary in groups.values()]
-    columns = ("", *groups, *PAPER_TABLE_5)
-    return Table(columns, list(zip(NODE_COLUMNS, *ours, *PAPER_TABLE_5.values(), strict=True)))
+    kinds = [k for k in KINDS if any(f"{k}_dice" in summary for summary in groups.values())]
+    rows = []
+    for kind in kinds:
+        names = [f"{PREFIXES[kind]}{name}" for name in NODE_ROWS]
+        ours = [
+            [percent(summary.get(key, float("nan"))) for key in rates_of(kind)]
+            for summary in groups.values()
+        ]
+        rows += zip(names, *ours, *PAPER_TABLE_5[kind].values(), strict=True)
+    return Table(("", *groups, *PAPER_TABLE_5["node"]), rows)
 
 
 def table_3(metrics: Mapping[str, Any]) -> Table:

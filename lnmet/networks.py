@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import numpy as np
@@ -10,13 +10,18 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Float, Num
 
 from core.config import overridden
+from core.errors import InputError
 from core.infer.load import Run, load_runs, require_folds_of_one_data_set, require_same
 from core.infer.sliding import predictor
 from core.preprocess.crop import crop, pad_to
 from core.types import ModelState, Params
 from lnmet import model
 from lnmet.config import Axes, Config, Phase, Target
+from lnmet.identification.config import IdentificationConfig
 from lnmet.labels import CLASSES
+from lnmet.recipes import AnyConfig, config_class
+
+C = TypeVar("C", bound=AnyConfig)
 
 Predict = Callable[
     [Num[np.ndarray, "d h w c"], Num[np.ndarray, "d h w"] | None], Float[np.ndarray, "d h w k"]
@@ -55,15 +60,42 @@ class Segmenter(NamedTuple):
 System = Mapping[Target, Segmenter]
 
 
-def open_runs(paths: Sequence[Path], *, allow_unfinished: bool = False) -> list[Run[Config]]:
+class Runs(NamedTuple):
+    """Runs of one system.
+
+    Args:
+      segmentation: of the networks that segment, several folds of a target side by side.
+      identification: of those that tell which nodes are metastatic.
+    """
+
+    segmentation: Sequence[Run[Config]]
+    identification: Sequence[Run[IdentificationConfig]]
+
+    @property
+    def all(self) -> list[Run]:
+        """In the order in which they are asked."""
+        return [*self.segmentation, *self.identification]
+
+
+def open_runs(paths: Sequence[Path], *, allow_unfinished: bool = False) -> Runs:
     """Runs of one system, several folds of a target side by side.
 
     Raises:
       InputError: a folder that is no finished run, or runs of one target that differ in their grid
         or network, or saw different data sets.
     """
-    runs = load_runs(Config, paths, allow_unfinished=allow_unfinished)
-    for of_target in _by_target(runs).values():
+
+    def of(cls: type[C]) -> list[Run[C]]:
+        own = [path for path in paths if config_class(path) is cls]
+        return load_runs(cls, own, allow_unfinished=allow_unfinished)
+
+    for path in paths:
+        if config_class(path) not in (Config, IdentificationConfig):
+            raise InputError(
+                "neither segments nor tells metastatic nodes", path=path, hint="leave it out"
+            )
+    runs = Runs(of(Config), of(IdentificationConfig))
+    for of_target in _by_target(runs.all).values():
         require_same(of_target, lambda cfg: cfg.prepare, lambda cfg: f"{cfg.prepare.spacing_mm} mm")
         require_same(of_target, lambda cfg: cfg.model, lambda cfg: f"the network {cfg.model}")
         require_same(of_target, lambda cfg: cfg.data.phases, lambda cfg: f"{cfg.data.phases}")
@@ -77,19 +109,20 @@ def load_system(runs: Sequence[Run[Config]], mesh: Mesh, choices: Mapping[str, A
     Args:
       runs: of `open_runs`.
       mesh: the devices that share the windows.
-      choices: operating choices that override the configs', "infer.overlap" → share.
+      choices: operating choices, of which "infer.…" override the configs'.
     """
+    own = {name: value for name, value in choices.items() if name.startswith("infer.")}
     return {
         target: Segmenter(
-            overridden(of_target[0].cfg, choices),
-            [sliding(overridden(run.cfg, choices), *run.weights(), mesh) for run in of_target],
+            overridden(of_target[0].cfg, own),
+            [sliding(overridden(run.cfg, own), *run.weights(), mesh) for run in of_target],
         )
         for target, of_target in _by_target(runs).items()
     }
 
 
-def _by_target(runs: Sequence[Run[Config]]) -> dict[Target, list[Run[Config]]]:
-    groups: dict[Target, list[Run[Config]]] = {}
+def _by_target(runs: Sequence[Run[C]]) -> dict[Any, list[Run[C]]]:
+    groups: dict[Any, list[Run[C]]] = {}
     for run in runs:
         groups.setdefault(run.cfg.data.target, []).append(run)
     return groups

@@ -27,10 +27,13 @@ from lnmet.anatomy import attention
 from lnmet.cases import LabelledCase, organ_maps, read_cases
 from lnmet.config import PrepareConfig, Range, SplitConfig, Target
 from lnmet.data import Prepared
-from lnmet.labels import CLASSES, IGNORE, classes, organs_of
+from lnmet.labels import CLASSES, IGNORE, METASTATIC, classes, organs_of
+from lnmet.nodes import annotated_nodes
 
 logger = logging.getLogger(__name__)
 
+LAYOUT = 2
+"""Of a prepared case; another number prepares anew: 2 keeps the annotated nodes."""
 MAX_VOXELS = 10_000
 """Of a class, stored to center patches on (Ref: nnU-Net)."""
 CASES_AT_A_TIME = 1
@@ -43,6 +46,11 @@ def _shows(target: Target, case: Prepared) -> bool:
 
 
 CLASSES_OF_CASES = {f"with {target}": partial(_shows, target) for target in TARGETS}
+
+
+def cache_name(cfg: PrepareConfig) -> str:
+    """Folder of a preparation in a cache."""
+    return f"{fingerprint(cfg)}-{LAYOUT}"
 
 
 def prepare(
@@ -83,7 +91,7 @@ def prepare(
     for of_one in read:
         for note in of_one.notes:
             logger.info("%s: %s", of_one.root, note)
-    folder = out / fingerprint(prepare)
+    folder = out / cache_name(prepare)
     sources = [sources_of(of_one, lambda case: make(case, prepare)) for of_one in read]
     num_left_out = prepared_data.prepare(sources, folder, at_a_time=CASES_AT_A_TIME)
     prepared_data.warn_of_empty_classes(open_cases(folder), CLASSES_OF_CASES)
@@ -109,6 +117,9 @@ def make(case: LabelledCase, cfg: PrepareConfig) -> Made:
         arrays[f"voxels_{target}"] = _some_voxels(random, of_target, len(CLASSES[target]))
         foreground = (of_target > 0) & (of_target != IGNORE)
         arrays[f"hu_{target}"] = _some_hu(random, hu, foreground)
+    # Where nobody tells the kinds apart, a node is of neither.
+    told_apart = METASTATIC in case.annotated
+    arrays["nodes"] = annotated_nodes(ids) if told_apart else np.empty((0, 5), np.int32)
     venous = images[case.phases.index("venous")] if "venous" in case.phases else images[0]
     meta = {
         "digest": digest(venous.array),
@@ -170,7 +181,7 @@ def find_cache(data: Sequence[Path], cfg: PrepareConfig, workdir: Path) -> Path:
     """Folder of prepared cases: of a cache, or of data sets that are prepared into `workdir`."""
     return prepared_data.find_cache(
         data,
-        fingerprint(cfg),
+        cache_name(cfg),
         prepare_into=lambda data_sets, out: prepare(data_sets, out, cfg),
         workdir=workdir,
         command=" ".join(("run lnmet prepare", *flags(cfg, "prepare"))),
@@ -200,6 +211,7 @@ def _opened(case: prepared_data.Case) -> Prepared:
         voxels=of_targets("voxels"),
         hu=of_targets("hu"),
         annotated=frozenset(meta["annotated"]),
+        nodes=arrays["nodes"][...],
     )
 
 

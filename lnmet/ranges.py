@@ -12,7 +12,7 @@ from jaxtyping import Float, Shaped, UInt8
 
 from core import cli
 from core.commands import prepare as prepared_data
-from core.config import fingerprint, flags
+from core.config import flags
 from core.errors import InputError
 from core.preprocess.crop import bounding_box, crop
 from core.preprocess.resample import coarse_axis, resample_label, shape_at
@@ -22,8 +22,8 @@ from lnmet.cases import OrganMaps, organ_maps
 from lnmet.config import ORGANS, TABLE_II, PrepareConfig, Range, SplitConfig
 from lnmet.data import Prepared
 from lnmet.labels import METASTATIC, NODE, has_target, organs_of
-from lnmet.prepare import open_cases
-from lnmet.train import parts_of
+from lnmet.parts import parts_of
+from lnmet.prepare import cache_name, open_cases
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ def ranges(
     maps = None if organs is None else organ_maps(organs, label_map)
     folder = prepared_data.find_cache(
         data,
-        fingerprint(prepare),
+        cache_name(prepare),
         prepare_into=_refuse,
         workdir=Path(),
         command=" ".join(("run lnmet prepare", *flags(prepare, "prepare"))),

@@ -27,6 +27,8 @@ COLUMNS = {
     "nodes": "num_nodes",
     "nodes ml": "nodes_ml",
     "largest node mm³": "largest_node_mm3",
+    "positive": "num_positive_nodes",
+    "largest positive mm³": "largest_positive_node_mm3",
     "tumor ml": "pdac_ml",
 }
 """Of the examinations."""

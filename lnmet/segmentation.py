@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int32, UInt8
 
 from core.preprocess.crop import Box, crop, uncrop
 from core.preprocess.resample import (
@@ -17,8 +17,10 @@ from core.preprocess.resample import (
 from core.preprocess.resample_back import label_on, value_on
 from core.volume import Volume
 from lnmet.config import Phase, PrepareConfig
-from lnmet.labels import NODE, PDAC, organs_of
+from lnmet.identification.infer import Identifier
+from lnmet.labels import METASTATIC, NODE, PDAC, organs_of
 from lnmet.networks import Segmenter, System
+from lnmet.node_measures import nearest_organs
 from lnmet.nodes import FoundNode, find_nodes
 from lnmet.prepare import attention_in, organ_box
 
@@ -83,6 +85,7 @@ def segment_volumes(
     volumes: Mapping[Phase, Volume],
     system: System,
     known_organs: UInt8[np.ndarray, "d h w"] | None = None,
+    identifier: Identifier | None = None,
 ) -> Segmented:
     """Segment one examination; each network on a grid of its own.
 
@@ -90,9 +93,11 @@ def segment_volumes(
       volumes: canonical HU of each phase, on one grid.
       system: networks.
       known_organs: ids 1 … 10 on that grid, where no network segments them.
+      identifier: tells which of the nodes are metastatic; None, nobody does.
     """
     own = next(iter(volumes.values()))
-    grids = {cfg: Grids(volumes, cfg) for cfg in {s.cfg.prepare for s in system.values()}}
+    networks = [*system.values(), *([identifier] if identifier else [])]
+    grids = {cfg: Grids(volumes, cfg) for cfg in {n.cfg.prepare for n in networks}}
     organs = known_organs
     if segmenter := system.get("organs"):
         organs = _classes(segmenter, grids[segmenter.cfg.prepare])
@@ -104,11 +109,49 @@ def segment_volumes(
         known = None if organs is None else label
         probability, attention = _nodes(segmenter, grids[segmenter.cfg.prepare], known)
         infer = segmenter.cfg.infer
-        mask, nodes = find_nodes(
+        ids, nodes = find_nodes(
             probability, own, threshold=infer.threshold, min_mm3=infer.min_node_mm3
         )
-        label[mask] = NODE
+        if organs is not None:
+            nodes = _at_organs(nodes, organs_of(label), own)
+        label[ids > 0] = NODE
+        if identifier:
+            nodes = identify_nodes(identifier, grids[identifier.cfg.prepare], ids, nodes)
+            positive = [n.id for n in nodes if identifier.is_positive(n.probability)]
+            label[np.isin(ids, positive)] = METASTATIC
     return Segmented(label, nodes, attention)
+
+
+def _at_organs(
+    nodes: Sequence[FoundNode], organs: UInt8[np.ndarray, "d h w"], grid: Volume
+) -> list[FoundNode]:
+    """Nodes with the organ or vessel that is nearest to each."""
+    nearest = nearest_organs(np.array([n.center_mm for n in nodes]).reshape(-1, 3), organs, grid)
+    if nearest is None:
+        return list(nodes)
+    return [
+        node._replace(organ=organ, organ_distance_mm=distance)
+        for node, (organ, distance) in zip(nodes, nearest, strict=True)
+    ]
+
+
+def identify_nodes(
+    identifier: Identifier,
+    grids: Grids,
+    ids: Int32[np.ndarray, "d h w"],
+    nodes: Sequence[FoundNode],
+) -> list[FoundNode]:
+    """Nodes with their probability of being metastatic.
+
+    Args:
+      identifier: the networks.
+      grids: the examination on its own grid and on theirs.
+      ids: of the nodes, on its own.
+      nodes: in the order of their ids.
+    """
+    probabilities = identifier([grids.image(phase) for phase in identifier.phases], ids)
+    pairs = zip(nodes, probabilities, strict=True)
+    return [node._replace(probability=float(p)) for node, p in pairs]
 
 
 def _classes(segmenter: Segmenter, grids: Grids) -> UInt8[np.ndarray, "d h w"]:

@@ -1,73 +1,41 @@
-"""Training one network: of the organs and vessels, the tumor, or the lymph nodes."""
+"""Training one network of the paper: the command, and what each kind of network makes of it."""
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
-import numpy as np
-
-from core import cli, compiler
+from core import cli
 from core.commands import train as training
 from core.commands.train import Division, Training
-from core.data import patches
-from core.data.pipeline import batches
-from core.data.splits import Parts, hard_split
-from core.metrics.overlap import dice
-from core.train.task import Rows, Task
-from core.types import Key, ModelState, Params, Variables
-from lnmet import model, optimizers
-from lnmet.config import Config, SplitConfig
-from lnmet.data import Prepared, batch_maker, cut, foreground_intensities, usable
-from lnmet.labels import CLASSES
-from lnmet.loss import loss
-from lnmet.prepare import find_cache, folds, open_cases
-from lnmet.weights import start_of, starting_params, with_ancestor
+from lnmet import segmentation_train
+from lnmet.config import Config
+from lnmet.identification import train as identification_train
+from lnmet.identification.config import IdentificationConfig
+from lnmet.recipes import AnyConfig
 
 
-def build(
-    cfg: Config,
-    train_on: Sequence[Prepared],
-    evaluate_on: Sequence[Prepared] = (),
-    *,
-    params: Params | None = None,
-    workers: int = 0,
-) -> Task:
-    """Task of one network: everything `core.train.fit` needs.
+class Network(NamedTuple):
+    """A kind of network.
 
     Args:
-      cfg: the recipe.
-      train_on: cases to draw patches from.
-      evaluate_on: held-out cases; none, no evaluation.
-      params: of a network of the same shapes to start from; None draws them.
-      workers: processes that cut patches; 0 for threads.
+      divide: (cfg, data, run folder, fold=, weights=, workers=) → who is learned from, a function
+        that makes the training, and notes for the manifest.
+      curves: logged values to draw.
     """
-    channels = foreground_intensities(train_on, cfg.data)
-    make = batch_maker(
-        train_on, cfg, channels, host=jax.process_index(), num_hosts=jax.process_count()
-    )
-    shape = (1, *cfg.data.patch, len(cfg.data.phases))
-    num_classes = len(CLASSES[cfg.data.target])
 
-    def init(key: Key) -> Variables:
-        drawn = model.init(cfg.model, key, shape, num_classes=num_classes, intensities=channels)
-        return drawn if params is None else {**drawn, "params": jax.tree.map(jnp.asarray, params)}
+    divide: Callable[..., tuple[Division, Callable[[], Training], Mapping[str, Any]]]
+    curves: Sequence[str]
 
-    return Task(
-        init=init,
-        loss=partial(loss, cfg),
-        tx=optimizers.nnunet(cfg.optim, cfg.run.steps),
-        batches=lambda start: batches(
-            make, start=start, num_steps=cfg.run.steps, num_workers=workers
-        ),
-        evaluate=_evaluator(cfg, evaluate_on) if evaluate_on else None,
-    )
+
+NETWORKS: dict[type[AnyConfig], Network] = {
+    Config: Network(segmentation_train.divide, segmentation_train.CURVES),
+    IdentificationConfig: Network(identification_train.divide, identification_train.CURVES),
+}
+"""By the class of their recipes."""
 
 
 def train(
-    cfg: Config,
+    cfg: AnyConfig,
     data: cli.Data,
     out: Path,
     *,
@@ -77,15 +45,16 @@ def train(
     resume: bool = False,
     distributed: bool = False,
 ) -> None:
-    """Train one network: of the organs and vessels, the tumor, or the lymph nodes.
+    """Train one network: of organs and vessels, the tumor, the nodes, or which are metastatic.
 
     Args:
       cfg: the recipe.
       data: what `prepare` wrote, or data sets (prepared into the run folder first).
       out: run folder: config.json, manifest.json, metrics.jsonl, checkpoints/.
       fold: hold this fold out, the first is 0, and evaluate on it; without, train on every case.
-      weights: run folder whose parameters are the first ones, for fine-tuning; its network is the
-        recipe's, its intensities are not taken over. A run that goes on needs it no more.
+      weights: run folder whose parameters are the first ones: for fine-tuning a run of the recipe's
+        network, for the identification of nodes a run that segments them. Its intensities are not
+        taken over. A run that goes on needs it no more.
       workers: processes that cut patches, where threads starve the device; 0 for threads.
       resume: continue a run, bit for bit as if it had not stopped.
       distributed: join the other hosts of a cluster first.
@@ -94,94 +63,22 @@ def train(
       InputError: data, fold, weights or run folder cannot be used.
       RunError: the loss is no longer finite.
     """
+    network = NETWORKS[type(cfg)]
     notes: dict[str, Any] = {}
 
     def divide() -> tuple[Division, Callable[[], Training]]:
-        start = start_of(out, weights, cfg)
-        notes["weights"] = start and start.note()
-        folder = find_cache(data, cfg.prepare, out)
-        cases = {case.id: case for case in usable(open_cases(folder), cfg)}
-        parts = parts_of(folder, cases, fold, cfg.split)
-        train_on, validate_on = ([cases[id_] for id_ in ids] for ids in (parts.train, parts.val))
-        division = training.division(parts, cases.values(), lambda case: [case.id], fold)
-
-        def make() -> Training:
-            params = starting_params(out, start)
-            task = build(cfg, train_on, validate_on, params=params, workers=workers)
-            return Training(task, cfg.run, cfg.data.batch)
-
-        return with_ancestor(division, start), make
+        division, make, own_notes = network.divide(
+            cfg, data, out, fold=fold, weights=weights, workers=workers
+        )
+        notes.update(own_notes)
+        return division, make
 
     training.train(
         cfg,
         out,
         divide=divide,
-        curves=("loss", "loss_entropy", "loss_overlap"),
+        curves=network.curves,
         resume=resume,
         distributed=distributed,
         notes=notes,
     )
-
-
-def parts_of(folder: Path, cases: dict[str, Prepared], fold: int | None, cfg: SplitConfig) -> Parts:
-    """Cases to learn from, to validate on and to hold out.
-
-    Args:
-      folder: of the prepared cases, whose index may prescribe folds.
-      cases: those that can be learned from, by id.
-      fold: that is held out; None, every case is learned from.
-      cfg: of the folds where none are prescribed, and of the validation.
-
-    Raises:
-      InputError: no such fold.
-    """
-    parts = training.choose_fold(folder, fold, cases, lambda: folds(list(cases.values()), cfg))
-    return parts if fold is None else with_validation(parts, cases, cfg)
-
-
-def with_validation(parts: Parts, cases: dict[str, Prepared], cfg: SplitConfig) -> Parts:
-    """Parts with a share of the training patients set aside for validation (Sec. IV-A)."""
-    patients = {cases[id_].patient for id_ in parts.train}
-    num_val = min(round(cfg.val_fraction * len(patients)), len(patients) - 1)
-    val = set(hard_split(patients, len(patients) - num_val, cfg.seed).test)
-    aside = tuple(id_ for id_ in parts.train if cases[id_].patient in val)
-    return Parts(tuple(i for i in parts.train if i not in aside), aside, parts.test)
-
-
-def _evaluator(cfg: Config, cases: Sequence[Prepared]) -> Callable[[Params, ModelState], Rows]:
-    """Rows of one patch per validation case, around its foreground: a learning curve.
-
-    Whole cases are for `lnmet evaluate`; one patch a case costs seconds and shows the trend.
-    """
-    target, num_classes = cfg.data.target, len(CLASSES[cfg.data.target])
-    examples, fill = {}, np.zeros(len(cfg.data.phases), np.int16)
-    for case in cases:
-        if len(voxels := case.voxels[target][:, 1:]):
-            start = patches.centered_start(
-                patches.middle_voxel(voxels), case.label.shape, cfg.data.patch
-            )
-            examples[case.id] = cut(case, cfg, start, cfg.data.patch, fill)
-
-    @compiler.jit
-    def forward(
-        params: Params, model_state: ModelState, image: jax.Array, gate: jax.Array | None
-    ) -> jax.Array:
-        normalized = model.normalize(model_state, image)
-        return model.apply(cfg.model, params, normalized, gate, num_classes=num_classes)[0]
-
-    def evaluate(params: Params, model_state: ModelState) -> Rows:
-        rows = []
-        for id_, example in examples.items():
-            gate = example.get("attention")
-            gate = None if gate is None else gate[None].astype(np.float32)
-            logits = forward(params, model_state, example["image"][None], gate)
-            pred, true = np.asarray(logits)[0].argmax(-1), example["label"]
-            dsc = [
-                dice(pred == k, true == k)
-                for k in range(1, num_classes)
-                if example["annotated"][k] and (true == k).any()
-            ]
-            rows.append({"id": id_, "dsc": float(np.mean(dsc)) if dsc else float("nan")})
-        return rows
-
-    return evaluate

@@ -1,7 +1,7 @@
 """Starting a network from another run's parameters, and the run folder's word about it."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,8 +13,10 @@ from core.infer.load import load_runs
 from core.train.checkpoint import CHECKPOINTS, checkpoint_steps, restore_model
 from core.train.run_folder import METRICS, PARTS, Division, weights_folder
 from core.types import Params
-from lnmet.config import Config
+from lnmet.config import Axes, Config
+from lnmet.identification.config import IdentificationConfig
 from lnmet.labels import CLASSES
+from lnmet.recipes import config_class
 
 START = "start.json"
 """Of a run folder: what its parameters were before the first step."""
@@ -42,13 +44,15 @@ class Start(NamedTuple):
         return {"path": self.path, "step": self.step, "fingerprint": self.fingerprint}
 
 
-def start_of(workdir: Path, weights: Path | None, cfg: Config) -> Start | None:
+def start_of(
+    workdir: Path, weights: Path | None, cfg: Config | IdentificationConfig
+) -> Start | None:
     """Where a run starts, kept in its folder: a run that goes on started where it did.
 
     Args:
       workdir: RUN.
       weights: run folder that the user names; None, none, or that of the run that goes on.
-      cfg: config of the new run.
+      cfg: config of the new run; one that identifies nodes starts from one that segments them.
 
     Raises:
       InputError: no finished run, one of another network, or another one than this run, which goes
@@ -96,9 +100,17 @@ def with_ancestor(division: Division, start: Start | None) -> Division:
     )
 
 
-def _start(path: Path, cfg: Config) -> Start:
+def _start(path: Path, cfg: Config | IdentificationConfig) -> Start:
+    if config_class(path) is not Config:
+        raise InputError("segments nothing", path=path, hint="give a run of a segmentation recipe")
     (run,) = load_runs(Config, [path], allow_unfinished=False)
-    _refuse_other_network(path, run.cfg, cfg)
+    wrong = _other_network(run.cfg, cfg) if isinstance(cfg, Config) else _other_unet(run.cfg, cfg)
+    if wrong:
+        raise InputError(
+            f"is of another network: {', '.join(wrong)}",
+            path=path,
+            hint="give a run whose network is the recipe's",
+        )
     return Start(
         str(path.resolve()),
         run.step,
@@ -108,24 +120,39 @@ def _start(path: Path, cfg: Config) -> Start:
     )
 
 
-def _refuse_other_network(path: Path, theirs: Config, ours: Config) -> None:
-    """Compare what shapes the parameters; phases may differ, but not their number."""
+def _other_network(theirs: Config, ours: Config) -> list[str]:
+    """How what shapes the parameters differs; phases may differ, but not their number."""
     networks = (replace(cfg.model, dtype=ours.model.dtype) for cfg in (theirs, ours))
-    wrong = [f"{line.replace(' → ', ' there and ')} here" for line in config.diff(*networks)]
-    for name, count in {"phases": _num_phases, "classes": _num_classes}.items():
-        if count(theirs) != count(ours):
-            wrong.append(f"{count(theirs)} {name} there and {count(ours)} here")
-    if wrong:
-        raise InputError(
-            f"is of another network: {', '.join(wrong)}",
-            path=path,
-            hint="give a run whose network is the recipe's",
-        )
+    wrong = _differences(*networks) + _other_phases(theirs, ours)
+    numbers = [len(CLASSES[cfg.data.target]) for cfg in (theirs, ours)]
+    if numbers[0] != numbers[1]:
+        wrong.append(f"{numbers[0]} classes there and {numbers[1]} here")
+    return wrong
 
 
-def _num_phases(cfg: Config) -> int:
-    return len(cfg.data.phases)
+@dataclass(frozen=True)
+class _UNet:
+    """What shapes the parameters of a U-Net."""
+
+    features: tuple[int, ...]
+    strides: tuple[Axes, ...]
 
 
-def _num_classes(cfg: Config) -> int:
-    return len(CLASSES[cfg.data.target])
+def _other_unet(theirs: Config, ours: IdentificationConfig) -> list[str]:
+    """How the U-Nets differ, whatever their heads are."""
+    wrong = _differences(*(_UNet(cfg.model.features, cfg.model.strides) for cfg in (theirs, ours)))
+    if theirs.data.target != "nodes":
+        wrong.append(f"segments {theirs.data.target}, not nodes")
+    return wrong + _other_phases(theirs, ours)
+
+
+def _differences(theirs: Any, ours: Any) -> list[str]:
+    return [f"{line.replace(' → ', ' there and ')} here" for line in config.diff(theirs, ours)]
+
+
+def _other_phases(
+    theirs: Config | IdentificationConfig, ours: Config | IdentificationConfig
+) -> list[str]:
+    numbers = [len(cfg.data.phases) for cfg in (theirs, ours)]
+    is_same = numbers[0] == numbers[1]
+    return [] if is_same else [f"{numbers[0]} phases there and {numbers[1]} here"]

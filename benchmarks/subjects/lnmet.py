@@ -21,7 +21,7 @@ from lnmet import model
 from lnmet.config import RECIPES, Config
 from lnmet.labels import CLASSES
 from lnmet.loss import loss
-from lnmet.train import optimizer
+from lnmet.optimizers import nnunet
 
 PEER = "torch_lnmet"
 NAMES = ["nodes", "nodes-no-attention"]
@@ -55,7 +55,7 @@ def subject(name: str) -> Subject:
         ),
         predict=partial(_predict, cfg, num_classes),
         loss=partial(_loss, cfg, num_classes),
-        tx=optimizer(cfg.optim, cfg.run.steps),
+        tx=nnunet(cfg.optim, cfg.run.steps),
         twin=lambda variables: harness.peer_module(PEER).Bench(
             cfg, variables, image, attention, label
         ),

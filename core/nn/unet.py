@@ -78,15 +78,16 @@ class Features(NamedTuple):
     """Maps of a U-Net."""
 
     decoder: tuple[Float[Array, "n d h w c"], ...]
-    """What heads are put on, the highest resolution first."""
+    """What heads are put on, the highest resolution first; none of an encoder alone."""
     bottleneck: Float[Array, "n d h w c"]
 
 
 class UNet(nn.Module):
-    """Encoder, decoder and skips, without heads."""
+    """Encoder, decoder and skips, without heads; or the encoder alone."""
 
     plan: UNetPlan
     dtype: Dtype = jnp.float32
+    has_decoder: bool = True
 
     @nn.compact
     def __call__(self, image: Float[Array, "n d h w c"]) -> Features:
@@ -103,7 +104,7 @@ class UNet(nn.Module):
             x = stage(num, features, kernel, stride, self.dtype, name=f"down{s}")(x)
             maps.append(x)
         decoded = []
-        for s in reversed(range(len(plan.features) - 1)):
+        for s in reversed(range(len(plan.features) - 1 if self.has_decoder else 0)):
             features, stride = plan.features[s], plan.strides[s + 1]
             kernel = (plan.decoder_kernels or plan.kernels)[s]
             x = ConvTranspose(

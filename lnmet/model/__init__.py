@@ -13,12 +13,13 @@ from core.nn.unet import Heads, UNet, UNetPlan, average_pool
 from core.preprocess.fingerprint import Intensities
 from core.types import Key, ModelState, Params, Variables
 from lnmet.config import ModelConfig
+from lnmet.identification import config as of_identification
 
 INTENSITIES = "intensities"
 """Collection of the model state: how the training set's foreground is normalized, by channel."""
 
 
-def plan_of(cfg: ModelConfig) -> UNetPlan:
+def plan_of(cfg: ModelConfig | of_identification.ModelConfig) -> UNetPlan:
     """The U-Net of a config."""
     num = len(cfg.features)
     return UNetPlan(
@@ -50,14 +51,22 @@ def init(
     Returns:
       {"params": …, "intensities": {"low": (c,), "high": …, "mean": …, "std": …}}.
     """
-    if len(intensities) != shape[-1]:
-        raise ValueError(f"expected intensities of {shape[-1]} channels; got {len(intensities)}")
     image = jax.ShapeDtypeStruct(shape, jnp.float32)
     gate = jax.ShapeDtypeStruct((*shape[:-1], 1), jnp.float32) if cfg.attention else None
     variables = Network(cfg, num_classes).lazy_init(key, image, gate)
+    return {"params": variables["params"], **state_of(intensities, num_channels=shape[-1])}
+
+
+def state_of(intensities: Sequence[Intensities], *, num_channels: int) -> ModelState:
+    """What `normalize` needs: {"intensities": {"low": (c,), "high": …, "mean": …, "std": …}}.
+
+    Raises:
+      ValueError: another number of channels.
+    """
+    if len(intensities) != num_channels:
+        raise ValueError(f"expected intensities of {num_channels} channels; got {len(intensities)}")
     by_name = zip(Intensities._fields, zip(*intensities, strict=True), strict=True)
-    state = {name: jnp.asarray(values, jnp.float32) for name, values in by_name}
-    return {"params": variables["params"], INTENSITIES: state}
+    return {INTENSITIES: {name: jnp.asarray(values, jnp.float32) for name, values in by_name}}
 
 
 def normalize(model_state: ModelState, hu: Num[Array, "*s c"]) -> Float[Array, "*s c"]:

@@ -3,7 +3,7 @@ import pytest
 
 from benchmarks import compile_for
 from lnmet.config import RECIPES
-from lnmet.train import build
+from lnmet.segmentation_train import build
 from tests.lnmet.phantoms import prepared
 
 

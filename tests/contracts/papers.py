@@ -12,11 +12,14 @@ import fee.config
 import fee.data
 import fee.train
 import lnmet.config
-import lnmet.train
+import lnmet.identification.train
+import lnmet.recipes
+import lnmet.segmentation_train
 import s4c.config
 import s4c.train
 from core.train.task import Task
 from eusdaf.data import Prepared
+from lnmet.identification.config import IdentificationConfig
 from tests.lnmet.phantoms import prepared as two_phases
 from tests.s4c.phantoms import prepared
 
@@ -51,10 +54,10 @@ def _small_s4c(cfg: s4c.config.Config, batch: int, steps: int) -> s4c.config.Con
     )
 
 
-def _small_lnmet(cfg: lnmet.config.Config, batch: int, steps: int) -> lnmet.config.Config:
+def _small_lnmet(cfg: Any, batch: int, steps: int) -> Any:
     return replace(
         cfg,
-        run=replace(cfg.run, steps=steps),
+        run=replace(cfg.run, steps=steps, epochs=0),
         model=replace(cfg.model, features=(2,) * len(cfg.model.features)),
         data=replace(cfg.data, batch=batch),
         # Adam takes steps of full length along gradients that are zero but for rounding, those of
@@ -127,6 +130,12 @@ PICTURES = _pictures()
 SERIES = _series()
 TWO_PHASES = [two_phases("a"), two_phases("b", seed=1)]
 
+LNMET = {
+    lnmet.config.Config: lambda cfg: lnmet.segmentation_train.build(cfg, TWO_PHASES),
+    IdentificationConfig: lambda cfg: lnmet.identification.train.build(cfg, TWO_PHASES),
+}
+"""What builds the task of each kind of network, by the class of its recipes."""
+
 PAPERS = {
     "fee": Paper(
         recipes=fee.config.RECIPES,
@@ -143,10 +152,10 @@ PAPERS = {
         small=_small_s4c,
     ),
     "lnmet": Paper(
-        recipes=lnmet.config.RECIPES,
+        recipes={n: cfg for n, cfg in lnmet.recipes.RECIPES.items() if type(cfg) in LNMET},
         compiled=("tiny-nodes",),
         sharded="tiny-organs",
-        build=lambda cfg: lnmet.train.build(cfg, TWO_PHASES),
+        build=lambda cfg: LNMET[type(cfg)](cfg),
         small=_small_lnmet,
     ),
     "eusdaf": Paper(

@@ -18,30 +18,50 @@ import eusdaf.loss
 import eusdaf.model
 import fee.loss
 import fee.model
+import lnmet.config
 import lnmet.labels
 import lnmet.model
+import lnmet.model.identification
 import s4c.model
 from core.augment.volume_resample import center_crop
 from core.nn.conv import conv, conv_transpose, direct_transpose
 from core.nn.pool import max_pool
 from core.train.task import Task
 from core.types import ModelState, Params
+from lnmet.identification.config import IdentificationConfig
 from tests.contracts.papers import PAPERS, SIZE, Paper
 
 PLATFORMS = ("cuda", "tpu")
 RECIPES = [(paper, name) for paper in PAPERS for name in PAPERS[paper].recipes]
+
+
+def _segmentation(cfg, params, state, image):
+    return lnmet.model.apply(
+        cfg.model,
+        params,
+        _middle(cfg, state, image),
+        jnp.ones((len(image), *cfg.data.patch)) if cfg.model.attention else None,
+        num_classes=len(lnmet.labels.CLASSES[cfg.data.target]),
+    )
+
+
+def _identification(cfg, params, state, image):
+    node = jnp.ones((len(image), *cfg.data.patch), bool)
+    return lnmet.model.identification.apply(cfg.model, params, _middle(cfg, state, image), node)
+
+
+def _middle(cfg, state, image):
+    cropped = jax.vmap(partial(center_crop, patch=cfg.data.patch))(image)
+    return lnmet.model.normalize(state, cropped)
+
+
+LNMET = {lnmet.config.Config: _segmentation, IdentificationConfig: _identification}
 FORWARD = {
     "fee": lambda cfg, params, state, image: fee.model.apply(
         cfg.model, params, state, fee.loss.normalize(image)
     )[0],
     "s4c": lambda cfg, params, state, image: s4c.model.apply(cfg.model, params, state, image)[0],
-    "lnmet": lambda cfg, params, state, image: lnmet.model.apply(
-        cfg.model,
-        params,
-        lnmet.model.normalize(state, jax.vmap(partial(center_crop, patch=cfg.data.patch))(image)),
-        jnp.ones((len(image), *cfg.data.patch)) if cfg.model.attention else None,
-        num_classes=len(lnmet.labels.CLASSES[cfg.data.target]),
-    ),
+    "lnmet": lambda cfg, *arrays: LNMET[type(cfg)](cfg, *arrays),
     "eusdaf": lambda cfg, params, state, image: eusdaf.model.apply(
         cfg.model, params, state, eusdaf.loss.normalize(image)
     )[0],

@@ -4,11 +4,15 @@ import numpy as np
 
 from core.preprocess.crop import Box
 from lnmet.data import Prepared
-from lnmet.labels import CLASSES, NODE, PANCREAS, PDAC, classes
+from lnmet.labels import CLASSES, METASTATIC, NODE, PANCREAS, PDAC, classes
+from lnmet.nodes import annotated_nodes
 
 
 def prepared(case_id: str, *, shape=(30, 40, 50), seed: int = 0) -> Prepared:
-    """A scan of two phases whose voxels are all different: pancreas with a tumor, aorta, a node."""
+    """A scan of two phases whose voxels are all different.
+
+    Pancreas with a tumor, aorta, a node without metastasis, and a metastatic one.
+    """
     rng = np.random.default_rng(seed)
     venous = (rng.permutation(np.prod(shape)).reshape(shape) % 30_000).astype(np.int16)
     image = np.stack([venous + 1000, venous], axis=-1).astype(np.int16)
@@ -17,6 +21,7 @@ def prepared(case_id: str, *, shape=(30, 40, 50), seed: int = 0) -> Prepared:
     label[12:16, 16:20, 12:18] = PDAC
     label[4:26, 30:34, 20:24] = 4
     label[14:17, 8:11, 20:23] = NODE
+    label[21:24, 8:12, 30:34] = METASTATIC
     attention = np.zeros(shape, np.float16)
     attention[4:26, 4:36, 6:40] = 1
     targets = ("organs", "pdac", "nodes")
@@ -31,7 +36,8 @@ def prepared(case_id: str, *, shape=(30, 40, 50), seed: int = 0) -> Prepared:
         box=Box((2, 2, 4), (28, 38, 42)),
         voxels={t: voxels_of(classes(label, t), len(CLASSES[t])) for t in targets},
         hu={t: image[classes(label, t) > 0].T for t in targets},
-        annotated=frozenset({4, PANCREAS, PDAC, NODE}),
+        annotated=frozenset({4, PANCREAS, PDAC, NODE, METASTATIC}),
+        nodes=annotated_nodes(label),
     )
 
 

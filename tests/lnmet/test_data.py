@@ -29,7 +29,9 @@ CASES = [prepared("a"), prepared("b", seed=1)]
 
 
 def maker(cfg=CFG, cases=CASES, **hosts):
-    return batch_maker(cases, cfg, foreground_intensities(cases, cfg.data), **hosts)
+    return batch_maker(
+        cases, cfg, foreground_intensities(cases, cfg.data.phases, cfg.data.target), **hosts
+    )
 
 
 def test_a_batch_is_a_pure_function_of_seed_and_step():
@@ -131,7 +133,7 @@ def test_outside_a_scan_is_the_mean_of_the_foreground():
         image=CASES[0].image[:4], label=CASES[0].label[:4], attention=CASES[0].attention[:4]
     )
     cfg = replace(CFG, data=replace(CFG.data, foreground=0.0, informative=False))
-    channels = foreground_intensities([CASES[0]], cfg.data)
+    channels = foreground_intensities([CASES[0]], cfg.data.phases, cfg.data.target)
     image = batch_maker([thin._replace(voxels=CASES[0].voxels)], cfg, channels)(0)["image"]
     means = [round(channel.mean) for channel in channels]
     assert (image[:, [0, 1, -2, -1]] == means).all()
@@ -141,7 +143,8 @@ def test_intensities_are_those_of_the_target_over_cases():
     for cfg in (CFG, ORGANS):
         target = cfg.data.target
         venous = [case.hu[target][1].astype(np.float32) for case in CASES]
-        assert foreground_intensities(CASES, cfg.data)[1] == intensities(venous)
+        channels = foreground_intensities(CASES, cfg.data.phases, cfg.data.target)
+        assert channels[1] == intensities(venous)
 
 
 def test_cases_without_the_target_are_left_out():

@@ -5,15 +5,7 @@ import pytest
 
 from core.metrics import detection
 from lnmet.config import ORGANS
-from lnmet.evaluate import (
-    COMPARED,
-    NODE_RATES,
-    PAPER,
-    compare,
-    node_row,
-    organ_names,
-    summarize_segmentation,
-)
+from lnmet.evaluate import PAPER, compare, organ_names, summarize_segmentation
 from lnmet.evaluation_page import (
     PAPER_TABLE_3,
     PAPER_TABLE_5,
@@ -23,6 +15,7 @@ from lnmet.evaluation_page import (
     table_pdac,
 )
 from lnmet.labels import METASTATIC, NODE, PDAC
+from lnmet.node_evaluation import COMPARED, KINDS, node_row, rates_of
 
 
 def label(*boxes: tuple[int, slice]) -> np.ndarray:
@@ -66,27 +59,61 @@ def test_means_are_over_patients_and_medians_stand_beside():
 
 
 def test_a_failed_examination_with_nodes_has_none_found():
-    assert PAPER.as_error({"has_nodes": True}) == dict.fromkeys(NODE_RATES, 0.0)
-    assert PAPER.as_error({"has_nodes": False}) == {}
-    assert set(NODE_RATES) == {f"node_{name}" for name in detection.RATES}
+    rates = {f"node_{name}": 0.0 for name in detection.RATES}
+    assert PAPER.as_error(row("organs + nodes", "a", has_nodes=True)) == rates
+    assert PAPER.as_error(row("organs + nodes", "a", has_nodes=False)) == {}
+    assert PAPER.as_error(row("organs", "a", has_nodes=True)) == {}
+
+
+def test_a_failed_examination_has_nothing_found_of_the_kinds_that_it_has():
+    shown = {"has_nodes": True, "has_positive_nodes": False, "has_negative_nodes": True}
+    wrong = PAPER.as_error(row("nodes + identification", "a", **shown))
+    assert wrong == dict.fromkeys([*rates_of("node"), *rates_of("negative_node")], 0.0)
+
+
+def test_nodes_of_each_kind_are_rated_by_themselves():
+    true = label((NODE, slice(0, 4)), (METASTATIC, slice(10, 14)))
+    # The first is called metastatic, of the second one voxel less is found.
+    pred = label((METASTATIC, slice(0, 4)), (METASTATIC, slice(10, 13)), (NODE, slice(30, 32)))
+    rates = node_row(pred, true, list(KINDS))
+    assert rates["node_instance_recall"] == 1
+    assert rates["node_dice"] == pytest.approx(2 * 7 / (9 + 8))
+    assert rates["positive_node_instance_recall"] == 1
+    assert rates["positive_node_instance_precision"] == pytest.approx(1 / 2)
+    assert rates["positive_node_dice"] == pytest.approx(2 * 3 / (7 + 4))
+    assert rates["negative_node_instance_recall"] == 0
+    assert rates["negative_node_instance_f"] == 0
+    assert rates["negative_node_dice"] == 0
+
+
+def test_a_patient_without_positive_nodes_has_no_recall_of_them():
+    true, pred = label((NODE, slice(0, 4))), label((METASTATIC, slice(0, 4)))
+    rates = node_row(pred, true, list(KINDS))
+    assert np.isnan(rates["positive_node_recall"])
+    assert np.isnan(rates["positive_node_instance_f"])
+    assert rates["positive_node_instance_precision"] == 0
+    nothing = node_row(label(), true, list(KINDS))
+    assert np.isnan(nothing["positive_node_dice"])
+    assert np.isnan(nothing["positive_node_instance_precision"])
 
 
 def test_systems_are_compared_on_the_patients_of_both():
-    rng = np.random.default_rng(0)
+    rng, compared = np.random.default_rng(0), ("node_dice", "node_instance_f")
+    assert set(compared) < set(COMPARED)
     rows = []
     for i in range(20):
         value = rng.uniform(0.2, 0.6)
-        rows.append(row("with", str(i), **dict.fromkeys(COMPARED, value + 0.1)))
-        rows.append(row("without", str(i), **dict.fromkeys(COMPARED, value)))
-    rows.append(row("with", "alone", **dict.fromkeys(COMPARED, 0.0)))
-    rows.append(row("with", "0", **dict.fromkeys(COMPARED, 0.0)) | {"part": "train"})
+        rows.append(row("with", str(i), **dict.fromkeys(compared, value + 0.1)))
+        rows.append(row("without", str(i), **dict.fromkeys(compared, value)))
+    rows.append(row("with", "alone", **dict.fromkeys(compared, 0.0)))
+    rows.append(row("with", "0", **dict.fromkeys(compared, 0.0)) | {"part": "train"})
     first, second = compare(rows)
-    assert (first["first"], first["second"], first["name"]) == ("with", "without", COMPARED[0])
+    assert (first["first"], first["second"], first["name"]) == ("with", "without", "node_dice")
     assert first["mean_difference"] == pytest.approx(0.1)
     assert first["num"] == 20
     assert first["p_value"] < 0.001
     assert first["median_bootstrap_p_value"] < 0.05
-    assert second["name"] == COMPARED[1]
+    assert second["name"] == "node_instance_f"
 
 
 def test_one_system_is_compared_with_none():
@@ -94,10 +121,10 @@ def test_one_system_is_compared_with_none():
 
 
 def test_tables_stand_beside_the_papers():
-    summary = {name: 0.5 for name in NODE_RATES}
+    summary = dict.fromkeys(rates_of("node"), 0.5)
     metrics = {"groups": {"nodes": summary, "organs": {}}, "summary": {}}
     table = table_5(metrics)
-    assert table.columns == ("", "ours, nodes", *PAPER_TABLE_5)
+    assert table.columns == ("", "ours, nodes", *PAPER_TABLE_5["node"])
     assert [cells[1] for cells in table.rows] == ["50.0 %"] * 6
     assert table.rows[3][2:] == ("36.1 %", "40.6 %")
     metrics["summary"] = dict(zip(organ_names("LGA"), (0.7, 1.0, 9.0), strict=True))
@@ -107,8 +134,19 @@ def test_tables_stand_beside_the_papers():
     assert np.isnan(rows["spleen"][1])
 
 
+def test_rows_of_positive_and_negative_nodes_stand_below_where_they_are_told_apart():
+    plain = dict.fromkeys(rates_of("node"), 0.5)
+    aware = plain | dict.fromkeys([*rates_of("positive_node"), *rates_of("negative_node")], 0.25)
+    table = table_5({"groups": {"nodes": plain, "nodes + identification": aware}})
+    rows = {cells[0]: cells[1:] for cells in table.rows}
+    assert len(rows) == 18
+    assert rows["voxel Dice"] == ("50.0 %", "50.0 %", "45.9 %", "47.7 %")
+    assert rows["positive: instance F"] == ("–", "25.0 %", "11.7 %", "13.5 %")
+    assert rows["negative: voxel recall"] == ("–", "25.0 %", "51.1 %", "49.0 %")
+
+
 def test_what_was_looked_for_decides_which_table_is_printed():
-    summary = {"pdac_dsc_median": 0.6, **dict.fromkeys(NODE_RATES, 0.5)}
+    summary = {"pdac_dsc_median": 0.6, **dict.fromkeys(rates_of("node"), 0.5)}
     metrics = {"groups": {"g": summary}, "summary": summary}
     for columns, table in (
         ({"node_dice": 0.5, "spleen_dsc": 0.9}, table_5),

@@ -6,15 +6,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from core.config import fingerprint
+from core.data.index import Contents, write_index
 from core.errors import InputError
 from core.preprocess.crop import Box, crop
 from core.volume import CANONICAL_DIRECTION, Volume
 from lnmet.anatomy import attention
 from lnmet.cases import LabelledCase
 from lnmet.config import ORGANS, PrepareConfig, Range, SplitConfig
-from lnmet.labels import IGNORE, NODE, PANCREAS, PDAC, organs_of
-from lnmet.prepare import MAX_VOXELS, folds, make, organ_box
+from lnmet.labels import IGNORE, METASTATIC, NODE, PANCREAS, PDAC, organs_of
+from lnmet.prepare import MAX_VOXELS, find_cache, folds, make, organ_box
 from tests.lnmet.phantoms import prepared
+from tests.refusals import refused
 
 SHAPE = (12, 20, 24)
 CFG = PrepareConfig(spacing_mm=(2.0, 2.0, 2.0), margin_mm=6.0)
@@ -130,3 +133,16 @@ def test_more_folds_than_patients_are_refused():
     with pytest.raises(InputError) as refused:
         folds([prepared("a"), prepared("b")], SplitConfig())
     assert "--split.num-folds" in refused.value.hint
+
+
+def test_nodes_are_kept_where_metastatic_ones_are_told_apart(label):
+    case = labelled(label)
+    assert make(case, CFG)[0]["nodes"].shape == (0, 5)
+    told = case._replace(annotated=case.annotated | {METASTATIC})
+    assert make(told, CFG)[0]["nodes"].tolist() == [[0, 2, 8, 8, 1]]
+
+
+def test_a_cache_of_an_older_layout_is_refused(tmp_path):
+    write_index(tmp_path / fingerprint(CFG), {tmp_path: Contents({}, (), ())})
+    with refused(tmp_path, "prepared otherwise", hint="run lnmet prepare"):
+        find_cache([tmp_path], CFG, tmp_path / "run")

@@ -10,7 +10,6 @@ from scipy import ndimage
 
 from core import cli
 from core.commands import train as training
-from core.config import fingerprint
 from core.io import nifti
 from core.train.run_folder import read_division
 from lnmet import ranges as module
@@ -19,7 +18,7 @@ from lnmet.cli import COMMANDS
 from lnmet.config import ORGANS, TABLE_II, PrepareConfig, Range
 from lnmet.data import Prepared
 from lnmet.labels import METASTATIC, NODE, PANCREAS, PDAC
-from lnmet.prepare import prepare
+from lnmet.prepare import cache_name, prepare
 from lnmet.ranges import ranges, ranges_of, ranges_table, widened
 from lnmet.train import train
 from tests.lnmet.phantoms import prepared
@@ -130,7 +129,7 @@ def test_the_printed_flags_prepare_with_the_fitted_ranges(cache, tmp_path, capsy
     data = cache.parent / "data"
     assert lnmet("prepare", "--data", data, "--out", tmp_path / "again", *words) == 0
     (folder,) = (tmp_path / "again").iterdir()
-    assert folder.name == fingerprint(replace(CFG.prepare, ranges_mm=pairs))
+    assert folder.name == cache_name(replace(CFG.prepare, ranges_mm=pairs))
 
 
 def test_a_fold_fits_to_the_cases_that_training_learns_from(cache, tmp_path, monkeypatch):
@@ -175,7 +174,7 @@ def test_cases_without_nodes_or_organs_are_refused(tmp_path, ids, message):
     label = volume(np.ones((4, 10, 10), np.uint8))
     data = write_raw(tmp_path / "data", {"a": [image, image]}, {"a": label}, ids)
     prepare([data], tmp_path / "cache", CFG.prepare)
-    folder = tmp_path / "cache" / fingerprint(CFG.prepare)
+    folder = tmp_path / "cache" / cache_name(CFG.prepare)
     with refused(folder, message):
         ranges([tmp_path / "cache"], CFG.split, CFG.prepare)
     assert json.loads((folder / "index.json").read_text())

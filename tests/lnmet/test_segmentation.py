@@ -8,7 +8,9 @@ import pytest
 from core.volume import CANONICAL_DIRECTION, Volume
 from lnmet import segmentation
 from lnmet.config import RECIPES, PrepareConfig
-from lnmet.labels import NODE, PANCREAS, PDAC
+from lnmet.identification.config import RECIPES as IDENTIFICATION
+from lnmet.identification.infer import Identifier, Network
+from lnmet.labels import METASTATIC, NODE, PANCREAS, PDAC
 from lnmet.networks import Segmenter
 from lnmet.segmentation import segment_volumes
 
@@ -62,6 +64,33 @@ def test_organs_tumor_and_nodes_come_together():
     (node,) = segmented.nodes
     assert node.volume_mm3 == 4 * 8
     assert node.score == pytest.approx(0.75)
+
+
+def test_nodes_from_the_threshold_on_are_metastatic():
+    cfg = IDENTIFICATION["tiny-identification"]
+
+    def ask(crops):
+        # HU of the node in the middle of each crop.
+        middle = [crop["image"][8, 8, 8, 0] for crop in crops]
+        return np.array([[0.0, hu - (IN_REACH + FAR) / 2] for hu in middle], np.float32)
+
+    identifier = Identifier(cfg, [Network(ask, np.zeros(2, np.int16))])
+    system = {"nodes": segmenter("tiny-nodes-no-attention", {IN_REACH: 1, FAR: 1}, 2)}
+    segmented = segment_volumes(examination(), system, None, identifier)
+    hu = examination()["venous"].array
+    expected = np.select([hu == IN_REACH, hu == FAR], [NODE, METASTATIC])
+    np.testing.assert_array_equal(segmented.label, expected)
+    probabilities = [node.probability for node in segmented.nodes]
+    assert probabilities == pytest.approx([1 / (1 + np.exp(0.5)), 1 / (1 + np.exp(-0.5))])
+
+
+def test_nodes_are_told_with_the_organ_they_lie_at():
+    system = {"organs": organs(), "nodes": segmenter("tiny-nodes", {IN_REACH: 1}, 2)}
+    (node,) = segment_volumes(examination(), system).nodes
+    # Row 13.5 against the last one of the aorta, 11, in voxels of 2 mm.
+    assert (node.organ, node.organ_distance_mm) == ("aorta", pytest.approx(2 * 2.5, rel=0.1))
+    assert node.short_axis_mm == pytest.approx(4.0, abs=2.0)
+    assert node.probability is None
 
 
 def test_nodes_are_looked_for_around_the_organs_alone():

@@ -14,7 +14,8 @@ from core.infer.load import load_runs
 from core.train.run_folder import read_division
 from lnmet.config import Config
 from lnmet.model import INTENSITIES
-from lnmet.train import build, train
+from lnmet.segmentation_train import build
+from lnmet.train import train
 from lnmet.weights import START, start_of, starting_params
 from tests.lnmet.phantoms import prepared
 from tests.lnmet.tiny import phantoms, tiny

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -11,15 +12,16 @@ from core.commands import results
 from core.io import nifti
 from core.train.config import RunConfig
 from core.volume import CANONICAL_DIRECTION, Volume
-from lnmet.config import RECIPES, Config, PrepareConfig
+from lnmet.config import PrepareConfig
 from lnmet.demo import write_phantoms
+from lnmet.recipes import RECIPES
 
 SPACING_MM = 8.0
 
 
-def tiny(recipe: str, *, steps: int = 2) -> Config:
+def tiny(recipe: str, *, steps: int = 2) -> Any:
     """A recipe for phantoms of 8 mm, of two channels a stage."""
-    cfg = RECIPES[recipe]
+    cfg: Any = RECIPES[recipe]
     return replace(
         cfg,
         run=RunConfig(steps=steps, log_every=1, checkpoint_every=1),

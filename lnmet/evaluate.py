@@ -14,11 +14,10 @@ from core.commands.evaluate import Paper, Prediction, Truth
 from core.io import nifti
 from core.io.labels import require_same_grid
 from core.metrics import detection
-from core.metrics.compare import bootstrap_interval
-from core.metrics.hypothesis import wilcoxon_signed_rank
+from core.metrics.compare import median_bootstrap_wilcoxon, wilcoxon_signed_rank
+from core.metrics.intervals import bootstrap_interval
 from core.metrics.overlap import dice
 from core.metrics.rows import Row, column, summarize
-from core.random import rng
 from core.volume import canonical, reorient, same_grid
 from lnmet.cases import SEGMENTATION, LabelledCase, read_cases
 from lnmet.config import ORGANS
@@ -27,7 +26,7 @@ from lnmet.labels import NODE, PDAC, has_target, organs_of
 
 MIN_IOU = 0.30
 """Of a node that counts as found (Sec. IV-D)."""
-BOOTSTRAP_SEED, NUM_BOOTSTRAPS = 0, 1000
+BOOTSTRAP_SEED = 0
 NODE_RATES = tuple(f"node_{name}" for name in detection.RATES)
 PDAC_NAMES = ("pdac_dsc", "pdac_asd_mm", "pdac_hd_mm")
 COMPARED = ("node_dice", "node_instance_f")
@@ -166,15 +165,13 @@ def _comparison(
     both = sorted(first[1].keys() & second[1].keys())
     a, b = (np.array([g[id_].get(name, np.nan) for id_ in both], float) for _, g in (first, second))
     test = wilcoxon_signed_rank(a, b)
-    resampled = rng(BOOTSTRAP_SEED).integers(len(both), size=(NUM_BOOTSTRAPS, len(both)))
-    p_values = np.array([wilcoxon_signed_rank(a[i], b[i]).p_value for i in resampled])
     return {
         "name": name,
         "first": first[0],
         "second": second[0],
         "mean_difference": float(np.nanmean(a - b)) if both else float("nan"),
         "p_value": test.p_value,
-        "median_bootstrap_p_value": _median(p_values),
+        "median_bootstrap_p_value": median_bootstrap_wilcoxon(a, b, seed=BOOTSTRAP_SEED),
         "num": test.num,
         "reason": test.reason,
     }

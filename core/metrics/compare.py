@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Shaped
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from core import check
@@ -77,12 +76,12 @@ def median_bootstrap_wilcoxon(
 
 def bootstrap_wilcoxon(
     statistic: Statistic,
-    first: Shaped[np.ndarray, " n"],
-    second: Shaped[np.ndarray, " n"],
-    is_positive: Bool[np.ndarray, " n"],
+    first: NDArray,
+    second: NDArray,
+    is_positive: NDArray[np.bool_],
     *,
     seed: int,
-    groups: Sequence[Any] | np.ndarray | None = None,
+    groups: Sequence[Any] | NDArray | None = None,
     num_resamples: int = 1000,
 ) -> HypothesisTest:
     """Wilcoxon's test between two systems' bootstrap distributions of a statistic, as in the paper.
@@ -116,7 +115,7 @@ def bootstrap_wilcoxon(
 
 
 def mcnemar(
-    first_is_right: Bool[np.ndarray, " n"], second_is_right: Bool[np.ndarray, " n"]
+    first_is_right: NDArray[np.bool_], second_is_right: NDArray[np.bool_]
 ) -> HypothesisTest:
     """Whether two systems have the same accuracy on the same cases, from those where one is right.
 

@@ -5,6 +5,7 @@ Cases are taken as independent: of several cases of a patient, hand over one.
 
 import numpy as np
 from jaxtyping import Bool, Float, Num
+from numpy.typing import NDArray
 from scipy.stats import norm, rankdata
 
 from core.metrics.classification import check_scores
@@ -38,9 +39,9 @@ def delong(
 
 
 def delong_test(
-    first: Num[np.ndarray, " n"],
-    second: Num[np.ndarray, " n"],
-    is_positive: Bool[np.ndarray, " n"],
+    first: NDArray,
+    second: NDArray,
+    is_positive: NDArray[np.bool_],
 ) -> HypothesisTest:
     """Whether two systems have the same area under the ROC curve, on the same cases.
 
@@ -70,10 +71,10 @@ def delong_test(
 
 
 def delong_test_unpaired(
-    first: Num[np.ndarray, " n"],
-    first_is_positive: Bool[np.ndarray, " n"],
-    second: Num[np.ndarray, " m"],
-    second_is_positive: Bool[np.ndarray, " m"],
+    first: NDArray,
+    first_is_positive: NDArray[np.bool_],
+    second: NDArray,
+    second_is_positive: NDArray[np.bool_],
 ) -> HypothesisTest:
     """Whether the areas under the ROC curve on two cohorts without a common patient are the same.
 

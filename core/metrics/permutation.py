@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Shaped
+from jaxtyping import Bool
+from numpy.typing import NDArray
 
 from core import check
 from core.metrics.hypothesis import HypothesisTest, untested
@@ -17,12 +18,12 @@ AT_A_TIME = 1000
 
 def permutation_test(
     statistic: Statistic,
-    first: Shaped[np.ndarray, " n"],
-    second: Shaped[np.ndarray, " n"],
-    is_positive: Bool[np.ndarray, " n"],
+    first: NDArray,
+    second: NDArray,
+    is_positive: NDArray[np.bool_],
     *,
     seed: int,
-    groups: Sequence[Any] | np.ndarray | None = None,
+    groups: Sequence[Any] | NDArray | None = None,
     num_resamples: int = 10_000,
 ) -> HypothesisTest:
     """Whether it matters which of two systems gave which answer to a patient; two-sided.

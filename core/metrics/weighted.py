@@ -43,8 +43,8 @@ def balanced_accuracy(
     called: Bool[np.ndarray, " n"], is_positive: Bool[np.ndarray, " n"], weights: Weights
 ) -> Float[np.ndarray, " r"]:
     """Mean of sensitivity and specificity; nan where a class has no weight."""
-    both = (rate(called, is_positive, weights) for rate in (sensitivity, specificity))
-    return sum(both) / 2
+    of_positive = sensitivity(called, is_positive, weights)
+    return (of_positive + specificity(called, is_positive, weights)) / 2
 
 
 def auc(

@@ -169,3 +169,7 @@ def test_refuses_values_of_other_cases():
         wilcoxon_signed_rank([1.0, 2.0], [1.0, 2.0, 3.0])
     with pytest.raises(ValueError, match=r"first \(2,\), second \(3,\)"):
         median_bootstrap_wilcoxon([1.0, 2.0], [1.0, 2.0, 3.0], seed=0)
+    with pytest.raises(ValueError, match=r"first_is_right \(2,\), second_is_right \(1,\)"):
+        mcnemar(ALIKE, ALIKE[1:])
+    with pytest.raises(ValueError, match=r"second \(1,\)"):
+        bootstrap_wilcoxon(weighted.accuracy, ALIKE, ALIKE[1:], ALIKE, seed=0)

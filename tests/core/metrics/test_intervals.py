@@ -2,16 +2,19 @@
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest, norm
+from scipy.stats import binom, binomtest, norm
 
+from core.metrics import weighted
 from core.metrics.classification import auc, f1
 from core.metrics.intervals import (
     bootstrap_interval,
     delong_interval,
     f1_interval,
+    stratified_interval,
     wilson_interval,
 )
 from core.metrics.overlap import Counts
+from core.metrics.resampling import bootstrap_weights
 
 
 @pytest.mark.parametrize(("successes", "num"), [(128, 136), (197, 200), (0, 9), (9, 9), (1, 1)])
@@ -62,6 +65,9 @@ def test_refuses_a_confidence_in_percent():
         lambda: wilson_interval(1, 2, confidence=95),
         lambda: bootstrap_interval(np.ones(3), seed=0, confidence=95),
         lambda: delong_interval(np.zeros(2), np.array([True, False]), confidence=95),
+        lambda: stratified_interval(
+            weighted.auc, np.zeros(2), np.array([True, False]), seed=0, confidence=95
+        ),
     ):
         with pytest.raises(ValueError, match=r"confidence must lie in \[0, 1\]; got 95"):
             interval()
@@ -164,3 +170,64 @@ def test_delong_is_cut_to_the_range_of_an_area():
     is_positive = np.arange(8) >= 4
     low, high = delong_interval(scores, is_positive)
     assert 0 <= low < auc(scores, is_positive) < high == 1
+
+
+def _cohort(num=60):
+    rng = np.random.default_rng(0)
+    is_positive = np.arange(num) < 0.4 * num
+    return rng.normal(size=num) + is_positive, is_positive
+
+
+def test_stratified_interval_has_the_percentiles_of_resampled_cohorts():
+    scores, is_positive = _cohort()
+    resampled = []
+    for counts in bootstrap_weights(is_positive, seed=5).astype(int):
+        cases = np.repeat(np.arange(60), counts)
+        resampled.append(auc(scores[cases], is_positive[cases]))
+    expected = np.percentile(resampled, [10, 90])
+    ours = stratified_interval(weighted.auc, scores, is_positive, seed=5, confidence=0.8)
+    np.testing.assert_allclose(ours, expected, rtol=1e-12)  # float64, another order of terms
+
+
+def test_stratified_interval_of_a_rate_is_near_that_of_its_binomial_number():
+    called, is_positive = np.arange(400) % 4 > 0, np.arange(400) < 200
+    ours = stratified_interval(
+        weighted.sensitivity, called, is_positive, seed=0, num_resamples=10_000
+    )
+    # 150 of 200; a bootstrap of one class is binomial. One case is the step of a percentile.
+    np.testing.assert_allclose(ours, binom.ppf([0.025, 0.975], 200, 0.75) / 200, atol=1.01 / 200)
+
+
+def test_stratified_interval_is_wider_where_patients_have_several_cases():
+    scores, is_positive = _cohort()
+    repeated = (np.repeat(scores, 4), np.repeat(is_positive, 4))
+    whole = stratified_interval(weighted.auc, *repeated, seed=0, groups=np.repeat(range(60), 4))
+    # The same draws, patient by patient.
+    expected = stratified_interval(weighted.auc, scores, is_positive, seed=0)
+    np.testing.assert_allclose(whole, expected, rtol=1e-12)
+    alone = stratified_interval(weighted.auc, *repeated, seed=0)
+    assert whole.high - whole.low > 1.5 * (alone.high - alone.low)  # √4 in the limit
+
+
+def test_stratified_interval_needs_two_patients_of_a_class_and_a_defined_statistic():
+    scores, is_positive = _cohort()
+    one_positive = slice(23, None)
+    only_positive = slice(24)
+    for statistic, part in (
+        (weighted.auc, one_positive),
+        (weighted.auc, only_positive),
+        (weighted.auc, slice(0)),
+    ):
+        assert np.isnan(
+            stratified_interval(statistic, scores[part], is_positive[part], seed=0)
+        ).all()
+    called = scores[only_positive] > 0.5
+    sensitivity = stratified_interval(
+        weighted.sensitivity, called, is_positive[only_positive], seed=0
+    )
+    assert 0 < sensitivity.low < called.mean() < sensitivity.high < 1
+
+
+def test_stratified_interval_refuses_values_of_other_cases():
+    with pytest.raises(ValueError, match=r"values \(2,\), is_positive \(3,\)"):
+        stratified_interval(weighted.auc, np.zeros(2), np.zeros(3, bool), seed=0)

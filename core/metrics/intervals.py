@@ -143,9 +143,7 @@ def stratified_interval(
     if smallest_stratum(is_positive, groups) < 2:
         return UNDEFINED
     weights = bootstrap_weights(is_positive, seed=seed, groups=groups, num_resamples=num_resamples)
-    resampled = statistic(values, is_positive, weights)
-    if np.isnan(resampled).any():
-        return UNDEFINED
+    resampled = statistic(values, is_positive, weights)  # nan has nan percentiles
     tail = (1 - confidence) / 2
     return Interval(*map(float, np.quantile(resampled, [tail, 1 - tail])))
 

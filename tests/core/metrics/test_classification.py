@@ -142,9 +142,9 @@ def test_of_equally_good_thresholds_the_highest_is_taken():
     truth = np.array([False, True, False, True, False, False])
     # From 4 on: 1/2 + 4/4; from 2 on: 2/2 + 2/4, as good, and calls more cases.
     assert c.best_threshold(np.array([1.0, 2.0, 3.0, 4.0, 3.0, 0.0]), truth) == 4
-    # 1/3 + 2/3 and 3/3 + 0/3, which differ by a rounding.
+    # 1/3 + 3/3 from 2 on and 2/3 + 2/3 from 1 on, which differ by a rounding.
     truth = np.array([True, True, True, False, False, False])
-    assert c.best_threshold(np.array([2.0, 1.0, 1.0, 2.0, 1.0, 1.0]), truth) == 2
+    assert c.best_threshold(np.array([2.0, 1.0, 0.0, 1.0, 0.0, 0.0]), truth) == 2
 
 
 def test_the_best_threshold_is_a_score_even_where_none_helps():

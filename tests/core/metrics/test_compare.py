@@ -104,6 +104,16 @@ def test_wilcoxon_between_bootstraps_grows_sure_with_resamples_and_not_with_pati
     assert p_values[2] < p_values[1] ** 2 < p_values[0] ** 2
 
 
+def test_wilcoxon_between_bootstraps_draws_patients_whole():
+    decisions = _decisions(40)
+    four_each = [np.repeat(values, 4) for values in decisions]
+    alone, whole = (
+        bootstrap_wilcoxon(weighted.balanced_accuracy, *values, seed=0, groups=groups)
+        for values, groups in ((decisions, None), (four_each, np.repeat(range(40), 4)))
+    )
+    assert whole == alone
+
+
 @pytest.mark.parametrize(("only_first", "only_second"), [(3, 9), (9, 3), (12, 12), (0, 1)])
 def test_mcnemar_of_few_cases_is_binomial(only_first, only_second):
     num = only_first + only_second

@@ -78,6 +78,16 @@ def test_systems_are_compared_by_each_test_and_corrected_over_all():
         assert [row[f"{test}_holm"] for row in rows] == holm([row[test] for row in rows])
 
 
+def test_cases_of_a_patient_are_resampled_and_swapped_together():
+    (ours, other, _), truth = _cohort()
+    alone = compare_decisions(ours, {"other": other}, truth, seed=0)[0]
+    ours, other = (Answers(*(np.repeat(v, 4) for v in system)) for system in (ours, other))
+    patients = [f"p{number:02d}" for number in range(NUM) for _ in range(4)]
+    whole = compare_decisions(ours, {"other": other}, np.repeat(truth, 4), groups=patients, seed=0)
+    for test in ("p_wilcoxon", "p_permutation", "p_permutation_auc"):
+        assert whole[0][test] == pytest.approx(alone[test], rel=1e-12)
+
+
 def test_areas_are_compared_whatever_the_units_of_scores():
     (ours, other, _), truth = _cohort()
     volumes = other._replace(scores=1000 * np.exp(other.scores))

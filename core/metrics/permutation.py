@@ -1,10 +1,10 @@
 """A test of two systems on the same patients by swapping their answers, patient by patient."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 from numpy.typing import NDArray
 
 from core import check
@@ -29,9 +29,9 @@ def permutation_test(
     """Whether it matters which of two systems gave which answer to a patient; two-sided.
 
     Were the systems alike, each patient's two answers could be swapped: p is the share of swaps
-    that differ at least as much as the answers do. All 2^g swaps of the g patients with different
+    that differ at least as much as the two systems do. All 2^g swaps of the g patients with different
     answers are tried where that is no more than `num_resamples`; else that many random ones, and
-    p = (b + 1) / (num_resamples + 1) with b of them as different, which never is below its due.
+    p = (b + 1) / (num_resamples + 1), with b of them as different: valid, and never 0.
 
     Args:
       statistic: of `core.metrics.weighted`, such as `balanced_accuracy`.
@@ -58,27 +58,36 @@ def permutation_test(
     differing = np.unique(member[first != second])
     if not differing.size:
         return untested(0, "no patient differs")
-    both, truth = np.concatenate([first, second]), np.tile(is_positive, 2)
-
-    def differences(is_swapped: Bool[np.ndarray, "r n"]) -> np.ndarray:
-        weights = np.concatenate([~is_swapped, is_swapped], axis=1).astype(float)
-        return statistic(both, truth, weights) - statistic(both, truth, 1 - weights)
-
-    observed = float(differences(np.zeros((1, first.size), bool))[0])
+    difference = _difference(statistic, first, second, is_positive)
+    observed = float(difference(np.zeros((1, first.size), bool))[0])
     if np.isnan(observed):
         return untested(differing.size, "a class has no case")
-    is_exact = 2.0**differing.size <= num_resamples
+    is_exact = 2**differing.size <= num_resamples
     drawn = _all(differing.size) if is_exact else _random(differing.size, seed, num_resamples)
     as_different = total = 0
-    swapped = np.zeros((AT_A_TIME, member.max() + 1), bool)
     for swaps in drawn:
-        swapped[: len(swaps), differing] = swaps
-        values = np.abs(differences(swapped[: len(swaps), member]))
+        swapped = np.zeros((len(swaps), member.max() + 1), bool)
+        swapped[:, differing] = swaps
         # Equal differences of rates may differ by a rounding.
-        as_different += int(np.count_nonzero(values >= abs(observed) - 1e-12))
+        is_as_different = np.abs(difference(swapped[:, member])) >= abs(observed) - 1e-12
+        as_different += int(np.count_nonzero(is_as_different))
         total += len(swaps)
     p_value = as_different / total if is_exact else (as_different + 1) / (total + 1)
-    return HypothesisTest(observed, p_value, int(differing.size))
+    return HypothesisTest(observed, p_value, differing.size)
+
+
+def _difference(
+    statistic: Statistic, first: NDArray, second: NDArray, is_positive: NDArray[np.bool_]
+) -> Callable[[Bool[np.ndarray, "r n"]], Float[np.ndarray, " r"]]:
+    """From which cases are swapped to the difference of the systems."""
+    both, truth = np.concatenate([first, second]), np.tile(is_positive, 2)
+
+    def difference(is_swapped: Bool[np.ndarray, "r n"]) -> Float[np.ndarray, " r"]:
+        # Of all answers, those that the first system has now; the second has the others.
+        has_first = np.concatenate([~is_swapped, is_swapped], axis=1).astype(float)
+        return statistic(both, truth, has_first) - statistic(both, truth, 1 - has_first)
+
+    return difference
 
 
 def _all(num: int) -> Iterator[Bool[np.ndarray, "r g"]]:

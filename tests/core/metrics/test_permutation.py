@@ -75,6 +75,14 @@ def test_random_p_is_never_zero():
     assert test.statistic == 1
 
 
+def test_there_may_be_thousands_of_patients():
+    is_positive = np.arange(3000) < 1500
+    test = permutation_test(
+        weighted.accuracy, is_positive, ~is_positive, is_positive, seed=0, num_resamples=20
+    )
+    assert (test.p_value, test.num) == (1 / 21, 3000)
+
+
 def test_a_test_is_a_pure_function_of_its_seed_and_ignores_the_order_of_systems():
     first, second = _scores(40)
     is_positive = np.arange(40) < 15

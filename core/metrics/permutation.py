@@ -29,9 +29,9 @@ def permutation_test(
     """Whether it matters which of two systems gave which answer to a patient; two-sided.
 
     Were the systems alike, each patient's two answers could be swapped: p is the share of swaps
-    that differ at least as much as the two systems do. All 2^g swaps of the g patients with different
-    answers are tried where that is no more than `num_resamples`; else that many random ones, and
-    p = (b + 1) / (num_resamples + 1), with b of them as different: valid, and never 0.
+    that differ at least as much as the two systems do. All 2^g swaps of the g patients whose
+    answers differ are tried where that is no more than `num_resamples`; else that many random ones,
+    and p = (b + 1) / (num_resamples + 1), with b of them as different: valid, and never 0.
 
     Args:
       statistic: of `core.metrics.weighted`, such as `balanced_accuracy`.

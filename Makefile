@@ -48,6 +48,8 @@ check: install
 	$(BIN)/python -m pip install --quiet 'blosc2>=3.3.2,<5' 'scikit-learn<2' 'seaborn<1'
 # ConvexAdam; of what it depends on, SimpleITK alone is not there yet.
 	$(BIN)/python -m pip install --quiet --no-deps 'convexadam==0.2.0' 'simpleitk>=2.5,<3'
+# DeLong's test; what it asks for is there already.
+	$(BIN)/python -m pip install --quiet --no-deps 'mlstatkit==0.1.91'
 	touch $@
 
 peers: .venv/.peers

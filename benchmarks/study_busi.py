@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import harness
-from core.metrics.hypothesis import wilcoxon_signed_rank
+from core.metrics.compare import wilcoxon_signed_rank
 from core.metrics.rows import column
 from core.report.table import Table, p_value, percent, to_text
 from eusdaf.config import RECIPES, AugmentConfig, Config, ModelConfig, PrepareConfig

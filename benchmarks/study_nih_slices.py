@@ -18,7 +18,7 @@ import numpy as np
 from benchmarks import harness
 from core import atomic, sharding
 from core.config import fingerprint
-from core.metrics.compare import bootstrap_interval
+from core.metrics.intervals import bootstrap_interval
 from core.metrics.rows import column
 from core.report.outline import Outline, draw_outline, legend
 from core.report.style import panels, to_png

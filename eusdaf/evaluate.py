@@ -18,7 +18,7 @@ from core.io.image.still import read_image
 from core.io.images import read_frames, source_of
 from core.metrics import pixel_roc, surface
 from core.metrics.classification import precision, sensitivity, specificity
-from core.metrics.compare import bootstrap_interval
+from core.metrics.intervals import bootstrap_interval
 from core.metrics.overlap import confusion_counts, dice, iou
 from core.metrics.pixel_roc import ScoreHistogram
 from core.metrics.rows import Row, column, summarize

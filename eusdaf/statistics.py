@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from core.metrics.hypothesis import holm, kruskal_wallis, pairwise, shapiro_wilk
+from core.metrics.compare import holm
+from core.metrics.hypothesis import kruskal_wallis, pairwise, shapiro_wilk
 from core.metrics.rows import Row, column
 
 VALUES = ("dsc", "iou")

@@ -5,7 +5,7 @@ from typing import Any
 
 from core.commands.evaluate import Prediction, failures_note, headline_of_first
 from core.metrics.classification import f1, sensitivity, specificity
-from core.metrics.compare import f1_interval
+from core.metrics.intervals import f1_interval
 from core.metrics.overlap import Counts
 from core.metrics.rows import Row
 from core.report import html

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from core import sharding
 from core.metrics.classification import accuracy, auc, f1
-from core.metrics.compare import bootstrap_interval, delong_interval, f1_interval, wilson_interval
+from core.metrics.intervals import bootstrap_interval, delong_interval, f1_interval, wilson_interval
 from core.metrics.overlap import Counts, confusion_counts, mean_iou, ratio, total
 from core.metrics.rows import Row, column, summarize
 from core.train.task import Rows

@@ -1,4 +1,4 @@
-"""Segmentations against truth: a row per patient, Tables III and V, and how two systems differ."""
+"""Answers against truth: a row per patient, Tables III to VI, and how two systems differ."""
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
@@ -15,17 +15,17 @@ from core.errors import InputError
 from core.io import nifti
 from core.io.labels import require_same_grid
 from core.metrics import detection
-from core.metrics.compare import bootstrap_interval
-from core.metrics.hypothesis import wilcoxon_signed_rank
+from core.metrics.compare import median_bootstrap_wilcoxon, wilcoxon_signed_rank
+from core.metrics.intervals import bootstrap_interval
 from core.metrics.overlap import dice
 from core.metrics.rows import Row, column, summarize
-from core.random import rng
 from core.volume import canonical, reorient, same_grid
-from lnmet.cases import SEGMENTATION, LabelledCase, read_cases
+from lnmet.cases import LabelledCase, read_cases
 from lnmet.config import ORGANS
 from lnmet.evaluation_page import evaluation_page, main_table
 from lnmet.identification.evaluate import evaluate_identification
 from lnmet.identification.identify import COMMAND as IDENTIFY
+from lnmet.label_files import SEGMENTATION
 from lnmet.labels import PDAC, has_target, organs_of
 from lnmet.node_evaluation import (
     COMPARED,
@@ -36,8 +36,10 @@ from lnmet.node_evaluation import (
     presence,
     segmented_kinds,
 )
+from lnmet.stage import COMMAND as STAGE
+from lnmet.status.evaluate import evaluate_status
 
-BOOTSTRAP_SEED, NUM_BOOTSTRAPS = 0, 1000
+BOOTSTRAP_SEED = 0
 PDAC_NAMES = ("pdac_dsc", "pdac_asd_mm", "pdac_hd_mm")
 
 
@@ -47,47 +49,57 @@ def organ_names(organ: str) -> tuple[str, str, str]:
 
 
 def evaluate(preds: cli.Preds, truths: cli.Truths, out: Path) -> dict[str, Any]:
-    """Compare answers with annotated data: Tables III and V of `segment`, Table IV of `identify`.
+    """Compare answers with annotated data: Tables III and V, IV of `identify`, VI of `stage`.
 
     Args:
-      preds: the --out of `segment`, or of `identify`; several where each fold, or system, has its
-        own.
-      truths: nnU-Net raw or MSD data sets that hold the segmented examinations.
+      preds: the --out of `segment`, `identify` or `stage`; several where each fold, or system, has
+        its own.
+      truths: nnU-Net raw or MSD data sets that hold the examinations; their status.csv, or their
+        annotated nodes, tell who is metastasis-positive.
       out: gets metrics.json, rows.csv and report.html.
 
     Returns:
       Content of metrics.json: {"summary": {name: number}, "groups": …, "comparisons": …,
-      "rows": [one per case]}.
+      "rows": [one per case]}; of `stage` also "status": figures of every method and tests of ours
+      against the others.
 
     Raises:
-      InputError: no answer in `preds`, answers of both commands, or none of their cases is
+      InputError: no answer in `preds`, answers of several commands, or none of their cases is
         annotated in `truths`.
     """
-    annotated = [_truth(case) for data in truths for case in read_cases(data).cases]
-    if _are_identified(preds):
+    annotated, command = annotated_truths(truths), _command(preds)
+    if command == IDENTIFY:
         return evaluate_identification(preds, annotated, out)
     metrics, matched = evaluation.evaluate(PAPER, preds, annotated)
     metrics["comparisons"] = compare(metrics["rows"])
+    if command == STAGE:
+        metrics["status"] = evaluate_status(metrics["rows"], matched, truths)
     page = evaluation_page(metrics, [match.prediction for match in matched])
     evaluation.write(out, metrics, page, main_table(metrics))
     return metrics
 
 
-def _are_identified(preds: Sequence[Path]) -> bool:
-    """Whether the outputs are those of `lnmet identify`."""
-    commands = [results.read(pred, PAPER.command).get("command") for pred in preds]
-    if len({command == IDENTIFY for command in commands}) > 1:
-        other = preds[[command == IDENTIFY for command in commands].index(True)]
-        raise InputError(
-            f"is by {IDENTIFY}, and others are by {PAPER.command}",
-            path=other,
-            hint="evaluate them one by one",
-        )
-    return IDENTIFY in commands
+def _command(preds: Sequence[Path]) -> str:
+    """Command that wrote the outputs.
+
+    Raises:
+      InputError: they are of several commands.
+    """
+    commands = [results.read(p, PAPER.command).get("command", PAPER.command) for p in preds]
+    for pred, command in zip(preds, commands, strict=True):
+        if command != commands[0]:
+            raise InputError(
+                f"is by {command}, and {preds[0]} by {commands[0]}",
+                path=pred,
+                hint="evaluate them one by one",
+            )
+    return commands[0]
 
 
-def _truth(case: LabelledCase) -> Truth[LabelledCase]:
-    return Truth(case.patient, case.image, (case.id, *case.names), case)
+def annotated_truths(data: Sequence[Path]) -> list[Truth[LabelledCase]]:
+    """Annotated cases of data sets, as predictions are matched with them."""
+    cases = [case for root in data for case in read_cases(root).cases]
+    return [Truth(case.patient, case.image, (case.id, *case.names), case) for case in cases]
 
 
 def _same_grid(prediction: Prediction, truth: Truth[LabelledCase]) -> bool:
@@ -175,15 +187,13 @@ def _comparison(
     both = sorted(first[1].keys() & second[1].keys())
     a, b = (np.array([g[id_].get(name, np.nan) for id_ in both], float) for _, g in (first, second))
     test = wilcoxon_signed_rank(a, b)
-    resampled = rng(BOOTSTRAP_SEED).integers(len(both), size=(NUM_BOOTSTRAPS, len(both)))
-    p_values = np.array([wilcoxon_signed_rank(a[i], b[i]).p_value for i in resampled])
     return {
         "name": name,
         "first": first[0],
         "second": second[0],
         "mean_difference": float(np.nanmean(a - b)) if both else float("nan"),
         "p_value": test.p_value,
-        "median_bootstrap_p_value": _median(p_values),
+        "median_bootstrap_p_value": median_bootstrap_wilcoxon(a, b, seed=BOOTSTRAP_SEED),
         "num": test.num,
         "reason": test.reason,
     }

@@ -14,7 +14,7 @@ from core.datasets.pancreas_cases import PancreasCase, read_pancreas
 from core.io import nifti
 from core.io.labels import require_same_grid
 from core.metrics.classification import auc, sensitivity
-from core.metrics.compare import (
+from core.metrics.intervals import (
     Interval,
     bootstrap_interval,
     delong_interval,

@@ -33,6 +33,11 @@ def accuracy(counts: Counts) -> float:
     return ratio(counts.true_positive + counts.true_negative, sum(counts))
 
 
+def balanced_accuracy(counts: Counts) -> float:
+    """Mean of sensitivity and specificity; nan without cases of either class."""
+    return (sensitivity(counts) + specificity(counts)) / 2
+
+
 def f1(counts: Counts) -> float:
     """Harmonic mean of precision and sensitivity, 2 TP / (2 TP + FP + FN), over voxels also Dice.
 
@@ -63,7 +68,7 @@ def roc_curve(scores: NDArray, is_positive: NDArray[np.bool_]) -> list[Operating
     Raises:
       ValueError: shapes differ, a score is not finite, or there are cases of one class only.
     """
-    _check(scores, is_positive)
+    check_scores(scores, is_positive)
     num_positive = int(np.count_nonzero(is_positive))
     num_negative = is_positive.size - num_positive
     if not (num_positive and num_negative):
@@ -96,6 +101,28 @@ def at_specificity(roc: list[OperatingPoint], target: float) -> OperatingPoint:
     return next(point for point in reversed(roc) if point.specificity >= target)
 
 
+def best_threshold(scores: NDArray, is_positive: NDArray[np.bool_]) -> float:
+    """Threshold of the best balanced accuracy, where `score >= threshold` is called positive.
+
+    A choice made on validation cases. Of several that are as good it is the highest, which calls
+    the fewest cases positive; it is always the score of a case, so one positive case is called.
+
+    Args:
+      scores: (n,) higher means more likely positive.
+      is_positive: (n,) truth.
+
+    Raises:
+      ValueError: shapes differ, a score is not finite, or there are cases of one class only.
+
+    Source: Zheng et al. 2022, Sec. IV-E (volume of the largest positive node).
+    """
+    points = roc_curve(scores, is_positive)[1:]
+    balanced = np.array([point.sensitivity + point.specificity for point in points])
+    # Quotients of counts: what is equal may differ by a rounding.
+    best = np.flatnonzero(np.isclose(balanced, balanced.max(), rtol=1e-12))[0]
+    return points[best].threshold
+
+
 def auc(scores: NDArray, is_positive: NDArray[np.bool_]) -> float:
     """Area under the ROC curve: how often a positive case outranks a negative one, ties half.
 
@@ -111,7 +138,7 @@ def auc(scores: NDArray, is_positive: NDArray[np.bool_]) -> float:
     Raises:
       ValueError: shapes differ or a score is not finite.
     """
-    _check(scores, is_positive)
+    check_scores(scores, is_positive)
     num_positive = int(np.count_nonzero(is_positive))
     num_negative = is_positive.size - num_positive
     if not (num_positive and num_negative):
@@ -120,7 +147,8 @@ def auc(scores: NDArray, is_positive: NDArray[np.bool_]) -> float:
     return float((rank_sum / num_positive - (num_positive + 1) / 2) / num_negative)
 
 
-def _check(scores: NDArray, is_positive: NDArray[np.bool_]) -> None:
+def check_scores(scores: NDArray, is_positive: NDArray[np.bool_]) -> None:
+    """Refuse scores that are not finite and one per case, and a truth that is not boolean."""
     check.rank("scores", scores, 1)
     check.same_shape(scores=scores, is_positive=is_positive)
     if is_positive.dtype != np.bool_:

@@ -1,142 +1,165 @@
-"""Confidence intervals over cases."""
+"""Tests whether two systems do equally well on the same cases, and p values for several of them.
+
+Beside these, `core.metrics.delong` compares areas under ROC curves and `core.metrics.permutation`
+swaps the answers of two systems. A test that cannot be made says why.
+"""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.stats import binomtest, norm, rankdata
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
 
 from core import check
-from core.metrics.classification import auc
-from core.metrics.overlap import Counts
+from core.metrics.hypothesis import HypothesisTest, defined_values, untested
+from core.metrics.resampling import bootstrap_weights
+from core.metrics.weighted import Statistic
+
+FEW_DISCORDANT = 25
+"""Below it McNemar's test is exact; from it on χ² is close (Ref: usual in texts, and SPSS)."""
 
 
-class Interval(NamedTuple):
-    """Bounds of a confidence interval; nan where it cannot be estimated."""
+def wilcoxon_signed_rank(first: ArrayLike, second: ArrayLike) -> HypothesisTest:
+    """Whether two methods do equally well on the same cases; cases without either are left out.
 
-    low: float
-    high: float
-
-
-UNDEFINED = Interval(float("nan"), float("nan"))
-
-
-def wilson_interval(num_successes: int, num: int, *, confidence: float = 0.95) -> Interval:
-    """Score interval of a proportion; keeps its coverage for few cases and near 0 and 1.
+    Equal values say nothing of a direction and are dropped, as Wilcoxon did. p is exact for up to
+    50 differences without ties, else from the normal approximation.
 
     Args:
-      num_successes: cases that count, k in p = k / n.
-      num: all cases, n; without any the interval is nan.
-      confidence: coverage.
+      first: (n,) values of one method by case.
+      second: (n,) of the other, in the same order.
 
     Raises:
-      ValueError: fewer cases than successes, or a confidence outside [0, 1].
+      ValueError: values are not one per case, or not of the same cases.
 
-    Source: Wilson 1927, JASA 22.
+    Source: Wilcoxon 1945, Biometrics Bulletin 1.
     """
-    check.fraction("confidence", confidence)
-    if not 0 <= num_successes <= num:
-        raise ValueError(f"num_successes must lie in [0, num]; got {num_successes} of {num}")
-    if num == 0:
-        return UNDEFINED
-    bounds = binomtest(num_successes, num).proportion_ci(confidence, method="wilson")
-    # Rounding may put a bound a hair on the wrong side of p = 0 or 1.
-    p = num_successes / num
-    return Interval(min(p, float(bounds.low)), max(p, float(bounds.high)))
+    first, second = np.asarray(first, np.float64), np.asarray(second, np.float64)
+    check.same_shape(first=first, second=second)
+    difference = defined_values(first - second)
+    difference = difference[difference != 0]
+    if not difference.size:
+        return untested(0, "no case differs")
+    distinct = np.unique(np.abs(difference)).size == difference.size
+    method = "exact" if distinct and difference.size <= 50 else "approx"
+    statistic, p_value = stats.wilcoxon(difference, method=method)
+    return HypothesisTest(float(statistic), float(p_value), difference.size)  # type: ignore[arg-type]
 
 
-def f1_interval(counts: Counts, *, confidence: float = 0.95) -> Interval:
-    """Wilson interval of an F1 score, which is 2 p / (1 + p) of a proportion p.
+def median_bootstrap_wilcoxon(
+    first: ArrayLike, second: ArrayLike, *, seed: int, num_resamples: int = 1000
+) -> float:
+    """Median p of Wilcoxon's test over bootstraps of the cases; nan where no one has a p.
 
-    p = TP / (TP + FP + FN): of the cases that are positive or called so, those that are both. F1
-    grows with p, so it takes the bounds of p to its own.
+    One reading of "1,000 iterations of Wilcoxon signed rank test": it is near the p of the cases
+    themselves, and no p value of its own.
 
     Args:
-      counts: over independent cases; nan where none is positive or called so.
-      confidence: coverage.
+      first: (n,) values of one method by case.
+      second: (n,) of the other, in the same order.
+      seed: of the resampling.
+      num_resamples: cohorts drawn with replacement.
+
+    Raises:
+      ValueError: values are not one per case, or not of the same cases.
+
+    Source: Zheng et al. 2022, Sec. IV-D.
     """
-    num = counts.true_positive + counts.false_positive + counts.false_negative
-    bounds = wilson_interval(counts.true_positive, num, confidence=confidence)
-    return Interval(*(2 * p / (1 + p) for p in bounds))
+    first, second = np.asarray(first, np.float64), np.asarray(second, np.float64)
+    check.same_shape(first=first, second=second)
+    draws = np.random.default_rng(seed).integers(first.size, size=(num_resamples, first.size))
+    p_values = [wilcoxon_signed_rank(first[cases], second[cases]).p_value for cases in draws]
+    defined = defined_values(p_values)
+    return float(np.median(defined)) if defined.size else float("nan")
 
 
-def bootstrap_interval(
-    values: NDArray,
+def bootstrap_wilcoxon(
+    statistic: Statistic,
+    first: NDArray,
+    second: NDArray,
+    is_positive: NDArray[np.bool_],
     *,
     seed: int,
-    groups: Sequence[Any] | None = None,
+    groups: Sequence[Any] | NDArray | None = None,
     num_resamples: int = 1000,
-    confidence: float = 0.95,
-) -> Interval:
-    """Percentile bootstrap interval of a mean over cases; undefined (nan) values are left out.
+) -> HypothesisTest:
+    """Wilcoxon's test between two systems' bootstrap distributions of a statistic, as in the paper.
 
-    Cases of one patient are not independent: with `groups`, whole groups are drawn, and the mean is
-    over all cases of those drawn.
+    Both systems are measured on the same resampled cohorts. The p value shrinks with the number of
+    resamples, whatever the number of patients, so it tests no hypothesis about patients: it is here
+    to stand beside the paper's. `core.metrics.permutation` has a test that is valid for patients.
 
     Args:
-      values: (n,) one per case; below two defined values, or groups with one, the interval is nan.
-      seed: of the resampling.
+      statistic: of `core.metrics.weighted`; the paper's is `balanced_accuracy`.
+      first: (n,) decisions or scores of one system.
+      second: (n,) of the other.
+      is_positive: (n,) truth.
+      seed: of the resampling, within each class.
       groups: (n,) the group, such as the patient, of each case; None where every case stands alone.
-      num_resamples: cohorts drawn with replacement.
-      confidence: coverage.
+      num_resamples: cohorts drawn.
 
     Raises:
-      ValueError: values or groups are not one per case, or a confidence outside [0, 1].
+      ValueError: shapes differ, or groups are not one per case.
 
-    Source: Efron 1979; 1,000 resamples as in Zheng et al. 2022. Groups: Field & Welsh 2007, JRSS B
-    69, the cluster bootstrap.
+    Source: Zheng et al. 2022, Sec. IV-E.
     """
-    check.rank("values", values, 1)
-    check.fraction("confidence", confidence)
-    is_defined = ~np.isnan(values)
-    sums, counts = values[is_defined], np.ones(np.count_nonzero(is_defined))
-    if groups is not None:
-        if len(groups) != len(values):
-            raise ValueError(f"groups must be one per case; got {len(groups)} for {len(values)}")
-        _, member = np.unique(np.asarray(groups)[is_defined], return_inverse=True)
-        sums, counts = np.bincount(member, sums), np.bincount(member)
-    if sums.size < 2:
-        return UNDEFINED
-    draws = np.random.default_rng(seed).integers(sums.size, size=(num_resamples, sums.size))
-    tail = (1 - confidence) / 2
-    means = sums[draws].sum(axis=1) / counts[draws].sum(axis=1)
-    low, high = np.quantile(means, [tail, 1 - tail])
-    return Interval(float(low), float(high))
+    check.same_shape(first=first, second=second, is_positive=is_positive)
+    weights = bootstrap_weights(is_positive, seed=seed, groups=groups, num_resamples=num_resamples)
+    distributions = [statistic(values, is_positive, weights) for values in (first, second)]
+    if np.isnan(distributions).any():
+        return untested(0, "a class has no case")
+    # Quotients of counts: differences that tie, or are none, may differ by a rounding.
+    differences = np.round(distributions[0] - distributions[1], 12)
+    return wilcoxon_signed_rank(differences, np.zeros(num_resamples))
 
 
-def delong_interval(
-    scores: NDArray, is_positive: NDArray[np.bool_], *, confidence: float = 0.95
-) -> Interval:
-    """DeLong interval of the area under the ROC curve, by midranks in O(k log k).
+def mcnemar(
+    first_is_right: NDArray[np.bool_], second_is_right: NDArray[np.bool_]
+) -> HypothesisTest:
+    """Whether two systems have the same accuracy on the same cases, from those where one is right.
 
-    AUC ± z √(var(V10) / m + var(V01) / n), cut to [0, 1]
+    With b cases that only the first has right and c that only the second has: below 25 of both p
+    is binomial, min(1, 2 P(X ≤ min(b, c))) with X ~ B(b + c, 1/2), and the statistic min(b, c);
+    else χ² = (|b − c| − 1)² / (b + c) with one degree of freedom, Edwards' correction. Both keep
+    their level; the mid-p of Fagerland et al. 2013 has more power and may exceed it slightly.
 
     Args:
-      scores: (k,) higher means more likely positive.
-      is_positive: (k,) truth.
-      confidence: coverage.
+      first_is_right: (n,) whether one system answered as the truth is.
+      second_is_right: (n,) of the other.
 
     Returns:
-      Bounds; nan with fewer than two cases in a class, and where the estimated variance is zero,
-      as it is for perfect separation: a bound of 1 would then claim a certainty nobody has.
+      `num` is b + c; undefined where that is 0.
 
     Raises:
-      ValueError: shapes differ, a score is not finite, or a confidence outside [0, 1].
+      ValueError: shapes differ.
 
-    Source: DeLong et al. 1988; Sun & Xu 2014, Algorithm 2.
+    Source: McNemar 1947, Psychometrika 12; Edwards 1948.
     """
-    check.fraction("confidence", confidence)
-    area = auc(scores, is_positive)
-    num_positive = int(np.count_nonzero(is_positive))
-    num_negative = is_positive.size - num_positive
-    if min(num_positive, num_negative) < 2:
-        return UNDEFINED
-    ranks = rankdata(scores)
-    above = (ranks[is_positive] - rankdata(scores[is_positive])) / num_negative
-    below = 1 - (ranks[~is_positive] - rankdata(scores[~is_positive])) / num_positive
-    variance = above.var(ddof=1) / num_positive + below.var(ddof=1) / num_negative
-    if variance == 0:
-        return UNDEFINED
-    reach = float(norm.ppf((1 + confidence) / 2) * np.sqrt(variance))
-    return Interval(max(0.0, area - reach), min(1.0, area + reach))
+    check.same_shape(first_is_right=first_is_right, second_is_right=second_is_right)
+    only_first = int(np.count_nonzero(first_is_right & ~second_is_right))
+    only_second = int(np.count_nonzero(second_is_right & ~first_is_right))
+    num = only_first + only_second
+    if not num:
+        return untested(0, "no case differs")
+    if num < FEW_DISCORDANT:
+        fewer = min(only_first, only_second)
+        return HypothesisTest(float(fewer), float(stats.binomtest(fewer, num).pvalue), num)
+    # |b − c| − 1 is below zero where b = c.
+    chi2 = max(abs(only_first - only_second) - 1, 0) ** 2 / num
+    return HypothesisTest(chi2, float(stats.chi2.sf(chi2, 1)), num)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """P values raised for having tested several hypotheses; undefined (nan) ones stay and are free.
+
+    p_(i) becomes max_{j ≤ i} min(1, (m − j + 1) p_(j)), by rising p
+
+    Source: Holm 1979, Scand J Stat 6.
+    """
+    values = np.asarray(p_values, np.float64)
+    order = np.argsort(values)[: np.count_nonzero(~np.isnan(values))]  # nan sorts last
+    factors = np.arange(order.size, 0, -1)
+    adjusted = values.copy()
+    adjusted[order] = np.maximum.accumulate(np.minimum(1, factors * values[order]))
+    return adjusted.tolist()

@@ -4,7 +4,7 @@ Undefined values (nan) are left out first. A result is undefined (nan) where the
 values, or no two that differ: its `reason` then tells, for the table that shows it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import combinations
 from typing import NamedTuple
 
@@ -37,13 +37,13 @@ def shapiro_wilk(values: ArrayLike) -> HypothesisTest:
 
     Source: Shapiro & Wilk 1965, Biometrika 52; Cancers 2022 (EUSDAF), Sec. 2.6.
     """
-    defined = _defined(values)
+    defined = defined_values(values)
     if defined.size < 3:
-        return _untested(defined.size, f"needs 3 values, has {defined.size}")
+        return untested(defined.size, f"needs 3 values, has {defined.size}")
     if defined.size > MAX_SHAPIRO:
-        return _untested(defined.size, f"holds up to {MAX_SHAPIRO} values, has {defined.size}")
+        return untested(defined.size, f"holds up to {MAX_SHAPIRO} values, has {defined.size}")
     if (defined == defined[0]).all():
-        return _untested(defined.size, "all values are equal")
+        return untested(defined.size, "all values are equal")
     result = stats.shapiro(defined)
     return HypothesisTest(float(result.statistic), float(result.pvalue), defined.size)
 
@@ -62,12 +62,12 @@ def kruskal_wallis(groups: Mapping[str, ArrayLike]) -> HypothesisTest:
 
     Source: Kruskal & Wallis 1952, JASA 47; Cancers 2022 (EUSDAF), Sec. 2.6.
     """
-    filled = [defined for values in groups.values() if (defined := _defined(values)).size]
+    filled = [defined for values in groups.values() if (defined := defined_values(values)).size]
     num = sum(group.size for group in filled)
     if len(filled) < 2:
-        return _untested(num, f"needs 2 groups with values, has {len(filled)}")
+        return untested(num, f"needs 2 groups with values, has {len(filled)}")
     if all((group == filled[0][0]).all() for group in filled):
-        return _untested(num, "all values are equal")
+        return untested(num, "all values are equal")
     result = stats.kruskal(*filled)
     return HypothesisTest(float(result.statistic), float(result.pvalue), num)
 
@@ -87,53 +87,13 @@ def pairwise(groups: Mapping[str, ArrayLike]) -> dict[tuple[str, str], Hypothesi
     return {(a, b): kruskal_wallis({a: groups[a], b: groups[b]}) for a, b in pairs}
 
 
-def wilcoxon_signed_rank(first: ArrayLike, second: ArrayLike) -> HypothesisTest:
-    """Whether two methods do equally well on the same cases; cases without either are left out.
-
-    Equal values say nothing of a direction and are dropped, as Wilcoxon did. p is exact for up to
-    50 differences without ties, else from the normal approximation.
-
-    Args:
-      first: (n,) values of one method by case.
-      second: (n,) of the other, in the same order.
-
-    Raises:
-      ValueError: values are not one per case, or not of the same cases.
-
-    Source: Wilcoxon 1945, Biometrics Bulletin 1.
-    """
-    first, second = np.asarray(first, np.float64), np.asarray(second, np.float64)
-    check.same_shape(first=first, second=second)
-    difference = _defined(first - second)
-    difference = difference[difference != 0]
-    if not difference.size:
-        return _untested(0, "no case differs")
-    distinct = np.unique(np.abs(difference)).size == difference.size
-    method = "exact" if distinct and difference.size <= 50 else "approx"
-    statistic, p_value = stats.wilcoxon(difference, method=method)
-    return HypothesisTest(float(statistic), float(p_value), difference.size)  # type: ignore[arg-type]
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """P values raised for having tested several hypotheses; undefined (nan) ones stay and are free.
-
-    p_(i) becomes max_{j ≤ i} min(1, (m − j + 1) p_(j)), by rising p
-
-    Source: Holm 1979, Scand J Stat 6.
-    """
-    values = np.asarray(p_values, np.float64)
-    order = np.argsort(values)[: np.count_nonzero(~np.isnan(values))]  # nan sorts last
-    factors = np.arange(order.size, 0, -1)
-    adjusted = values.copy()
-    adjusted[order] = np.maximum.accumulate(np.minimum(1, factors * values[order]))
-    return adjusted.tolist()
-
-
-def _defined(values: ArrayLike) -> NDArray[np.float64]:
+def defined_values(values: ArrayLike) -> NDArray[np.float64]:
+    """The values without nan, one per case."""
     array = np.asarray(values, np.float64)
     check.rank("values", array, 1)
     return array[~np.isnan(array)]
 
 
-def _untested(num: int, reason: str) -> HypothesisTest:
+def untested(num: int, reason: str) -> HypothesisTest:
+    """The result of a test that cannot be made, and why."""
     return HypothesisTest(float("nan"), float("nan"), num, reason)

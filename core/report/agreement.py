@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.ticker import PercentFormatter
 
-from core.metrics.compare import wilson_interval
+from core.metrics.intervals import wilson_interval
 from core.metrics.overlap import Counts
 from core.report.style import BLUE, INK, MUTED, ORANGE, chart, to_png
 from core.report.table import percent

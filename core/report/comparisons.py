@@ -1,15 +1,26 @@
 """Charts that compare methods or groups of cases, as PNG bytes."""
 
 from collections.abc import Mapping, Sequence
-from itertools import cycle
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
 from core.metrics.classification import OperatingPoint
-from core.report.style import BLUE, GREEN, GRID, INK, ORANGE, PURPLE, panels, roc_axes, to_png
+from core.metrics.precision_recall import PrecisionRecall
+from core.report.style import (
+    BLUE,
+    INK,
+    LINE,
+    MUTED,
+    line_looks,
+    name_lines,
+    panels,
+    roc_axes,
+    to_png,
+    unit_axes,
+)
 
 RED = "#dc2626"
 
@@ -19,6 +30,13 @@ class Roc(NamedTuple):
 
     points: Sequence[OperatingPoint]
     area: float
+
+
+class PrecisionRecalls(NamedTuple):
+    """A curve and its average precision."""
+
+    points: Sequence[PrecisionRecall]
+    average: float
 
 
 class Boxes(NamedTuple):
@@ -43,16 +61,38 @@ def rocs(curves: Mapping[str, Roc]) -> bytes:
     Source: Cancers 2022 (EUSDAF), Fig. 5.
     """
     figure, axes = roc_axes()
-    # Lines that lie on each other stay visible: each is dashed in its own way.
-    looks = cycle(zip((BLUE, ORANGE, GREEN, PURPLE, INK), ("-", "--", "-.", ":", "-"), strict=True))
-    for (name, curve), (color, dash) in zip(curves.items(), looks, strict=False):
+    for (name, curve), look in zip(curves.items(), line_looks(), strict=False):
         false_positive_rates = [1 - point.specificity for point in curve.points]
         sensitivities = [point.sensitivity for point in curve.points]
         label = f"{name}, AUC {curve.area:.3f}" if np.isfinite(curve.area) else name
-        style = {"color": color, "linestyle": dash, "linewidth": 2, "clip_on": False}
-        axes.plot(false_positive_rates, sensitivities, label=label, zorder=3, **style)
-    if curves:
-        axes.legend(loc="lower right", framealpha=0.92, edgecolor=GRID, fontsize=9)
+        axes.plot(false_positive_rates, sensitivities, label=label, **look, **LINE)
+    name_lines(figure, axes, corner="lower right")
+    return to_png(figure)
+
+
+def precision_recalls(curves: Mapping[str, PrecisionRecalls], *, prevalence: float) -> bytes:
+    """Precision against sensitivity of several methods, the average precision of each beside it.
+
+    Drawn in steps: between two thresholds no precision is promised. A dotted line shows the
+    prevalence, the precision of who calls everybody positive.
+
+    Args:
+      curves: by name of the method; an undefined (nan) average is left out.
+      prevalence: share of positive cases.
+
+    Returns:
+      PNG.
+    """
+    figure, axes = unit_axes("Sensitivity (recall)", "Precision")
+    chance: dict[str, Any] = {"color": MUTED, "linewidth": 1, "linestyle": (0, (2, 3))}
+    axes.axhline(prevalence, label=f"prevalence {prevalence:.3f}", **chance)
+    for (name, curve), look in zip(curves.items(), line_looks(), strict=False):
+        recalls = [0.0, *(point.recall for point in curve.points)]
+        precisions = [point.precision for point in curve.points]
+        label = f"{name}, AP {curve.average:.3f}" if np.isfinite(curve.average) else name
+        steps: dict[str, Any] = {"drawstyle": "steps-pre", "label": label}
+        axes.plot(recalls, [*precisions[:1], *precisions], **steps, **look, **LINE)
+    name_lines(figure, axes, corner="lower left")
     return to_png(figure)
 
 

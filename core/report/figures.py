@@ -6,7 +6,7 @@ from itertools import cycle
 import numpy as np
 
 from core.metrics.classification import OperatingPoint
-from core.metrics.compare import Interval
+from core.metrics.intervals import Interval
 from core.metrics.rows import Row, column
 from core.report.style import (
     BLUE,

@@ -4,6 +4,9 @@ Figures are built without pyplot, so nothing is global and threads may draw at t
 """
 
 import io
+from collections.abc import Iterator
+from itertools import count
+from typing import Any, Literal
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -14,6 +17,10 @@ from matplotlib.ticker import PercentFormatter
 BLUE, ORANGE, GREEN, PURPLE = "#0072b2", "#d55e00", "#009e73", "#cc79a7"
 INK, MUTED, GRID = "#1f2937", "#6b7280", "#e5e7eb"
 DPI = 144
+COLORS, DASHES = (BLUE, ORANGE, GREEN, PURPLE, INK), ("-", "--", "-.", ":")
+LINE: dict[str, Any] = {"linewidth": 2, "clip_on": False, "zorder": 3}
+FEW_LINES = 5
+"""As many fit into a legend inside the axes."""
 
 
 def chart(width_inch: float, height_inch: float) -> tuple[Figure, Axes]:
@@ -28,16 +35,51 @@ def panels(num: int) -> tuple[Figure, list[Axes]]:
     return figure, [_style(figure.add_subplot(1, num, i + 1)) for i in range(num)]
 
 
-def roc_axes() -> tuple[Figure, Axes]:
-    """Square axes of a ROC curve, in percent, with the diagonal of chance."""
+def unit_axes(x_label: str, y_label: str) -> tuple[Figure, Axes]:
+    """Square axes from 0 to 100 %."""
     figure, axes = chart(5.4, 5.0)
-    axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (2, 3)))
     axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal")
-    axes.set_xlabel("False-alarm rate (1 − specificity)")
-    axes.set_ylabel("Sensitivity")
+    axes.set_xlabel(x_label)
+    axes.set_ylabel(y_label)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(PercentFormatter(1, symbol=" %"))
     return figure, axes
+
+
+def roc_axes() -> tuple[Figure, Axes]:
+    """Square axes of a ROC curve, in percent, with the diagonal of chance."""
+    figure, axes = unit_axes("False-alarm rate (1 − specificity)", "Sensitivity")
+    diagonal(axes)
+    return figure, axes
+
+
+def diagonal(axes: Axes) -> None:
+    """A dotted line from corner to corner, behind what is drawn."""
+    axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (2, 3)))
+
+
+def line_looks() -> Iterator[dict[str, Any]]:
+    """Color and dash of one line after another; 20 of them are told apart.
+
+    Lines that lie on each other stay visible: each is dashed in its own way.
+    """
+    for number in count():
+        lap, place = divmod(number, len(COLORS))
+        dash = DASHES[(place + lap) % len(DASHES)]
+        yield {"color": COLORS[place], "linestyle": dash}
+
+
+Corner = Literal["upper left", "upper right", "lower left", "lower right"]
+
+
+def name_lines(figure: Figure, axes: Axes, *, corner: Corner) -> None:
+    """Add a legend: in a corner of the axes, beside them where it would hide the lines."""
+    num = len(axes.get_legend_handles_labels()[1])
+    if num > FEW_LINES:
+        figure.set_size_inches(figure.get_figwidth() + 3.2, figure.get_figheight())
+        figure.legend(loc="outside right center", frameon=False, fontsize=9)
+    elif num:
+        axes.legend(loc=corner, framealpha=0.92, edgecolor=GRID, fontsize=9)
 
 
 def to_png(figure: Figure) -> bytes:

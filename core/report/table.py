@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from core.metrics.compare import Interval, wilson_interval
+from core.metrics.intervals import Interval, wilson_interval
 from core.metrics.rows import Row
 
 UNDEFINED = "–"

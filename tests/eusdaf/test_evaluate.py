@@ -13,7 +13,7 @@ from core.commands.results import VERSION
 from core.errors import InputError
 from core.io.image.mask import write_mask, write_probability
 from core.metrics import pixel_roc
-from core.metrics.compare import bootstrap_interval
+from core.metrics.intervals import bootstrap_interval
 from core.report.table import to_text
 from eusdaf.evaluate import BOOTSTRAP_SEED, GRID, evaluate, measures
 from eusdaf.evaluation_page import MEASURES, PAPER, table_2

@@ -10,7 +10,7 @@ import pytest
 
 from core.errors import InputError
 from core.io.nifti import write
-from core.metrics.compare import f1_interval, wilson_interval
+from core.metrics.intervals import f1_interval, wilson_interval
 from core.metrics.overlap import Counts
 from core.report.picture import picture
 from core.report.table import UNDEFINED, to_text

@@ -5,7 +5,7 @@ import pytest
 from sklearn import metrics as sk
 
 from core.metrics import classification as c
-from core.metrics.overlap import Counts
+from core.metrics.overlap import Counts, confusion_counts
 
 
 def _cohort(num=60, seed=0):
@@ -33,7 +33,9 @@ def test_f1_is_the_harmonic_mean_of_precision_and_sensitivity():
     assert c.f1(Counts(0, 1, 2, 3)) == 0
 
 
-@pytest.mark.parametrize("rate", [c.sensitivity, c.specificity, c.accuracy, c.f1])
+@pytest.mark.parametrize(
+    "rate", [c.sensitivity, c.specificity, c.accuracy, c.balanced_accuracy, c.f1]
+)
 def test_rates_without_cases_are_undefined(rate):
     assert np.isnan(rate(Counts(0, 0, 0, 0)))
 
@@ -119,3 +121,35 @@ def test_refuses_a_truth_that_is_not_boolean():
 def test_refuses_scores_of_another_length():
     with pytest.raises(ValueError, match="equal shapes"):
         c.auc(np.zeros(3), np.ones(2, bool))
+
+
+def test_balanced_accuracy_is_that_of_scikit_learn():
+    scores, is_positive = _cohort()
+    ours = c.balanced_accuracy(confusion_counts(scores > 0.3, is_positive))
+    expected = sk.balanced_accuracy_score(is_positive, scores > 0.3)
+    assert ours == pytest.approx(expected, rel=1e-12)
+    assert np.isnan(c.balanced_accuracy(Counts(3, 0, 1, 0)))
+
+
+def test_no_threshold_is_better_than_the_best():
+    scores, is_positive = _cohort()
+    best = c.best_threshold(scores, is_positive)
+    balanced = {t: sk.balanced_accuracy_score(is_positive, scores >= t) for t in np.unique(scores)}
+    assert balanced[best] == max(balanced.values())
+
+
+def test_of_equally_good_thresholds_the_highest_is_taken():
+    truth = np.array([False, True, False, True, False, False])
+    # From 4 on: 1/2 + 4/4; from 2 on: 2/2 + 2/4, as good, and calls more cases.
+    assert c.best_threshold(np.array([1.0, 2.0, 3.0, 4.0, 3.0, 0.0]), truth) == 4
+    # 1/3 + 3/3 from 2 on and 2/3 + 2/3 from 1 on, which differ by a rounding.
+    truth = np.array([True, True, True, False, False, False])
+    assert c.best_threshold(np.array([2.0, 1.0, 0.0, 1.0, 0.0, 0.0]), truth) == 2
+
+
+def test_the_best_threshold_is_a_score_even_where_none_helps():
+    truth = np.array([True, True, False])
+    assert c.best_threshold(np.array([0.0, 0.0, 5.0]), truth) == 0
+    assert c.best_threshold(np.zeros(3), truth) == 0
+    with pytest.raises(ValueError, match="needs positive and negative cases; got 2 and 0"):
+        c.best_threshold(np.zeros(2), truth[:2])

@@ -1,166 +1,185 @@
-"""Confidence intervals against closed forms, brute force and simulation."""
+"""Paired comparisons of two systems: worked values, invariances, error rates, what has no p."""
+
+import itertools
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest, norm
+from scipy import stats
 
-from core.metrics.classification import auc, f1
+from core.metrics import weighted
 from core.metrics.compare import (
-    bootstrap_interval,
-    delong_interval,
-    f1_interval,
-    wilson_interval,
+    bootstrap_wilcoxon,
+    holm,
+    mcnemar,
+    median_bootstrap_wilcoxon,
+    wilcoxon_signed_rank,
 )
-from core.metrics.overlap import Counts
+from core.metrics.resampling import bootstrap_weights
+
+RNG = np.random.default_rng(0)
 
 
-@pytest.mark.parametrize(("successes", "num"), [(128, 136), (197, 200), (0, 9), (9, 9), (1, 1)])
-@pytest.mark.parametrize("confidence", [0.8, 0.95])
-def test_wilson_interval_is_that_of_scipy(successes, num, confidence):
-    expected = binomtest(successes, num).proportion_ci(confidence, method="wilson")
-    ours = wilson_interval(successes, num, confidence=confidence)
-    # Float64, another order of terms.
-    np.testing.assert_allclose(ours, expected, rtol=1e-12, atol=1e-15)
+def test_signed_ranks_of_few_cases_are_counted_over_all_signs():
+    difference = np.array([0.3, -0.1, 0.5, 0.7, 0.2, 0.9])
+    ranks = stats.rankdata(np.abs(difference))
+    smaller = min(ranks[difference > 0].sum(), ranks[difference < 0].sum())
+    sums = [ranks[np.array(s)].sum() for s in itertools.product([False, True], repeat=6)]
+    test = wilcoxon_signed_rank(difference + 1, np.ones(6))
+    assert test.statistic == smaller
+    assert test.p_value == pytest.approx(2 * np.mean(np.array(sums) <= smaller), rel=1e-12)
 
 
-def test_wilson_interval_of_no_case_is_undefined():
-    assert np.isnan(wilson_interval(0, 0)).all()
-
-
-def test_f1_interval_is_that_of_its_proportion():
-    counts = Counts(true_positive=230, false_positive=25, false_negative=35, true_negative=57)
-    low, high = f1_interval(counts)
-    bounds = wilson_interval(230, 230 + 25 + 35)
-    assert (low, high) == tuple(2 * p / (1 + p) for p in bounds)
-    assert low < f1(counts) < high
-    assert np.isnan(f1_interval(Counts(0, 0, 0, 9))).all()
-
-
-def test_f1_interval_covers_the_true_score_about_as_often_as_it_says():
-    rng, num = np.random.default_rng(0), 2000
-    shares = np.array([0.5, 0.1, 0.15, 0.25])
-    drawn = (Counts(*map(int, row)) for row in rng.multinomial(120, shares, num))
-    inside = [low <= 1 / 1.25 <= high for low, high in map(f1_interval, drawn)]
-    # 2 · 0.5 / (1 + 0.25) = 0.8; 0.95 ± four standard errors.
-    assert np.mean(inside) == pytest.approx(0.95, abs=4 * np.sqrt(0.95 * 0.05 / num))
-
-
-def test_wilson_interval_holds_the_proportion_and_stays_inside():
-    for num in range(1, 40):
-        for successes in range(num + 1):
-            low, high = wilson_interval(successes, num)
-            assert 0 <= low <= successes / num <= high <= 1
-
-
-def test_refuses_more_successes_than_cases():
-    with pytest.raises(ValueError, match=r"\[0, num\]; got 3 of 2"):
-        wilson_interval(3, 2)
-
-
-def test_refuses_a_confidence_in_percent():
-    for interval in (
-        lambda: wilson_interval(1, 2, confidence=95),
-        lambda: bootstrap_interval(np.ones(3), seed=0, confidence=95),
-        lambda: delong_interval(np.zeros(2), np.array([True, False]), confidence=95),
-    ):
-        with pytest.raises(ValueError, match=r"confidence must lie in \[0, 1\]; got 95"):
-            interval()
-
-
-def test_bootstrap_is_a_pure_function_of_its_seed():
-    values = np.random.default_rng(0).random(20)
-    assert bootstrap_interval(values, seed=3) == bootstrap_interval(values, seed=3)
-    assert bootstrap_interval(values, seed=3) != bootstrap_interval(values, seed=4)
-
-
-def test_bootstrap_of_groups_is_that_of_their_means_where_they_are_equally_large():
-    means = np.random.default_rng(0).random(15)
-    values, groups = np.repeat(means, 4), np.repeat([f"p{n:02d}" for n in range(15)], 4)
-    order = np.random.default_rng(1).permutation(60)
-    ours = bootstrap_interval(values[order], seed=0, groups=list(groups[order]))
-    # Float64, another order of terms.
-    np.testing.assert_allclose(ours, bootstrap_interval(means, seed=0), rtol=1e-12)
-    alone = bootstrap_interval(values, seed=0)
-    assert ours.high - ours.low > 1.5 * (alone.high - alone.low)  # √4 in the limit
-
-
-def test_bootstrap_of_groups_of_one_case_is_that_of_cases():
-    values = np.array([0.1, np.nan, 0.4, 0.9])
-    assert bootstrap_interval(values, seed=0, groups=list("abcd")) == bootstrap_interval(
-        values, seed=0
-    )
-
-
-def test_bootstrap_needs_two_groups_with_a_value_and_a_group_for_each_case():
-    values = np.array([0.1, 0.2, np.nan])
-    assert np.isnan(bootstrap_interval(values, seed=0, groups=["a", "a", "b"])).all()
-    with pytest.raises(ValueError, match="groups must be one per case; got 2 for 3"):
-        bootstrap_interval(values, seed=0, groups=["a", "b"])
-
-
-def test_bootstrap_is_near_the_normal_interval_for_many_cases():
-    values = np.random.default_rng(0).normal(size=400)
-    reach = norm.ppf(0.975) * values.std() / np.sqrt(values.size)
-    ours = bootstrap_interval(values, seed=0, num_resamples=10_000)
-    # A 2.5 % quantile of 10,000 draws has a standard error near 0.03 standard errors of the mean.
-    np.testing.assert_allclose(
-        ours, [values.mean() - reach, values.mean() + reach], atol=reach / 10
-    )
-
-
-def test_bootstrap_leaves_undefined_values_out():
-    values = np.array([0.2, np.nan, 0.6, 0.8])
-    assert bootstrap_interval(values, seed=0) == bootstrap_interval(values[[0, 2, 3]], seed=0)
-
-
-@pytest.mark.parametrize("values", [[], [0.5], [0.5, np.nan]])
-def test_bootstrap_of_fewer_than_two_cases_is_undefined(values):
-    assert np.isnan(bootstrap_interval(np.array(values, float), seed=0)).all()
-
-
-def test_refuses_values_that_are_not_one_per_case():
-    with pytest.raises(ValueError, match="values must have 1 axes"):
-        bootstrap_interval(np.zeros((2, 2)), seed=0)
-
-
-def test_delong_is_that_of_the_pairwise_definition():
-    rng = np.random.default_rng(0)
-    is_positive = rng.random(50) < 0.4
-    scores = np.round(rng.normal(size=50) + is_positive, 1)
-    x, y = scores[is_positive][:, None], scores[~is_positive][None]
-    wins = (x > y) + 0.5 * (x == y)
-    variance = wins.mean(1).var(ddof=1) / len(x) + wins.mean(0).var(ddof=1) / y.size
-    reach = norm.ppf(0.975) * np.sqrt(variance)
-    ours = delong_interval(scores, is_positive)
-    # Midranks against pairs, float64.
-    np.testing.assert_allclose(ours, [wins.mean() - reach, wins.mean() + reach], rtol=1e-10)
-
-
-def test_delong_covers_the_true_area_about_as_often_as_it_says():
-    rng, covered, true_area = np.random.default_rng(0), 0, norm.cdf(1 / np.sqrt(2))
-    is_positive = np.arange(120) < 50
+def test_equal_methods_are_called_different_about_as_often_as_alpha():
+    rng, rejected = np.random.default_rng(1), 0
     for _ in range(400):
-        low, high = delong_interval(rng.normal(size=120) + is_positive, is_positive)
-        covered += low <= true_area <= high
-    # Three binomial standard deviations of 400 draws at 95 %.
-    assert abs(covered / 400 - 0.95) < 3 * np.sqrt(0.95 * 0.05 / 400)
+        first, second = rng.random((2, 30))
+        rejected += wilcoxon_signed_rank(first, second).p_value < 0.05
+    # Three binomial standard deviations of 400 draws at 5 %.
+    assert abs(rejected / 400 - 0.05) < 3 * np.sqrt(0.05 * 0.95 / 400)
+
+
+def test_signed_ranks_do_not_depend_on_the_order_of_methods_and_allow_ties():
+    first = np.round(RNG.random(80), 1)
+    second = np.round(RNG.random(80), 1)
+    assert wilcoxon_signed_rank(first, second) == wilcoxon_signed_rank(second, first)
+    assert wilcoxon_signed_rank(first, second).num == np.count_nonzero(first != second)
+
+
+def test_holm_raises_p_values_step_by_step():
+    # By rising p: 4 · 0.01, max(0.04, 3 · 0.012), max(…, 2 · 0.03), max(…, 1 · 0.04); nan is free.
+    adjusted = holm([0.03, 0.01, np.nan, 0.04, 0.012])
+    np.testing.assert_allclose(adjusted, [0.06, 0.04, np.nan, 0.06, 0.04], rtol=1e-12)
+    assert holm([0.7, 0.9]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+def test_signed_ranks_leave_undefined_cases_out():
+    first, second = RNG.random((2, 12))
+    expected = wilcoxon_signed_rank(first, second)
+    assert wilcoxon_signed_rank(np.append(first, np.nan), np.append(second, 3.0)) == expected
+
+
+def test_the_median_over_bootstraps_is_that_of_each():
+    first, second = np.round(RNG.random((2, 12)), 2)
+    draws = np.random.default_rng(7).integers(12, size=(20, 12))
+    each = [stats.wilcoxon((first - second)[d], method="approx").pvalue for d in draws]
+    median = median_bootstrap_wilcoxon(first, second, seed=7, num_resamples=20)
+    assert median == pytest.approx(np.median(each), rel=1e-12)
+    assert np.isnan(median_bootstrap_wilcoxon(first, first, seed=7, num_resamples=20))
+
+
+def _decisions(num, seed=0):
+    rng = np.random.default_rng(seed)
+    is_positive = rng.random(num) < 0.4
+    return *(is_positive ^ (rng.random((2, num)) < [[0.2], [0.3]])), is_positive
+
+
+def test_wilcoxon_between_bootstraps_is_that_of_scipy_on_cohorts_drawn_one_by_one():
+    first, second, is_positive = _decisions(40)
+    weights = bootstrap_weights(is_positive, seed=3, num_resamples=60)
+    differences = []
+    for counts in weights.astype(int):
+        cases = np.repeat(np.arange(40), counts)
+        truth = is_positive[cases]
+        rates = [
+            (called[cases][truth].mean() + (~called[cases][~truth]).mean()) / 2
+            for called in (first, second)
+        ]
+        differences.append(round(rates[0] - rates[1], 9))  # tie as fractions do
+    expected = stats.wilcoxon(differences, method="approx").pvalue
+    test = bootstrap_wilcoxon(
+        weighted.balanced_accuracy, first, second, is_positive, seed=3, num_resamples=60
+    )
+    assert test.p_value == pytest.approx(expected, rel=1e-6)
+
+
+def test_wilcoxon_between_bootstraps_grows_sure_with_resamples_and_not_with_patients():
+    first, second, is_positive = _decisions(40)
+    p_values = [
+        bootstrap_wilcoxon(
+            weighted.balanced_accuracy, first, second, is_positive, seed=0, num_resamples=num
+        ).p_value
+        for num in (10, 100, 1000)
+    ]
+    assert p_values[2] < p_values[1] ** 2 < p_values[0] ** 2
+
+
+def test_wilcoxon_between_bootstraps_draws_patients_whole():
+    decisions = _decisions(40)
+    four_each = [np.repeat(values, 4) for values in decisions]
+    alone, whole = (
+        bootstrap_wilcoxon(weighted.balanced_accuracy, *values, seed=0, groups=groups)
+        for values, groups in ((decisions, None), (four_each, np.repeat(range(40), 4)))
+    )
+    assert whole == alone
+
+
+@pytest.mark.parametrize(("only_first", "only_second"), [(3, 9), (9, 3), (12, 12), (0, 1)])
+def test_mcnemar_of_few_cases_is_binomial(only_first, only_second):
+    num = only_first + only_second
+    tail = sum(stats.binom.pmf(k, num, 0.5) for k in range(min(only_first, only_second) + 1))
+    first = np.repeat([True, False, True, False], [only_first, only_second, 5, 4])
+    second = np.repeat([False, True, True, False], [only_first, only_second, 5, 4])
+    test = mcnemar(first, second)
+    assert test.p_value == pytest.approx(min(1, 2 * tail), rel=1e-12)
+    assert (test.statistic, test.num) == (min(only_first, only_second), num)
+
+
+@pytest.mark.parametrize(("only_first", "only_second"), [(150, 86), (15, 10), (20, 20)])
+def test_mcnemar_of_many_cases_is_chi_square_with_correction(only_first, only_second):
+    num = only_first + only_second
+    first = np.arange(num) < only_first
+    test = mcnemar(first, ~first)
+    chi2 = max(0, abs(only_first - only_second) - 1) ** 2 / num
+    assert test.statistic == pytest.approx(chi2, rel=1e-12)
+    # χ² with one degree of freedom is a squared standard normal number.
+    assert test.p_value == pytest.approx(2 * stats.norm.sf(np.sqrt(chi2)), rel=1e-10)
+    # The binomial test that it stands for.
+    assert test.p_value == pytest.approx(stats.binomtest(only_first, num).pvalue, abs=0.01)
+
+
+ALIKE = np.array([True, False])
 
 
 @pytest.mark.parametrize(
-    ("scores", "is_positive"),
+    ("result", "reason"),
     [
-        ([0.1, 0.2, 0.8, 0.9], [False, False, True, True]),  # separated: no variance to estimate
-        ([0.1, 0.2, 0.9], [False, False, True]),
-        ([0.1, 0.2], [False, False]),
+        (wilcoxon_signed_rank([0.5, np.nan], [0.5, 1.0]), "no case differs"),
+        (wilcoxon_signed_rank([], []), "no case differs"),
+        (mcnemar(ALIKE, ALIKE), "no case differs"),
+        (
+            bootstrap_wilcoxon(weighted.balanced_accuracy, ALIKE, ALIKE, ALIKE, seed=0),
+            "no case differs",
+        ),
+        (
+            bootstrap_wilcoxon(weighted.balanced_accuracy, ALIKE, ~ALIKE, ALIKE | True, seed=0),
+            "a class has no case",
+        ),
     ],
 )
-def test_delong_is_undefined_where_nothing_can_be_estimated(scores, is_positive):
-    interval = delong_interval(np.array(scores), np.array(is_positive))
-    assert np.isnan(interval).all()
+def test_what_cannot_be_tested_is_undefined_and_says_why(result, reason):
+    assert np.isnan([result.statistic, result.p_value]).all()
+    assert result.reason == reason
 
 
-def test_delong_is_cut_to_the_range_of_an_area():
-    scores = np.array([0.0, 0.1, 0.2, 0.6, 0.5, 0.7, 0.8, 0.9])
-    is_positive = np.arange(8) >= 4
-    low, high = delong_interval(scores, is_positive)
-    assert 0 <= low < auc(scores, is_positive) < high == 1
+def test_results_are_plain_numbers():
+    first, second, is_positive = _decisions(40)
+    for result in (
+        wilcoxon_signed_rank([1.0], [2.0]),
+        mcnemar(first, second),
+        mcnemar(np.ones(30, bool), np.zeros(30, bool)),
+        bootstrap_wilcoxon(weighted.balanced_accuracy, first, second, is_positive, seed=0),
+    ):
+        assert [type(value) for value in result] == [float, float, int, str]
+        assert not result.reason
+
+
+def test_refuses_values_of_other_cases():
+    with pytest.raises(ValueError, match=r"first \(2,\), second \(3,\)"):
+        wilcoxon_signed_rank([1.0, 2.0], [1.0, 2.0, 3.0])
+    with pytest.raises(ValueError, match=r"first \(2,\), second \(3,\)"):
+        median_bootstrap_wilcoxon([1.0, 2.0], [1.0, 2.0, 3.0], seed=0)
+    with pytest.raises(ValueError, match=r"first_is_right \(2,\), second_is_right \(1,\)"):
+        mcnemar(ALIKE, ALIKE[1:])
+    with pytest.raises(ValueError, match=r"second \(1,\)"):
+        bootstrap_wilcoxon(weighted.accuracy, ALIKE, ALIKE[1:], ALIKE, seed=0)

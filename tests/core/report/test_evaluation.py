@@ -2,7 +2,7 @@
 
 import pytest
 
-from core.metrics.compare import Interval
+from core.metrics.intervals import Interval
 from core.report.evaluation import metric_tiles, roc_figures, summary_mean_sd
 from core.report.html import Tile
 

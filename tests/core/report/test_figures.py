@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from core.metrics.classification import auc, roc_curve
-from core.metrics.compare import Interval, delong_interval
+from core.metrics.intervals import Interval, delong_interval
 from core.report import figures, style
 from core.report.learning import learning_curves
 

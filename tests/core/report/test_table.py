@@ -2,7 +2,7 @@
 
 import pytest
 
-from core.metrics.compare import Interval
+from core.metrics.intervals import Interval
 from core.report import table
 from core.report.table import Badge, Link, Table
 

@@ -106,7 +106,7 @@ def run(study: Study, out: Path, *, fold: int | None = None, merge: bool = False
     if fold is not None and merge:
         raise InputError("give --fold or --merge, or neither for all folds and the tables")
     if fold is not None and not 0 <= fold < study.num_folds:
-        raise InputError(f"fold {fold} does not exist; the study has {study.num_folds}, from 0")
+        raise InputError(f"there is no fold {fold}; the study has {study.num_folds}, from 0")
     if merge and not (out / STUDY).is_file():
         raise InputError("is no study", path=out, hint="do the folds first, with --fold or without")
     _open(study, out)
@@ -141,6 +141,7 @@ def _merge(study: Study, out: Path) -> None:
         study.merge(folds, external, folder)
 
     run_steps(out, [Step(MERGED, tables)], [*on_folds, of_external])
+    logger.info("%s: tables of %d folds", out / MERGED, study.num_folds)
 
 
 def _complete(study: Study, out: Path) -> list[Records]:

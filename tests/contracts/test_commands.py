@@ -18,6 +18,7 @@ from typing import NamedTuple
 import pytest
 
 from core.commands import results as results_module
+from core.commands import steps
 from core.data.cache import open_case
 from core.report import html
 from tests.contracts.commands import COMMANDS, Commands, forge
@@ -387,3 +388,102 @@ def test_evaluate_of_nothing_in_common_is_refused(system, output, tmp_path, caps
     system.paper.rename(other, "x")
     words = ("--pred", output, "--truth", other, "--out", tmp_path / "eval")
     assert "none of" in refused(capsys, system.paper, "evaluate", *words)
+
+
+# study
+
+
+@pytest.fixture(scope="module")
+def study(system, tmp_path_factory) -> Path:
+    """A cross-validation of two folds that was killed after each of its steps, and called again."""
+    if system.paper.study is None:
+        pytest.skip(f"{system.paper.name} has no study")
+    out = tmp_path_factory.mktemp("study") / "study"
+    statuses = []
+    while not statuses or statuses[-1] == 130:
+        with killed_after_a_step():
+            statuses.append(system.paper(*study_words(system, out)))
+    # Two folds of a training and the paper's job, and the tables.
+    assert statuses == [130] * 5 + [0]
+    return out
+
+
+def study_words(system, out: Path) -> tuple[object, ...]:
+    paper = system.paper
+    words = ("--data", system.data, "--cache", system.cache, "--recipe", paper.study)
+    return ("study", *words, "--out", out, *paper.few)
+
+
+@contextmanager
+def killed_after_a_step() -> Iterator[None]:
+    write = steps._write
+
+    def write_and_die(folder, name, record):
+        write(folder, name, record)
+        if record.status == "done":
+            raise KeyboardInterrupt
+        return record
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(steps, "_write", write_and_die)
+        yield
+
+
+def without_seconds(metrics: Path) -> dict:
+    written = json.loads(metrics.read_text())
+    for row in written["rows"]:
+        del row["seconds"]
+    return written
+
+
+def times(folder: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+
+
+def test_a_study_is_what_its_commands_give_however_often_it_was_killed(system, study, tmp_path):
+    paper = system.paper
+    words = ("--data", system.cache, "--out", tmp_path / "run_1", *paper.few, "--fold", "1")
+    assert paper("train", paper.study, *words) == 0
+    preds = []
+    for fold, run in enumerate((system.runs / paper.study, tmp_path / "run_1")):
+        out = tmp_path / f"fold_{fold}"
+        words = (system.data, "--run", run, "--out", out, *paper.held_out)
+        assert paper(paper.verb, *words) == 0
+        preds += ["--pred", out]
+    words = (*preds, "--truth", system.data, "--out", tmp_path / "eval")
+    assert paper("evaluate", *words) == 0
+    ours, by_hand = study / "merged", tmp_path / "eval"
+    assert without_seconds(ours / "metrics.json") == without_seconds(by_hand / "metrics.json")
+    assert {row["fold"] for row in without_seconds(ours / "metrics.json")["rows"]} == {0, 1}
+    assert (ours / "report.html").is_file()
+
+
+def test_a_repeated_study_does_nothing_again(system, study):
+    before = times(study)
+    assert system.paper(*study_words(system, study)) == 0
+    assert times(study) == before
+
+
+def test_a_study_of_anything_else_is_refused(system, study, tmp_path, capsys):
+    paper, words = system.paper, study_words(system, study)
+    other = ("study", "--data", tmp_path, *words[3:])
+    line = refused(capsys, paper, *other)
+    assert f"{study / 'study.json'}: is of another study: data: " in line
+    line = refused(capsys, paper, *words, "--run.seed", "7")
+    assert f"recipes.{paper.study}.run.seed: 0 → 7" in line
+    assert "there is no fold 2" in refused(capsys, paper, *words, "--fold", "2")
+
+
+def test_a_fold_of_a_study_is_done_alone_and_merging_waits_for_it(system, study, tmp_path, capsys):
+    paper, out = system.paper, tmp_path / "study"
+    shutil.copytree(study, out)
+    (pred,) = (path.parent for path in (out / "fold_1").glob("*/results.json"))
+    pred.with_suffix(".json").unlink()
+    before, words = times(out / "fold_0"), study_words(system, out)
+    line = refused(capsys, paper, *words, "--merge")
+    assert f"{out}: is not complete; fold 1: {pred.name}" in line
+    assert paper(*words, "--fold", "1") == 0
+    assert paper(*words, "--merge") == 0
+    assert times(out / "fold_0") == before
+    merged = [folder / "merged" / "metrics.json" for folder in (study, out)]
+    assert without_seconds(merged[0]) == without_seconds(merged[1])

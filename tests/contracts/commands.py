@@ -36,7 +36,6 @@ class Commands(NamedTuple):
       same: flags of `prepare` that make what the recipes want.
       together: recipes whose runs must come from one data set; all of them, unless named.
       study: recipe of the smallest cross-validation; none where the paper has no folds.
-      held_out: flags of the verb, as the study calls it on what a fold held out.
     """
 
     name: str
@@ -56,7 +55,6 @@ class Commands(NamedTuple):
     same: tuple[str, ...] = ()
     together: tuple[str, ...] = ()
     study: str | None = None
-    held_out: tuple[str, ...] = ("--held-out",)
 
     def prepare(self, *words: object) -> int:
         """Exit status of preparing as the recipes want it."""
@@ -180,7 +178,6 @@ EUSDAF = Commands(
     counts=("num_lesions", "num_normal"),
     uses_folds=False,
     study="unet",
-    held_out=("--held-out", "--probabilities"),
 )
 
 _AS_TINY = ("--screen.size", "0", "--prepare.size", "32")

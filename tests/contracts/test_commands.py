@@ -15,12 +15,15 @@ from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
+import jax
+import numpy as np
 import pytest
 
 from core.commands import results as results_module
 from core.commands import steps
 from core.data.cache import open_case
 from core.report import html
+from core.train.checkpoint import restore_model
 from tests.contracts.commands import COMMANDS, Commands, forge
 from tests.core.train import hosts
 
@@ -429,33 +432,22 @@ def killed_after_a_step() -> Iterator[None]:
         yield
 
 
-def without_seconds(metrics: Path) -> dict:
-    written = json.loads(metrics.read_text())
-    for row in written["rows"]:
-        del row["seconds"]
-    return written
-
-
 def times(folder: Path) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
 
 
 def test_a_study_is_what_its_commands_give_however_often_it_was_killed(system, study, tmp_path):
     paper = system.paper
-    words = ("--data", system.cache, "--out", tmp_path / "run_1", *paper.few, "--fold", "1")
-    assert paper("train", paper.study, *words) == 0
-    preds = []
-    for fold, run in enumerate((system.runs / paper.study, tmp_path / "run_1")):
-        out = tmp_path / f"fold_{fold}"
-        words = (system.data, "--run", run, "--out", out, *paper.held_out)
-        assert paper(paper.verb, *words) == 0
-        preds += ["--pred", out]
-    words = (*preds, "--truth", system.data, "--out", tmp_path / "eval")
-    assert paper("evaluate", *words) == 0
-    ours, by_hand = study / "merged", tmp_path / "eval"
-    assert without_seconds(ours / "metrics.json") == without_seconds(by_hand / "metrics.json")
-    assert {row["fold"] for row in without_seconds(ours / "metrics.json")["rows"]} == {0, 1}
-    assert (ours / "report.html").is_file()
+    runs = (study / "fold_0" / paper.study, system.runs / paper.study)
+    ours, by_hand = (restore_model(run / "checkpoints") for run in runs)
+    jax.tree.map(np.testing.assert_array_equal, ours, by_hand)
+    preds = [path.parent for path in sorted(study.glob("fold_*/*/results.json"))]
+    assert [results(pred)["fold"] for pred in preds] == [0, 1]
+    words = [word for pred in preds for word in ("--pred", pred)]
+    assert paper("evaluate", *words, "--truth", system.data, "--out", tmp_path / "eval") == 0
+    for name in ("metrics.json", "rows.csv"):
+        assert (study / "merged" / name).read_bytes() == (tmp_path / "eval" / name).read_bytes()
+    assert (study / "merged" / "report.html").is_file()
 
 
 def test_a_repeated_study_does_nothing_again(system, study):
@@ -474,16 +466,14 @@ def test_a_study_of_anything_else_is_refused(system, study, tmp_path, capsys):
     assert "there is no fold 2" in refused(capsys, paper, *words, "--fold", "2")
 
 
-def test_a_fold_of_a_study_is_done_alone_and_merging_waits_for_it(system, study, tmp_path, capsys):
-    paper, out = system.paper, tmp_path / "study"
-    shutil.copytree(study, out)
-    (pred,) = (path.parent for path in (out / "fold_1").glob("*/results.json"))
-    pred.with_suffix(".json").unlink()
-    before, words = times(out / "fold_0"), study_words(system, out)
-    line = refused(capsys, paper, *words, "--merge")
-    assert f"{out}: is not complete; fold 1: {pred.name}" in line
-    assert paper(*words, "--fold", "1") == 0
-    assert paper(*words, "--merge") == 0
-    assert times(out / "fold_0") == before
-    merged = [folder / "merged" / "metrics.json" for folder in (study, out)]
-    assert without_seconds(merged[0]) == without_seconds(merged[1])
+def test_merging_waits_for_every_fold(system, study, tmp_path, capsys):
+    words, record = study_words(system, study), study / "fold_1" / f"{system.paper.study}.json"
+    before = times(study)
+    record.rename(tmp_path / "record")
+    line = refused(capsys, system.paper, *words, "--merge")
+    assert f"{study}: is not complete; fold 1: {system.paper.study}" in line
+    (tmp_path / "record").rename(record)
+    assert system.paper(*words, "--fold", "1") == 0
+    assert system.paper(*words, "--merge") == 0
+    after = times(study)
+    assert {path for path in after if after[path] != before[path]} == {record.parent}

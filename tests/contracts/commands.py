@@ -35,7 +35,8 @@ class Commands(NamedTuple):
       uses_folds: whether folds of splits_final.json are used; where not, a warning tells so.
       same: flags of `prepare` that make what the recipes want.
       together: recipes whose runs must come from one data set; all of them, unless named.
-      study: recipe of the smallest cross-validation; none where the paper has no folds.
+      study: recipe of the smallest cross-validation; none where there is no such command, as in
+        FEE, whose paper has one split.
     """
 
     name: str

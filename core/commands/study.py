@@ -220,7 +220,8 @@ def _open(study: Study, out: Path) -> None:
     if stored is None:
         json_io.write_json(out / STUDY, {**described, "begun_with": software})
     else:
-        for difference in _differences(stored["begun_with"], software):
+        # Every run has its commit in its manifest; here only the first is kept.
+        for difference in _differences(stored["begun_with"]["versions"], software["versions"]):
             logger.warning("%s was begun with other software: %s", out, difference)
 
 

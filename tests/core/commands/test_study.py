@@ -227,7 +227,7 @@ def test_other_software_is_told_and_not_refused(tmp_path, whole, caplog):
     json_io.write_json(path, stored)
     with caplog.at_level(logging.WARNING):
         run(toy(), tmp_path / "whole")
-    assert "was begun with other software: versions.jax: 0.0.1 →" in caplog.text
+    assert "was begun with other software: jax: 0.0.1 →" in caplog.text
 
 
 def test_steps_without_labels_are_left_out_and_told(tmp_path):

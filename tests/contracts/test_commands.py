@@ -414,7 +414,8 @@ def study(system, tmp_path_factory) -> Path:
 def study_words(system, out: Path) -> tuple[object, ...]:
     paper = system.paper
     words = ("--data", system.data, "--cache", system.cache, "--recipe", paper.study)
-    return ("study", *words, "--out", out, *paper.few)
+    # Few windows or pictures at a time, for there are few: the others would be padding.
+    return ("study", *words, "--out", out, *paper.few, "--infer.batch", "1")
 
 
 @contextmanager

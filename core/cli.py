@@ -86,6 +86,17 @@ Truths = Annotated[
 """One or more annotated data sets, each behind its own flag: `--truth DIR [--truth DIR …]`."""
 
 
+RecipeNames = Annotated[
+    Sequence[str], tyro.conf.UseAppendAction, tyro.conf.arg(name="recipe", metavar="NAME")
+]
+"""Recipes, each behind its own flag: `--recipe NAME [--recipe NAME …]`."""
+
+External = Annotated[
+    Sequence[Path], tyro.conf.UseAppendAction, tyro.conf.arg(name="external", metavar="DIR")
+]
+"""Data sets that no run saw, each behind its own flag: `--external DIR [--external DIR …]`."""
+
+
 class Overrides:
     """Flags that override fields of configs: `Annotated[Choices, Overrides(infer=InferConfig)]`.
 
@@ -95,6 +106,16 @@ class Overrides:
 
     def __init__(self, **sections: type) -> None:
         self.sections = sections
+        self.whose = "run"
+        """What has the values that are not overridden, as the help names it."""
+
+    @classmethod
+    def of_recipes(cls, config: type) -> "Overrides":
+        """Flags for all fields of a paper's config, whose fields are its sections."""
+        hints = get_type_hints(config)
+        overrides = cls(**{field.name: hints[field.name] for field in dataclasses.fields(config)})
+        overrides.whose = "recipe"
+        return overrides
 
 
 Choices = Mapping[str, Any] | None
@@ -112,7 +133,7 @@ def user_values() -> Iterator[None]:
         raise InputError(str(error)) from None
 
 
-def _optional(section: type) -> type:
+def _optional(section: type, whose: str) -> type:
     """Dataclass with the fields and help of another, every default None: nothing is overridden."""
     texts, hints = config.documentation(section), get_type_hints(section)
     fields = [
@@ -120,7 +141,7 @@ def _optional(section: type) -> type:
             f.name,
             Annotated[
                 hints[f.name] | None,
-                tyro.conf.arg(help=texts[f.name], help_behavior_hint="(default: the run's)"),
+                tyro.conf.arg(help=texts[f.name], help_behavior_hint=f"(default: the {whose}'s)"),
             ],
             None,
         )
@@ -233,17 +254,19 @@ def _binder(command: Callable[..., Any], recipe: Any) -> Callable[..., dict[str,
     """
     signature, hints = inspect.signature(command), get_type_hints(command, include_extras=True)
     parameters = {name: p.replace(kind=p.KEYWORD_ONLY) for name, p in signature.parameters.items()}
-    sections = {name: overrides for name in parameters if (overrides := _overrides(hints[name]))}
-    for name, overrides in sections.items():
+    given = {name: overrides for name in parameters if (overrides := _overrides(hints[name]))}
+    for name, overrides in given.items():
         of_choices = parameters.pop(name)
-        for section, cls in overrides.items():
-            hints[section] = _optional(cls)
-            parameters[section] = of_choices.replace(name=section, default=hints[section]())
+        for section, cls in overrides.sections.items():
+            # A section may be called as another parameter is: `--data.batch` beside `--data`.
+            own, optional = f"{name}_{section}", _optional(cls, overrides.whose)
+            hints[own] = Annotated[optional, tyro.conf.arg(name=section)]
+            parameters[own] = of_choices.replace(name=own, default=optional())
 
     def bind(**values: Any) -> dict[str, Any]:
         choices = {
-            name: _given({section: values.pop(section) for section in overrides})
-            for name, overrides in sections.items()
+            name: _given({s: values.pop(f"{name}_{s}") for s in overrides.sections})
+            for name, overrides in given.items()
         }
         return values | choices
 
@@ -257,10 +280,10 @@ def _binder(command: Callable[..., Any], recipe: Any) -> Callable[..., dict[str,
     return bind
 
 
-def _overrides(hint: Any) -> Mapping[str, type]:
-    """Sections of a parameter that is annotated with `Overrides`."""
+def _overrides(hint: Any) -> Overrides | None:
+    """What a parameter is annotated with, if with `Overrides`."""
     metadata = getattr(hint, "__metadata__", ())
-    return next((item.sections for item in metadata if isinstance(item, Overrides)), {})
+    return next((item for item in metadata if isinstance(item, Overrides)), None)
 
 
 def _one_line(box: str) -> str:

@@ -92,14 +92,22 @@ def overridden(cfg: T, choices: Mapping[str, Any]) -> T:
     Raises:
       InputError: a value that the dataclass refuses.
     """
+    sections: dict[str, dict[str, Any]] = {}
     for name, value in choices.items():
         section, field = name.split(".")
-        try:
-            changed = dataclasses.replace(getattr(cfg, section), **{field: value})
-            cfg = dataclasses.replace(cfg, **{section: changed})  # type: ignore[type-var]
-        except ValueError as error:
-            raise InputError(f"--{name.replace('_', '-')}: {error}") from None
-    return cfg
+        sections.setdefault(section, {})[field] = value
+    # All at once: what is refused by itself may be right beside another.
+    names = list(choices)
+    try:
+        changed = {}
+        for section, values in sections.items():
+            names = [f"{section}.{field}" for field in values]
+            changed[section] = dataclasses.replace(getattr(cfg, section), **values)
+        names = list(choices)
+        return dataclasses.replace(cfg, **changed)  # type: ignore[type-var]
+    except ValueError as error:
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in names)
+        raise InputError(f"{flags}: {error}") from None
 
 
 def fields(cfg: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -29,6 +29,10 @@ COMMANDS = {
         "eusdaf.evaluate:evaluate",
         "Compare segmentations with the truth: Table 2, ROC, statistics.",
     ),
+    "study": Command(
+        "eusdaf.study:study",
+        "Cross-validate networks: every fold, then Table 2; folds may be jobs.",
+    ),
 }
 
 

@@ -40,7 +40,7 @@ def segment(
       inputs: what to segment.
       runs: trained networks, such as the folds of one recipe; their probabilities are averaged.
       out: gets results.json, report.html and cases/<id>/ with masks at the size of the pictures.
-      held_out: of one data set, take the pictures that the run did not train on.
+      held_out: of the data sets of the run, take the pictures that it did not train on.
       probabilities: also write probability maps (16-bit PNG); `evaluate` needs them for the ROC.
       allow_unfinished: also use runs that have not reached their end.
       choices: override the first run's, "infer.threshold" → probability.

@@ -65,7 +65,7 @@ def segment(
       organs: organs and vessels, where no run segments them: label maps <case>.nii.gz, or a model
         folder of nnU-Net.
       label_map: what the ids of these maps mean, as for `lnmet prepare`.
-      held_out: of one data set, take the cases that the runs did not train on.
+      held_out: of the data sets of the runs, take the cases that these did not train on.
       anonymous: write DICOM-SEG without the patient's tags.
       allow_unfinished: also use runs that have not reached their end.
       choices: override the runs': "infer.threshold" → probability of a node's voxel,

@@ -29,6 +29,9 @@ COMMANDS = {
     "evaluate": Command(
         "s4c.evaluate:evaluate", "Compare screenings with annotated data: Table 1, ROC, every case."
     ),
+    "study": Command(
+        "s4c.study:study", "Cross-validate a cascade: every fold, then Table 1; folds may be jobs."
+    ),
 }
 
 

@@ -41,7 +41,7 @@ def screen(
       inputs: what to screen.
       runs: trained networks, one for each patch size; the largest is the coarse one.
       out: gets results.json, report.html and cases/<id>/ with segmentations and overlays.
-      held_out: of one data set, take the scans that the runs did not train on.
+      held_out: of the data sets of the runs, take the scans that these did not train on.
       alone: of two runs, the finer answers by itself where the coarse one saw a pancreas (the
         single-scale rows of Table 1).
       anonymous: write DICOM-SEG without the patient's tags.

@@ -129,25 +129,29 @@ def predict(
 def held_out_of(
     inputs: Sequence[Path], runs: Sequence[Run], cases: Callable[[Path], Mapping[str, T]]
 ) -> list[T]:
-    """Cases of one data set that the runs did not train on.
+    """Cases of the data sets of the runs that these did not train on.
 
     Args:
-      inputs: the data set.
+      inputs: the data sets.
       runs: of one fold.
       cases: data set → its cases by the name that folds.json has for them.
 
     Raises:
-      InputError: several inputs, runs that held nothing out, or a held-out case is not there.
+      InputError: runs that held nothing out, or a held-out case that no data set has, or two.
     """
-    if len(inputs) != 1:
-        raise InputError(f"--held-out needs one data set; got {len(inputs)} inputs")
-    names, known = held_out(runs), cases(inputs[0])
+    names, known = held_out(runs), {}
+    for data in inputs:
+        of_one = cases(data)
+        if both := sorted(known.keys() & of_one.keys() & set(names)):
+            raise InputError(f"has a case {both[0]}, and so has a data set before it", path=data)
+        known |= of_one
     if absent := [name for name in names if name not in known]:
+        where = str(inputs[0]) if len(inputs) == 1 else f"{inputs[0]} … {inputs[-1]}"
         raise InputError(
             f"holds {len(names) - len(absent)} of the {len(names)} cases that {runs[0].path} held "
             f"out; {absent[0]} is not there",
-            path=inputs[0],
-            hint="give the data set that it was trained on",
+            path=where,
+            hint="give the data sets that it was trained on",
         )
     return [known[name] for name in names]
 

@@ -145,12 +145,7 @@ def choose_fold(
     """
     if fold is None:
         return Parts(tuple(sorted(names)), (), ())
-    index = read_index(folder)
-    prescribed = prescribed_folds(index)
-    splits = prescribed or own()
-    source = "splits_final.json" if prescribed else "the recipe's split"
-    if any(part.folds for part in index.values()) and not prescribed:
-        logger.warning("splits_final.json is not used: it does not cover every case of the cache")
+    splits, source = splits_of(folder, own)
     if not 0 <= fold < len(splits):
         raise InputError(f"fold {fold} does not exist; {source} has {len(splits)}, from 0")
     train, test = splits[fold].train, splits[fold].test
@@ -158,6 +153,21 @@ def choose_fold(
         "fold %d of %s: %d cases to learn from, %d held out", fold, source, len(train), len(test)
     )
     return Parts(train, (), test)
+
+
+def splits_of(folder: Path, own: Callable[[], Sequence[Split]]) -> tuple[Sequence[Split], str]:
+    """Splits that the data sets of a cache prescribe, or else the paper's; and whose they are.
+
+    Args:
+      folder: cache with its index.
+      own: makes the paper's splits.
+    """
+    index = read_index(folder)
+    if prescribed := prescribed_folds(index):
+        return prescribed, "splits_final.json"
+    if any(part.folds for part in index.values()):
+        logger.warning("splits_final.json is not used: it does not cover every case of the cache")
+    return own(), "the recipe's split"
 
 
 def _first_host_first(load: Callable[[], T]) -> T:

@@ -44,7 +44,30 @@ def k_fold(patients: Iterable[str], num_folds: int, seed: int) -> tuple[Split, .
     Raises:
       ValueError: if there are fewer patients than folds.
     """
-    order = _shuffled(patients, seed)
+    return stratified_k_fold(dict.fromkeys(patients), num_folds, seed)
+
+
+def stratified_k_fold(
+    patients: Mapping[str, object], num_folds: int, seed: int
+) -> tuple[Split, ...]:
+    """Folds that share out every class alike.
+
+    Test sets hold every patient once. Their sizes differ by one at most, and so do their numbers of
+    patients of any class. Of a single class they are those of `k_fold`.
+
+    Args:
+      patients: name → class, such as whether there are metastases.
+      num_folds: at least 2, at most the number of patients.
+      seed: another seed, another shuffle.
+
+    Returns:
+      One split per fold.
+
+    Raises:
+      ValueError: if there are fewer patients than folds.
+    """
+    # Dealt like cards, class after class: a fold has a card more of a class, or in all, or not.
+    order = [patient for members in _by_class(patients, seed) for patient in members]
     if not 2 <= num_folds <= len(order):
         raise ValueError(
             f"cannot make {num_folds} folds of {len(order)} patients: "
@@ -65,10 +88,34 @@ def hard_split(patients: Iterable[str], num_train: int, seed: int) -> Split:
     Raises:
       ValueError: if there are fewer patients than that.
     """
-    order = _shuffled(patients, seed)
-    if not 0 <= num_train <= len(order):
-        raise ValueError(f"cannot train on {num_train} of {len(order)} patients")
-    return _split(order[:num_train], order[num_train:])
+    return stratified_split(dict.fromkeys(patients), num_train, seed)
+
+
+def stratified_split(patients: Mapping[str, object], num_train: int, seed: int) -> Split:
+    """One division that shares out every class alike: less than one patient from its share.
+
+    Of a single class it is that of `hard_split`.
+
+    Args:
+      patients: name → class.
+      num_train: how many to learn from; the others are the test set.
+      seed: another seed, another shuffle.
+
+    Raises:
+      ValueError: if there are fewer patients than that.
+    """
+    if not 0 <= num_train <= len(patients):
+        raise ValueError(f"cannot train on {num_train} of {len(patients)} patients")
+    train, test, num_before = [], [], 0
+    for members in _by_class(patients, seed):
+        # Shares of all patients up to here are rounded down: they add up to num_train at the end.
+        first, last = (
+            n * num_train // len(patients) for n in (num_before, num_before + len(members))
+        )
+        train += members[: last - first]
+        test += members[last - first :]
+        num_before += len(members)
+    return _split(train, test)
 
 
 def k_fold_and_hard_split(
@@ -115,6 +162,46 @@ class Parts(NamedTuple):
     """To be judged on."""
 
 
+def nested_k_fold(
+    patients: Mapping[str, object], num_folds: int, val_fraction: float, seed: int
+) -> tuple[Parts, ...]:
+    """Folds with a validation part inside each training set, every class shared out alike.
+
+    Five folds with a fraction of 0.2 are 64 % to learn from, 16 % to choose by and 20 % held out.
+
+    Args:
+      patients: name → class, such as whether there are metastases; one class, no stratification.
+      num_folds: at least 2, at most the number of patients.
+      val_fraction: share of the patients that a fold does not hold out.
+      seed: another seed, another shuffle.
+
+    Returns:
+      Three parts per fold; the test parts hold every patient once.
+
+    Raises:
+      ValueError: if there are fewer patients than folds.
+    """
+    folds = stratified_k_fold(patients, num_folds, seed)
+    return tuple(with_validation(fold, patients, val_fraction, seed) for fold in folds)
+
+
+def with_validation(
+    split: Split, patients: Mapping[str, object], val_fraction: float, seed: int
+) -> Parts:
+    """Three parts from two: some of the training patients are set aside, of every class alike.
+
+    Args:
+      split: of patients.
+      patients: name → class, of the training patients at least.
+      val_fraction: share of them to set aside; one is left to learn from.
+      seed: another seed, another shuffle.
+    """
+    classes = {patient: patients[patient] for patient in split.train}
+    num_val = max(0, min(round(val_fraction * len(classes)), len(classes) - 1))
+    inner = stratified_split(classes, len(classes) - num_val, seed)
+    return Parts(inner.train, inner.test, split.test)
+
+
 def three_parts(patients: Mapping[str, object], ratio: Sequence[int], seed: int) -> Parts:
     """Patients in three parts, every class shared out alike.
 
@@ -129,9 +216,7 @@ def three_parts(patients: Mapping[str, object], ratio: Sequence[int], seed: int)
     Raises:
       ValueError: a part that the ratio asks for would be empty.
     """
-    classes: dict[str, list[str]] = {}
-    for patient in _shuffled(patients, seed):
-        classes.setdefault(str(patients[patient]), []).append(patient)
+    classes = _classes(patients, seed)
     parts: tuple[list[str], ...] = ([], [], [])
     counts = _share_out({name: len(members) for name, members in classes.items()}, ratio)
     for name, members in classes.items():
@@ -209,6 +294,19 @@ def _share_out(sizes: Mapping[str, int], ratio: Sequence[int]) -> dict[str, list
             counts[name][part] += 1
             missing[part] -= 1
     return counts
+
+
+def _by_class(patients: Mapping[str, object], seed: int) -> list[list[str]]:
+    """Shuffled patients of each class, classes in the order of their names."""
+    return [members for _, members in sorted(_classes(patients, seed).items())]
+
+
+def _classes(patients: Mapping[str, object], seed: int) -> dict[str, list[str]]:
+    """Shuffled patients by the name of their class."""
+    classes: dict[str, list[str]] = {}
+    for patient in _shuffled(patients, seed):
+        classes.setdefault(str(patients[patient]), []).append(patient)
+    return classes
 
 
 def _shuffled(patients: Iterable[str], seed: int) -> list[str]:

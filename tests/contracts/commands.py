@@ -35,6 +35,8 @@ class Commands(NamedTuple):
       uses_folds: whether folds of splits_final.json are used; where not, a warning tells so.
       same: flags of `prepare` that make what the recipes want.
       together: recipes whose runs must come from one data set; all of them, unless named.
+      study: recipe of the smallest cross-validation; none where there is no such command, as in
+        FEE, whose paper has one split.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Commands(NamedTuple):
     uses_folds: bool
     same: tuple[str, ...] = ()
     together: tuple[str, ...] = ()
+    study: str | None = None
 
     def prepare(self, *words: object) -> int:
         """Exit status of preparing as the recipes want it."""
@@ -154,6 +157,7 @@ S4C = Commands(
     choice=(("--decision.min-tumor-voxels", "7"), {"decision.min_tumor_voxels": 7}),
     counts=("num_abnormal", "num_normal"),
     uses_folds=True,
+    study="tiny-16",
 )
 
 EUSDAF = Commands(
@@ -174,6 +178,7 @@ EUSDAF = Commands(
     choice=(("--infer.threshold", "0.25"), {"infer.threshold": 0.25}),
     counts=("num_lesions", "num_normal"),
     uses_folds=False,
+    study="unet",
 )
 
 _AS_TINY = ("--screen.size", "0", "--prepare.size", "32")

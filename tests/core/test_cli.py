@@ -255,6 +255,38 @@ def test_overrides_show_their_addresses_in_help(overrides, capsys):
     assert "Channels of the first step (Sec. 2.2) (default: the run's)" in text
 
 
+def test_fields_of_all_recipes_are_flags_beside_a_parameter_of_a_sections_name(capsys):
+    given = []
+
+    @dataclass(frozen=True)
+    class Whole:
+        data: Model = Model()
+
+    def study(
+        data: cli.Data,
+        *,
+        recipes: cli.RecipeNames = (),
+        choices: Annotated[cli.Choices, cli.Overrides.of_recipes(Whole)] = None,
+    ) -> None:
+        """Study recipes.
+
+        Args:
+          data: sets.
+          recipes: names.
+          choices: override.
+        """
+        given.append((data, recipes, choices))
+
+    def run(*words: str) -> int:
+        return cli.run({"study": study}, prog="s4c", description="", args=["study", *words])
+
+    assert run("--data", "a", "--data", "b", "--recipe", "x", "--data.width", "4") == 0
+    assert given == [([Path("a"), Path("b")], ["x"], {"data.width": 4})]
+    assert run("--help") == 0
+    text = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "(Sec. 2.2) (default: the recipe's)" in text
+
+
 def test_a_command_is_imported_when_it_is_called(tmp_path, monkeypatch, capsys):
     (tmp_path / "late.py").write_text("def count(*, to: int) -> dict: return {'to': print(to)}\n")
     monkeypatch.syspath_prepend(tmp_path)
@@ -271,3 +303,30 @@ def test_overrides_go_through_the_checks_of_the_config():
     assert config.overridden(Config(), {"model.width": 4}) == Config(Model(width=4))
     with pytest.raises(InputError, match=r"--model\.width: width must be positive; got 0"):
         config.overridden(Config(), {"model.width": 0})
+
+
+def test_overrides_that_go_together_are_checked_together():
+    @dataclass(frozen=True)
+    class Run:
+        steps: int = 1
+        epochs: int = 0
+
+        def __post_init__(self) -> None:
+            if (self.steps > 0) is (self.epochs > 0):
+                raise ValueError("one of them")
+
+    @dataclass(frozen=True)
+    class Recipe:
+        run: Run = Run()
+        model: Model = Model()
+
+        def __post_init__(self) -> None:
+            if self.model.width > self.run.steps + self.run.epochs + 40:
+                raise ValueError("too wide")
+
+    both = {"run.steps": 0, "run.epochs": 9}
+    assert config.overridden(Recipe(), both | {"model.width": 49}).model.width == 49
+    with pytest.raises(InputError, match=r"--run\.steps, --run\.epochs: one of them"):
+        config.overridden(Recipe(), {"run.steps": 1, "run.epochs": 1})
+    with pytest.raises(InputError, match=r"--run\.steps, --run\.epochs, --model\.width: too wide"):
+        config.overridden(Recipe(), both | {"model.width": 50})

@@ -197,11 +197,22 @@ def test_held_out_takes_what_the_runs_did_not_learn_from(tmp_path):
     assert held(tmp_path) == ["c"]
 
 
+def test_held_out_looks_in_every_data_set(tmp_path):
+    runs = job(tmp_path, division=DIVISION._replace(test=("c", "d"))).runs
+    both = held_out_of(
+        [tmp_path / "ac", tmp_path / "bd"], runs, lambda data: {n: n for n in data.name}
+    )
+    assert both == ["c", "d"]
+    with pytest.raises(InputError, match=r"a … .*bc: holds 1 of the 2 cases") as refusal:
+        held_out_of([tmp_path / "a", tmp_path / "bc"], runs, lambda data: {n: n for n in data.name})
+    assert "data sets" in refusal.value.hint
+
+
 def test_held_out_refuses_what_it_cannot_find(tmp_path):
-    with pytest.raises(InputError, match="needs one data set; got 2"):
+    with pytest.raises(InputError, match="has a case c, and so has a data set before it"):
         held(tmp_path, [tmp_path, tmp_path])
     with pytest.raises(InputError, match="holds 0 of the 1 cases") as refusal:
         held(tmp_path, cases="ab")
-    assert refusal.value.path == tmp_path
+    assert refusal.value.path == str(tmp_path)
     with pytest.raises(InputError, match="held no cases out"):
         held(tmp_path, division=DIVISION._replace(test=()))

@@ -123,7 +123,7 @@ def test_features_of_any_unit_give_the_same_scores():
 
 def test_features_that_do_not_vary_or_are_missing_are_dropped():
     features, is_positive = cohort(4, 60, 12, effect=1.5)
-    features[:, 3] = 0.1 + 1e-17 * np.arange(60)
+    features[:, 3] = 0.1 + 1e-14 * is_positive  # as rounding does
     features[5, 4] = np.nan
     features[:, 5] = np.inf
     signature = fitted(features, is_positive)

@@ -1,17 +1,13 @@
 """A cohort of phantoms as an nnU-Net raw data set, with the truth about each case beside it."""
 
 import json
-import multiprocessing
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from core import check
 from core.atomic import aside, new_folder
@@ -20,6 +16,7 @@ from core.phantom.ct.patient import stream
 from core.phantom.ct.phantom import LABELS, Phantom, make
 from core.phantom.ct.tissue import PHASES
 from core.phantom.deformation import deformed
+from core.processes import in_processes
 from core.volume import Volume
 
 # A structure that a data set does not name belongs to the one that contains it.
@@ -87,32 +84,10 @@ def write_cohort(
             table=table,
             breath_mm=breath_mm,
         )
-        cases = in_processes(work, list(enumerate(diameters)), num_processes)
+        cases = list(in_processes(work, list(enumerate(diameters)), num_processes))
         _write_json(folder / "dataset.json", _description(labels, phases, num_cases))
         _write_json(folder / "cases.json", {"seed": seed, "phases": list(phases), "cases": cases})
     return out
-
-
-def in_processes(
-    work: Callable[[Any], dict], items: Sequence[Any], num_processes: int
-) -> list[dict]:
-    """Results of `work` in the order of `items`; processes are spawned, a fork may copy held locks.
-
-    Each on one core: the products here are small, and the threads of a BLAS that wait for each
-    other take a quarter of the time.
-    """
-    check.positive("num_processes", num_processes)
-    if num_processes == 1:
-        with threadpool_limits(1):
-            return [work(item) for item in items]
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(num_processes, context, _on_one_core) as pool:
-        return list(pool.map(work, items))
-
-
-def _on_one_core() -> None:
-    # Named here, not passed as it is: what it limits must be loaded, and this module loads NumPy.
-    threadpool_limits(1)
 
 
 def _make_case(

@@ -10,12 +10,13 @@ import numpy as np
 from core import check
 from core.atomic import aside, new_folder
 from core.io.nifti import write
-from core.phantom.ct.cohort import draw_diameters, in_processes, label_table
+from core.phantom.ct.cohort import draw_diameters, label_table
 from core.phantom.ct.patient import stream
 from core.phantom.ct.phantom import make
 from core.phantom.ct.tissue import PHASES
 from core.phantom.dicom.mess import NAMES, add_clutter, drop_endings, zip_study
 from core.phantom.dicom.series import write_dicom_study
+from core.processes import in_processes
 
 COLUMNS = ("patient", "tumor", "tumor_type")
 TYPES = {"PDAC": 379, "IPMN": 23, "PNET": 1, "SCN": 16, "other": 130}
@@ -78,7 +79,7 @@ def write_dicom_cohort(
             phases=tuple(phases),
             messy=messy,
         )
-        rows = in_processes(work, list(enumerate(diameters)), num_processes)
+        rows = list(in_processes(work, list(enumerate(diameters)), num_processes))
         with (folder / "patients.csv").open("w", encoding="utf-8", newline="") as file:
             table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
             table.writeheader()

@@ -28,10 +28,11 @@ from core.metrics.detection import (
 from core.metrics.instances import instances, overlaps
 from core.report.table import Table, percent, to_text
 from core.volume import canonical
-from lnmet.cases import SEGMENTATION, read_cases
+from lnmet.cases import read_cases
 from lnmet.config import RECIPES
 from lnmet.demo import write_phantoms
 from lnmet.infer import segment
+from lnmet.label_files import SEGMENTATION
 from lnmet.labels import NODE
 from lnmet.node_evaluation import MIN_IOU
 from lnmet.prepare import prepare

@@ -86,6 +86,9 @@ Truths = Annotated[
 """One or more annotated data sets, each behind its own flag: `--truth DIR [--truth DIR …]`."""
 
 
+Folders = Annotated[Sequence[Path], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="DIR")]
+"""Any number of folders, each behind the parameter's flag."""
+
 RecipeNames = Annotated[
     Sequence[str], tyro.conf.UseAppendAction, tyro.conf.arg(name="recipe", metavar="NAME")
 ]

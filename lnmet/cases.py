@@ -15,13 +15,14 @@ from core.io.labels import check_ids, require_same_grid
 from core.io.paths import Skipped
 from core.volume import Volume, canonical, same_grid
 from lnmet.config import ORGANS, Phase
-from lnmet.labels import BACKGROUND, Meaning, meaning
+from lnmet.label_files import map_of
+from lnmet.labels import BACKGROUND, PDAC, Meaning, meaning
 from lnmet.organ_labels import LABEL_MAPS, LabelMap, read_label_map, to_organs
+from lnmet.status.table import listed
+from lnmet.tumor_masks import TumorMasks
 
 logger = logging.getLogger(__name__)
 
-SEGMENTATION = "segmentation.nii.gz"
-"""Of a case in the output of `lnmet segment`."""
 _TELLS: dict[str, Phase] = {"arter": "arterial", "ven": "venous", "portal": "venous"}
 
 
@@ -48,14 +49,10 @@ class OrganMaps(NamedTuple):
         Raises:
           InputError: there is none.
         """
-        places = [
-            self.folder / "cases" / case_id / SEGMENTATION,
-            *(self.folder / f"{case_id}{ending}" for ending in (".nii.gz", ".nii")),
-        ]
-        for path in places:
-            if path.is_file():
-                return path
-        raise InputError(f"no label map of case {case_id}", path=self.folder)
+        path = map_of(self.folder, case_id)
+        if path is None:
+            raise InputError(f"no label map of case {case_id}", path=self.folder)
+        return path
 
     def read(self, case_id: str) -> Volume:
         """Organs and vessels of a case, ids 1 … 10, in canonical orientation.
@@ -77,7 +74,7 @@ def organ_maps(folder: Path, label_map: str) -> OrganMaps:
     Raises:
       InputError: the folder is missing, or the name is neither.
     """
-    if not folder.is_dir():
+    if not folder.exists():
         raise InputError("no such folder", path=folder)
     if label_map in LABEL_MAPS:
         source = LABEL_MAPS[label_map]
@@ -139,6 +136,7 @@ def read_cases(
     root: Path,
     *,
     organs: OrganMaps | None = None,
+    pdac: TumorMasks | None = None,
     patient_pattern: str | None = None,
     patients: Path | None = None,
 ) -> LabelledData:
@@ -147,6 +145,7 @@ def read_cases(
     Args:
       root: folder with dataset.json.
       organs: label maps of the organs and vessels that the data set itself does not name.
+      pdac: masks of the tumor, where it does not name that.
       patient_pattern: regular expression whose first group is the patient in a case id.
       patients: table with the columns case,patient.
 
@@ -159,8 +158,12 @@ def read_cases(
         phases_of(dataset.channels, root / "dataset.json"),
         meaning(dataset.label_ids, root),
     )
-    cases = [_labelled(case, dataset, phases, ids, organs) for case in dataset.cases]
+    apart = Apart(organs, None if PDAC in ids.annotated else pdac)
+    cases = [_labelled(case, dataset, phases, ids, apart) for case in dataset.cases]
     notes = [f"labels without a use here: {', '.join(ids.unused)}"] if ids.unused else []
+    if apart.pdac is not None:
+        without = [case.id for case in cases if PDAC not in case.annotated]
+        notes += [f"no mask of the tumor of {listed(without)}: not known"] if without else []
     if not any(map(phase_of, dataset.channels)) and len(phases) == 2:
         notes.append("channel 0 is taken for the arterial phase, channel 1 for the venous one")
     return LabelledData(root, cases, dataset.skipped, dataset.splits, notes)
@@ -198,22 +201,33 @@ def phases_of(names: Sequence[str], path: Path) -> tuple[Phase, ...]:
     return phases
 
 
+class Apart(NamedTuple):
+    """Label maps that are kept apart from a data set."""
+
+    organs: OrganMaps | None
+    pdac: TumorMasks | None
+
+
 def _labelled(
     case: Case,
     dataset: Dataset,
     phases: tuple[Phase, ...],
     ids: Meaning,
-    organs: OrganMaps | None,
+    apart: Apart,
 ) -> LabelledCase:
     label_path = case.label
     if label_path is None:
         raise ValueError(f"case {case.id} has no label")
+    organs, pdac = apart
+    mask = pdac and pdac.of(case.id)
 
     def read_label() -> Volume:
         stored = nifti.read_label(label_path)
         check_ids(stored, dataset.label_ids.values(), label_path)
         label = canonical(stored.with_array(ids(stored.array)))
-        return label if organs is None else _with_organs(label, ids, organs, case.id)
+        if organs is not None:
+            label = _with_organs(label, ids, organs, case.id)
+        return label if pdac is None or mask is None else pdac.added_to(label, mask)
 
     def read() -> tuple[list[Volume], Volume]:
         images = [canonical(nifti.read(path)) for path in case.images]
@@ -232,6 +246,8 @@ def _labelled(
     if organs is not None:
         files = (*files, organs.of(case.id))
         annotated |= organs.annotated
+    if mask is not None:
+        files, annotated = (*files, mask), annotated | {PDAC}
     names = tuple(path.name.removesuffix(".gz").removesuffix(".nii") for path in case.images)
     return LabelledCase(
         case.id, case.patient, venous, names, files, phases, annotated, read, read_label

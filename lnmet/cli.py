@@ -35,15 +35,23 @@ COMMANDS = {
     ),
     "train": Command(
         "lnmet.train:train",
-        "Train one network: of organs and vessels, the tumor, the nodes, or which are metastatic.",
+        "Train one network: of organs, the tumor, nodes, metastatic ones, or the status.",
     ),
     "segment": Command(
         "lnmet.infer:segment",
         "Segment new examinations: NIfTI files, DICOM folders, or folders of either.",
     ),
+    "stage": Command(
+        "lnmet.stage:stage",
+        "Tell the status of new patients from two phases: register, segment, identify, decide.",
+    ),
     "identify": Command(
         "lnmet.identification.identify:identify",
         "Tell which annotated nodes are metastatic: Table IV.",
+    ),
+    "study": Command(
+        "lnmet.study.command:study",
+        "Cross-validate everything: every fold, then Tables IV to VII; folds may be jobs.",
     ),
     "evaluate": Command(
         "lnmet.evaluate:evaluate",

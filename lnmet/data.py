@@ -24,6 +24,7 @@ from core.types import Batch
 from lnmet.config import Axes, Config, DataConfig, Phase, Target
 from lnmet.identification.config import IdentificationConfig
 from lnmet.labels import annotated_classes, classes, has_target
+from lnmet.status.pictures import Tumor
 
 MAX_TRIES = 50
 """Draws of an informative patch; the last one is taken whatever it holds."""
@@ -57,6 +58,12 @@ class Prepared(NamedTuple):
     """Ids that the case is annotated with."""
     nodes: Int32[np.ndarray, "n 5"] = NO_NODES
     """Of `lnmet.nodes.annotated_nodes`; none where metastatic ones are not told from others."""
+    tumor: Tumor | None = None
+    """Slices with the largest tumor area; None where no tumor is known."""
+    status: bool | None = None
+    """Whether the patient has a metastatic node; None where that is not known."""
+    ct_reported: bool | None = None
+    """Whether a radiologist read one from CT; None where that is not known."""
 
 
 def usable(cases: Sequence[Prepared], cfg: Config) -> list[Prepared]:

@@ -1,4 +1,4 @@
-"""LNMet on synthetic patients: phantoms, organs, attention, lymph nodes, evaluation."""
+"""LNMet on synthetic patients: phantoms, every network, the status of new patients, evaluation."""
 
 import os
 from collections.abc import Callable
@@ -6,15 +6,20 @@ from pathlib import Path
 
 from core import cli
 from core.commands.demo import TEST_SEED, Demo, demo
+from core.config import fingerprint
 from core.phantom.ct.cohort import upper_abdomen, write_cohort
-from lnmet.config import RECIPES
 from lnmet.evaluate import evaluate
 from lnmet.infer import segment
 from lnmet.prepare import prepare
+from lnmet.recipes import RECIPES
+from lnmet.stage import stage
 from lnmet.train import train
 
-NETWORKS = ("tiny-organs", "tiny-nodes")
-NUM_TRAIN, NUM_TEST = 24, 8
+AT_ONCE = ("tiny-organs", "tiny-pdac", "tiny-nodes", "tiny-status-no-nodes")
+"""Networks that need no other."""
+IDENTIFICATION, STATUS = "tiny-identification", "tiny-status"
+"""And then these: of the nodes' network, and of the nodes that were segmented and identified."""
+NUM_TRAIN, NUM_TEST = 30, 20
 TRAIN_SEED = 0
 STRUCTURES = (
     *("spleen", "esophagus", "stomach", "aorta", "pancreas", "duodenum"),
@@ -25,22 +30,20 @@ STRUCTURES = (
 
 
 def run(*, out: Path = Path("out/lnmet-demo")) -> int:
-    """Train and segment synthetic patients; no input needed, minutes on two CPU cores.
+    """Train all networks and tell the status of synthetic patients; minutes on two CPU cores.
 
     Args:
-      out: gets phantoms, runs, segmentations, metrics.json and report.html; must be new or empty.
+      out: gets phantoms, runs, predictions, metrics.json and report.html; must be new or empty.
 
     Returns:
-      0 if every held-out phantom could be segmented.
+      0 if every held-out phantom went through.
     """
     return demo(
         Demo(
             phantoms=_write_both,
             prepare=_prepare_both,
-            trainings={name: _training(name) for name in NETWORKS},
-            predict=lambda new, runs, pred: segment(
-                [new / "imagesTr"], runs=[runs / name for name in NETWORKS], out=pred
-            ),
+            trainings={name: _training(name) for name in AT_ONCE},
+            predict=_stage,
             evaluate=evaluate,
         ),
         out,
@@ -53,12 +56,23 @@ def _write_both(known: Path, new: Path) -> None:
 
 
 def _prepare_both(known: Path, cache: Path) -> None:
-    for name in NETWORKS:
-        prepare([known], cache, RECIPES[name].prepare)
+    for cfg in {fingerprint(RECIPES[n].prepare): RECIPES[n].prepare for n in AT_ONCE}.values():
+        prepare([known], cache, cfg)
 
 
 def _training(name: str) -> Callable[[Path, Path], None]:
     return lambda cache, workdir: train(RECIPES[name], [cache], workdir)
+
+
+def _stage(new: Path, runs: Path, pred: Path) -> int:
+    """Train what needs other networks, then tell the status of the new patients."""
+    known, cache, segmented = (runs.parent / n for n in ("phantoms/train", "prepared", "segmented"))
+    of_nodes = [runs / "tiny-organs", runs / "tiny-nodes", runs / IDENTIFICATION]
+    train(RECIPES[IDENTIFICATION], [cache], runs / IDENTIFICATION, weights=runs / "tiny-nodes")
+    segment([known / "imagesTr"], runs=of_nodes, out=segmented)
+    train(RECIPES[STATUS], [cache], runs / STATUS, nodes=[segmented])
+    every = [*of_nodes, runs / "tiny-pdac", runs / STATUS, runs / "tiny-status-no-nodes"]
+    return stage([new / "imagesTr"], runs=every, out=pred)
 
 
 @cli.user_values()
@@ -71,10 +85,11 @@ def write_phantoms(
     tumor_fraction: float = 1.0,
     diameters_mm: tuple[float, float] = (12.0, 40.0),
     breath_mm: float = 0.0,
+    metastatic_texture: bool = True,
 ) -> None:
     """Write a synthetic two-phase cohort in the layout that `train` reads (nnU-Net raw).
 
-    Channel 0 is arterial, channel 1 venous.
+    Channel 0 is arterial, channel 1 venous. Beside them status.csv tells who has metastatic nodes.
 
     Args:
       out: new folder.
@@ -85,6 +100,8 @@ def write_phantoms(
       diameters_mm: of the tumors, least and most.
       breath_mm: how far the arterial phase is displaced at most, as by a breath; `lnmet register`
         brings it back.
+      metastatic_texture: tumors of patients with metastatic nodes are more uneven, most of them;
+        without, nothing but the nodes tells who has some.
     """
     write_cohort(
         out,
@@ -97,5 +114,7 @@ def write_phantoms(
         tumor_fraction=tumor_fraction,
         diameters_mm=diameters_mm,
         breath_mm=breath_mm,
+        metastatic_texture=metastatic_texture,
+        status_table=True,
         num_processes=min(num_cases, os.cpu_count() or 1),
     )

@@ -12,6 +12,8 @@ from core.report.evaluation import OWN_DATA, metric_tiles
 from core.report.table import UNDEFINED, Table, p_value, percent, table_of
 from lnmet.node_evaluation import KINDS, rates_of
 from lnmet.report import case_section
+from lnmet.status.measures import PAPER_TABLE_6
+from lnmet.status.page import status_sections, status_table
 
 PAPER_TABLE_5 = {
     "node": {
@@ -88,6 +90,7 @@ def evaluation_page(metrics: Mapping[str, Any], predictions: Sequence[Prediction
         "LNMet evaluation",
         [
             html.tiles("Segmentation", metric_tiles(summary, TILES)),
+            *_status(metrics),
             *_tables(metrics),
             html.table(
                 "Cases", case_table("case", COLUMNS, sorted(cases, key=itemgetter("index")))
@@ -99,6 +102,13 @@ def evaluation_page(metrics: Mapping[str, Any], predictions: Sequence[Prediction
     )
 
 
+def _status(metrics: Mapping[str, Any]) -> list[html.Section]:
+    if "status" not in metrics:
+        return []
+    note = OWN_DATA.format("749 patients")
+    return status_sections("Beside Table VI of the paper", metrics["status"], PAPER_TABLE_6, note)
+
+
 def _tables(metrics: Mapping[str, Any]) -> list[html.Section]:
     summary, known = metrics["summary"], {name for row in metrics["rows"] for name in row}
     note = f"{OWN_DATA.format('749 patients')} Means over patients. {failures_note(summary)}"
@@ -106,16 +116,7 @@ def _tables(metrics: Mapping[str, Any]) -> list[html.Section]:
     if "node_dice" in known:
         sections.append(html.table("Beside Table V of the paper", table_5(metrics), note=note))
     if metrics["comparisons"]:
-        columns = {
-            "of": "name",
-            "first": "first",
-            "second": "second",
-            "difference": "mean_difference",
-            "Wilcoxon": lambda row: p_value(row["p_value"]),
-            "median of 1,000 resamplings": lambda row: p_value(row["median_bootstrap_p_value"]),
-            "patients": "num",
-        }
-        sections.append(html.table("Paired tests", table_of(columns, metrics["comparisons"])))
+        sections.append(html.table("Paired tests", comparisons_table(metrics["comparisons"])))
     if "pancreas_dsc" in known or "spleen_dsc" in known:
         sections.append(html.table("Beside Table III of the paper", table_3(metrics), note=note))
     if "pdac_dsc" in known:
@@ -151,6 +152,22 @@ def table_5(metrics: Mapping[str, Any]) -> Table:
     return Table(("", *groups, *PAPER_TABLE_5["node"]), rows)
 
 
+def comparisons_table(comparisons: Sequence[Row]) -> Table:
+    """How two systems differ on the same patients."""
+    columns = {
+        "of": "name",
+        "first": "first",
+        "second": "second",
+        "difference": "mean_difference",
+        "Wilcoxon": lambda row: p_value(_defined(row["p_value"])),
+        "median of 1,000 resamplings": lambda row: p_value(
+            _defined(row["median_bootstrap_p_value"])
+        ),
+        "patients": "num",
+    }
+    return table_of(columns, comparisons)
+
+
 def table_3(metrics: Mapping[str, Any]) -> Table:
     """Dice, ASD and HD of every organ and vessel, ours and the paper's."""
     columns = ("", *(f"{name}, {who}" for who in ("ours", "paper") for name in _MEASURES))
@@ -163,8 +180,10 @@ def table_3(metrics: Mapping[str, Any]) -> Table:
 
 
 def main_table(metrics: Mapping[str, Any]) -> Table:
-    """Of the nodes where these were looked for, else of the organs, else of the tumor."""
+    """Of the status where it was told, else of nodes, else of organs, else of the tumor."""
     known = {name for row in metrics["rows"] for name in row}
+    if methods := metrics.get("status", {}).get("methods"):
+        return status_table(methods)
     if "node_dice" in known:
         return table_5(metrics)
     is_tumor_alone = "pdac_dsc" in known and "spleen_dsc" not in known
@@ -179,6 +198,11 @@ def table_pdac(metrics: Mapping[str, Any]) -> Table:
 
 
 _MEASURES = ("Dice", "ASD mm", "HD mm")
+
+
+def _defined(p: float | None) -> float:
+    """A p value of metrics.json, where it may be null."""
+    return float("nan") if p is None else p
 
 
 def _found(row: Row) -> str:

@@ -1,32 +1,33 @@
 """Segmenting new examinations with trained networks: from files to organs, tumor and nodes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import numpy as np
-
-from core import atomic, cli, sharding
+from core import cli, sharding
 from core.commands.predict import Answer, Job, held_out_of, predict
-from core.commands.prepare import digest
 from core.config import fingerprint
 from core.errors import InputError
+from core.infer.load import Run
 from core.io.paths import Skipped, find_all
-from core.io.scans import read_scan, write_segmentation
-from core.volume import Volume, canonical
 from lnmet.cases import read_cases
 from lnmet.config import InferConfig, Phase
+from lnmet.examination import (
+    Examiner,
+    details_of,
+    digests_of,
+    require_single,
+    summary_of,
+)
 from lnmet.identification import config as identification
-from lnmet.identification.infer import Identifier, load_identifier
-from lnmet.labels import METASTATIC, NAMES, PDAC, PREDICTED
-from lnmet.networks import Runs, System, load_system, open_runs
+from lnmet.identification.infer import load_identifier
+from lnmet.labels import METASTATIC, NAMES, PREDICTED
+from lnmet.networks import Runs, load_system, open_runs
 from lnmet.organ_source import Source, organ_source
 from lnmet.pairs import Pair, find_pairs, pair_of
-from lnmet.phases import read_phases
 from lnmet.registration.config import RegistrationConfig
-from lnmet.report import overlay, segmentation_page
-from lnmet.segmentation import Segmented, segment_volumes
+from lnmet.report import segmentation_page
 
 
 def segment(
@@ -81,16 +82,18 @@ def segment(
     """
     opened = open_runs(runs, allow_unfinished=allow_unfinished)
     source = None if organs is None else organ_source(organs, label_map)
-    _require_organs(opened, source)
+    require_organs(opened, source)
     mesh = sharding.mesh()
     wanted = wanted_phases(opened, source)
-    pairs, skipped = _pairs(inputs, opened, arterial, venous, held_out, wanted)
+    pairs, skipped = examinations(inputs, opened.all, arterial, venous, held_out, wanted)
+    require_single([organs], pairs)
     system = load_system(opened.segmentation, mesh, choices or {})
     identifying = opened.identification
     identifier = load_identifier(identifying, mesh, choices or {}) if identifying else None
+    examiner = Examiner(system, identifier, source, None, registration)
     return predict(
         [pair.seen_in(wanted) for pair in pairs],
-        partial(_segmented, system, identifier, source, wanted, registration, anonymous),
+        partial(_segmented, examiner, wanted, anonymous),
         out,
         Job(
             command="lnmet segment",
@@ -103,27 +106,40 @@ def segment(
                 "registration": fingerprint(registration),
             },
             facts={
-                "networks": _networks(opened),
+                "networks": names_of(opened),
                 "phases": sorted(wanted),
-                "classes": _classes(opened, source),
+                "classes": classes_of(opened, source),
             },
         ),
         skipped=skipped,
         devices=list(mesh.devices.flat),
         page=segmentation_page,
         paths=lambda pair: [scan.path for scan in pair.scans.values()],
-        summary=_summary,
+        summary=summary_of,
     )
 
 
-def _pairs(
+def examinations(
     inputs: Sequence[Path],
-    runs: Runs,
+    runs: Sequence[Run],
     arterial: Path | None,
     venous: Path | None,
     held_out: bool,
     wanted: frozenset[Phase],
 ) -> tuple[list[Pair], list[Skipped]]:
+    """Examinations that a user names, and files that are none.
+
+    Args:
+      inputs: data sets, studies or scans.
+      runs: what they are asked of; `held_out` takes the cases that these did not train on.
+      arterial: scan of one patient, instead of inputs.
+      venous: its venous scan.
+      held_out: of one data set, the cases that were held out.
+      wanted: phases that are looked at.
+
+    Raises:
+      InputError: neither, or both, of inputs and scans; or no venous scan where it is wanted.
+    """
     if venous is None and arterial is not None and "venous" in wanted:
         raise InputError("--arterial needs --venous beside it")
     is_named = arterial is not None or venous is not None
@@ -132,7 +148,7 @@ def _pairs(
     if is_named:
         return [pair_of(arterial, venous)], []
     if held_out:
-        return held_out_of(inputs, runs.all, _annotated), []
+        return held_out_of(inputs, runs, _annotated), []
     return find_all(inputs, find_pairs)
 
 
@@ -143,7 +159,12 @@ def _annotated(data: Path) -> dict[str, Pair]:
     return {cases[p.path.resolve()]: p for p in pairs if p.path.resolve() in cases}
 
 
-def _require_organs(runs: Runs, source: Source | None) -> None:
+def require_organs(runs: Runs, source: Source | None) -> None:
+    """Refuse networks that want organs, or nodes, which nothing gives them.
+
+    Raises:
+      InputError: attention without organs, or identification without nodes.
+    """
     targets = {run.cfg.data.target for run in runs.segmentation}
     if runs.identification and "nodes" not in targets:
         raise InputError(
@@ -166,7 +187,7 @@ def wanted_phases(runs: Runs, source: Source | None) -> frozenset[Phase]:
     return frozenset(seen.union(source.phases if source else ()))
 
 
-def _classes(runs: Runs, source: Source | None) -> list[str]:
+def classes_of(runs: Runs, source: Source | None) -> list[str]:
     """Names of what the label maps tell of."""
     ids = set(source.annotated if source else ())
     for run in runs.segmentation:
@@ -176,7 +197,7 @@ def _classes(runs: Runs, source: Source | None) -> list[str]:
     return [NAMES[id_] for id_ in sorted(ids)]
 
 
-def _networks(runs: Runs) -> str:
+def names_of(runs: Runs) -> str:
     """What answers, as Table V calls it."""
     names = []
     for run in runs.segmentation:
@@ -188,60 +209,8 @@ def _networks(runs: Runs) -> str:
 
 
 def _segmented(
-    system: System,
-    identifier: Identifier | None,
-    source: Source | None,
-    wanted: frozenset[Phase],
-    registration: RegistrationConfig,
-    anonymous: bool,
-    pair: Pair,
-    folder: Path,
+    examiner: Examiner, wanted: frozenset[Phase], anonymous: bool, pair: Pair, folder: Path
 ) -> Answer:
-    phases = read_phases(pair, wanted, registration)
-    reference = phases.volumes.get("venous") or phases.volumes["arterial"]
-    organs = source.organs(pair, phases.volumes) if source else None
-    segmented = segment_volumes(phases.volumes, system, organs, identifier)
-    label = reference.with_array(segmented.label)
-    written = write_segmentation(folder, pair.reference, label, NAMES, anonymous=anonymous)
-    picture = overlay(reference, segmented.label, segmented.attention)
-    atomic.write_bytes(folder / "overlay.png", picture)
-    row = {
-        "decision": "segmented",
-        **_measures(segmented, reference, system, identifier),
-        "files": [path.name for path in written.files],
-        "note": "; ".join(filter(None, (*pair.notes, *phases.notes, written.note))),
-    }
-    details = {
-        "nodes": [node._asdict() for node in segmented.nodes],
-        "registration": phases.quality,
-    }
-    return Answer(row, [digest(reference.array), *_digest_of_unseen(pair, wanted)], details)
-
-
-def _digest_of_unseen(pair: Pair, wanted: frozenset[Phase]) -> list[str]:
-    """Digest of a venous scan that no network sees, by which a run knows cases of two phases."""
-    if "venous" in wanted or "venous" not in pair.scans:
-        return []
-    return [digest(canonical(read_scan(pair.scans["venous"])).array)]
-
-
-def _measures(
-    segmented: Segmented, grid: Volume, system: System, identifier: Identifier | None
-) -> dict[str, Any]:
-    nodes = segmented.nodes
-    positive = [n for n in nodes if identifier and identifier.is_positive(n.probability)]
-    return {
-        "num_nodes": len(nodes) if "nodes" in system else None,
-        "nodes_ml": sum(node.volume_mm3 for node in nodes) / 1000,
-        "largest_node_mm3": max((node.volume_mm3 for node in nodes), default=0.0),
-        "num_positive_nodes": len(positive) if identifier else None,
-        "largest_positive_node_mm3": max((node.volume_mm3 for node in positive), default=0.0)
-        if identifier
-        else None,
-        "pdac_ml": np.count_nonzero(segmented.label == PDAC) * grid.voxel_mm3 / 1000,
-    }
-
-
-def _summary(row: Mapping[str, Any]) -> str:
-    found = "" if row["num_nodes"] is None else f"{row['num_nodes']} nodes, "
-    return f"{found}{row['nodes_ml']:.1f} ml; tumor {row['pdac_ml']:.1f} ml"
+    examined = examiner(pair, wanted)
+    row = {"decision": "segmented", **examiner.row(pair, examined, folder, anonymous)}
+    return Answer(row, digests_of(pair, examined, wanted), details_of(examined))

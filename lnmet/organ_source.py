@@ -39,12 +39,17 @@ def organ_source(folder: Path, label_map: str) -> Source:
     Raises:
       InputError: the folder is neither, or the model knows none of the organs.
     """
-    if any((folder / name).is_file() for name in ("plans.json", "plans.pkl")):
+    if is_model(folder):
         network = load(folder)
         phases, ids = _phases(network, folder), meaning(network.plans.labels, folder)
         return Source(_by_model(network, ids, phases), ids.annotated & set(range(1, PDAC)), phases)
     maps = organ_maps(folder, label_map)
     return Source(_by_maps(maps), maps.annotated)
+
+
+def is_model(folder: Path) -> bool:
+    """Whether a folder is a model of nnU-Net."""
+    return any((folder / name).is_file() for name in ("plans.json", "plans.pkl"))
 
 
 def _by_maps(maps: OrganMaps) -> Organs:

@@ -9,8 +9,8 @@ from core.errors import InputError
 from core.io import nifti
 from core.io.labels import check_ids, require_same_grid
 from core.volume import Volume
-from lnmet.cases import SEGMENTATION
 from lnmet.config import Phase
+from lnmet.label_files import SEGMENTATION
 from lnmet.labels import NAMES
 
 COMMAND = "lnmet segment"

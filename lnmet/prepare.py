@@ -1,7 +1,7 @@
 """From the files of data sets to prepared cases on disk, and to the cases of a fold."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from math import ceil
 from pathlib import Path
@@ -15,25 +15,29 @@ from jaxtyping import Bool, Float16, Int16, Int32, UInt8
 from core import cli
 from core.commands import prepare as prepared_data
 from core.commands.prepare import Made, digest, sources_of
-from core.commands.train import patient_folds
 from core.config import fingerprint, flags
 from core.data.patches import sample_voxels
-from core.data.splits import Split
 from core.preprocess.crop import Box, bounding_box, crop
 from core.preprocess.fingerprint import draw_foreground
 from core.preprocess.resample import coarse_axis, resample_image, resample_label, shape_at
 from core.random import rng
 from lnmet.anatomy import attention
-from lnmet.cases import LabelledCase, organ_maps, read_cases
-from lnmet.config import PrepareConfig, Range, SplitConfig, Target
+from lnmet.cases import LabelledCase, LabelledData, organ_maps, read_cases
+from lnmet.config import PrepareConfig, Range, Target
 from lnmet.data import Prepared
-from lnmet.labels import CLASSES, IGNORE, METASTATIC, classes, organs_of
+from lnmet.labels import CLASSES, IGNORE, METASTATIC, PDAC, classes, organs_of
 from lnmet.nodes import annotated_nodes
+from lnmet.status import patients as of_patients
+from lnmet.status import pictures
+from lnmet.status.table import read_status, require_agreement, table_of
+from lnmet.trainable import log_trainable
+from lnmet.tumor_masks import tumor_masks
 
 logger = logging.getLogger(__name__)
 
 LAYOUT = 2
-"""Of a prepared case; another number prepares anew: 2 keeps the annotated nodes."""
+"""Of a prepared case; another number prepares anew: 2 keeps the annotated nodes and the
+tumor's slices."""
 MAX_VOXELS = 10_000
 """Of a class, stored to center patches on (Ref: nnU-Net)."""
 CASES_AT_A_TIME = 1
@@ -60,6 +64,8 @@ def prepare(
     *,
     organs: Path | None = None,
     label_map: str = "lnmet",
+    pdac: Path | None = None,
+    status: Path | None = None,
     patient_pattern: str | None = None,
     patients: Path | None = None,
 ) -> bool:
@@ -74,6 +80,12 @@ def prepare(
         the --out of `lnmet segment`.
       label_map: what the ids of these maps mean: lnmet, totalsegmentator, totalsegmentator-v1,
         abdomenatlas, pants, amos, btcv, word, or a table with the columns organ,id.
+      pdac: masks of the tumor, where the data sets do not name it: <case>.nii.gz with 1 in the
+        tumor, or the --out of `lnmet segment`.
+      status: table of who has a metastatic node, with the columns patient or case, status (0 or 1,
+        negative or positive, pN0 to pN2) and, if wanted, ct_reported, as CSV or .xlsx; without it,
+        status.csv of each data set. Where no table tells, the annotated nodes do, if metastatic
+        ones are named: one is enough.
       patient_pattern: regular expression whose first group is the patient in a case id.
       patients: table with the columns case,patient, as CSV or .xlsx.
 
@@ -81,21 +93,45 @@ def prepare(
       Whether a labelled case was left out.
 
     Raises:
-      InputError: no usable case; the reason of each is logged.
+      InputError: no usable case, the reason of each is logged; or a table that contradicts itself.
     """
     maps = None if organs is None else organ_maps(organs, label_map)
+    masks = None if pdac is None else tumor_masks(pdac)
     read = [
-        read_cases(path, organs=maps, patient_pattern=patient_pattern, patients=patients)
+        read_cases(
+            path, organs=maps, pdac=masks, patient_pattern=patient_pattern, patients=patients
+        )
         for path in data
     ]
     for of_one in read:
         for note in of_one.notes:
             logger.info("%s: %s", of_one.root, note)
     folder = out / cache_name(prepare)
-    sources = [sources_of(of_one, lambda case: make(case, prepare)) for of_one in read]
+    sources = [
+        sources_of(of_one, lambda case: make(case, prepare), facts)
+        for of_one, facts in zip(read, _facts_of(read, status), strict=True)
+    ]
     num_left_out = prepared_data.prepare(sources, folder, at_a_time=CASES_AT_A_TIME)
-    prepared_data.warn_of_empty_classes(open_cases(folder), CLASSES_OF_CASES)
+    cases = open_cases(folder)
+    prepared_data.warn_of_empty_classes(cases, CLASSES_OF_CASES)
+    log_trainable(cases)
     return num_left_out > 0
+
+
+def _facts_of(
+    read: Sequence[LabelledData], status: Path | None
+) -> Iterator[Callable[[LabelledCase], Mapping[str, bool | None]]]:
+    """For each data set, what tables say of its cases."""
+    if status is not None:
+        table = read_status(status)
+        require_agreement(table, [case for of_one in read for case in of_one.cases])
+        yield from [table.facts] * len(read)
+        return
+    for of_one in read:
+        own = table_of(of_one.root)
+        if own is not None:
+            require_agreement(own, of_one.cases)
+        yield (lambda case: {}) if own is None else own.facts
 
 
 def make(case: LabelledCase, cfg: PrepareConfig) -> Made:
@@ -117,6 +153,8 @@ def make(case: LabelledCase, cfg: PrepareConfig) -> Made:
         arrays[f"voxels_{target}"] = _some_voxels(random, of_target, len(CLASSES[target]))
         foreground = (of_target > 0) & (of_target != IGNORE)
         arrays[f"hu_{target}"] = _some_hu(random, hu, foreground)
+    slices, center = pictures.to_arrays(pictures.tumor_of(hu, ids == PDAC))
+    arrays |= slices
     # Where nobody tells the kinds apart, a node is of neither.
     told_apart = METASTATIC in case.annotated
     arrays["nodes"] = annotated_nodes(ids) if told_apart else np.empty((0, 5), np.int32)
@@ -126,6 +164,7 @@ def make(case: LabelledCase, cfg: PrepareConfig) -> Made:
         "phases": case.phases,
         "annotated": sorted(case.annotated),
         "box": box,
+        **center,
     }
     return arrays, meta
 
@@ -177,20 +216,40 @@ def _some_hu(
     ).astype(np.int16)
 
 
-def find_cache(data: Sequence[Path], cfg: PrepareConfig, workdir: Path) -> Path:
-    """Folder of prepared cases: of a cache, or of data sets that are prepared into `workdir`."""
+def find_cache(
+    data: Sequence[Path],
+    cfg: PrepareConfig,
+    workdir: Path,
+    *,
+    organs: Path | None = None,
+    label_map: str = "lnmet",
+) -> Path:
+    """Folder of prepared cases: of a cache, or of data sets that are prepared into `workdir`.
+
+    Args:
+      data: one cache, or data sets.
+      cfg: grid and attention map.
+      workdir: run folder.
+      organs: as of `prepare`, for data sets.
+      label_map: likewise.
+    """
     return prepared_data.find_cache(
         data,
         cache_name(cfg),
-        prepare_into=lambda data_sets, out: prepare(data_sets, out, cfg),
+        prepare_into=lambda data_sets, out: prepare(
+            data_sets, out, cfg, organs=organs, label_map=label_map
+        ),
         workdir=workdir,
         command=" ".join(("run lnmet prepare", *flags(cfg, "prepare"))),
     )
 
 
 def open_cases(folder: Path) -> list[Prepared]:
-    """Prepared cases of a cache; their voxels stay on disk until a patch is cut."""
-    return [_opened(case) for case in prepared_data.load(folder)]
+    """Prepared cases of a cache; their voxels stay on disk until a patch is cut.
+
+    The status of a patient is what a table tells; where none does, the annotated nodes do.
+    """
+    return of_patients.with_status([_opened(case) for case in prepared_data.load(folder)])
 
 
 def _opened(case: prepared_data.Case) -> Prepared:
@@ -212,9 +271,6 @@ def _opened(case: prepared_data.Case) -> Prepared:
         hu=of_targets("hu"),
         annotated=frozenset(meta["annotated"]),
         nodes=arrays["nodes"][...],
+        tumor=pictures.from_arrays(arrays, meta),
+        **case.entry.facts,
     )
-
-
-def folds(cases: Sequence[Prepared], cfg: SplitConfig) -> list[Split]:
-    """Splits of the case ids by patient: every patient is held out once."""
-    return patient_folds(cases, cfg.num_folds, cfg.seed)

@@ -46,14 +46,19 @@ def overlay(
       label: predicted ids.
       attention: map in [0, 1], tinted; None, there is none.
     """
-    colors = dict(enumerate(ORGAN_COLORS, start=1))
-    colors |= {PDAC: PDAC_COLOR, NODE: NODE_COLOR, METASTATIC: METASTATIC_COLOR}
-    present = [id_ for id_ in NAMES if (label == id_).any()]
-    outlines = [Outline(NAMES[id_], label == id_, colors[id_], id_ >= PDAC) for id_ in present]
+    outlines = outlines_of(label)
     focus = label >= NODE
     for others in (label == PDAC, label > 0):
         focus = focus if focus.any() else others
     return views.overlay(volume, outlines, focus, heat=attention)
+
+
+def outlines_of(label: UInt8[np.ndarray, "d h w"]) -> list[Outline]:
+    """Outlines of what a label map shows: dashed organs, tinted tumor and nodes."""
+    colors = dict(enumerate(ORGAN_COLORS, start=1))
+    colors |= {PDAC: PDAC_COLOR, NODE: NODE_COLOR, METASTATIC: METASTATIC_COLOR}
+    present = [id_ for id_ in NAMES if (label == id_).any()]
+    return [Outline(NAMES[id_], label == id_, colors[id_], id_ >= PDAC) for id_ in present]
 
 
 def segmentation_page(results: Mapping[str, Any], out: Path) -> str:
@@ -78,11 +83,13 @@ def segmentation_page(results: Mapping[str, Any], out: Path) -> str:
 def case_section(title: str, case: Row, folder: Path, note: str = "") -> html.Section:
     """One segmented examination, folded: its picture and what was measured in it."""
     png = (folder / "overlay.png").read_bytes()
-    found = "" if case["num_nodes"] is None else f"{case['num_nodes']} lymph nodes, "
-    caption = (
-        f"{found}{case['nodes_ml']:.2f} ml, the largest {case['largest_node_mm3']:.0f} mm³; tumor "
-        f"{case['pdac_ml']:.2f} ml. Tinted: where the attention map is above zero."
-    )
+    measured = []
+    if case["num_nodes"] is not None:
+        largest = f"the largest {case['largest_node_mm3']:.0f} mm³"
+        measured.append(f"{case['num_nodes']} lymph nodes, {case['nodes_ml']:.2f} ml, {largest}. ")
+    if case["pdac_ml"] is not None:
+        measured.append(f"Tumor {case['pdac_ml']:.2f} ml. ")
+    caption = f"{''.join(measured)}Tinted: where the attention map is above zero."
     alt = f"CT of {case['id']} with organs, tumor and lymph nodes outlined"
     picture = html.figure("", png, alt=alt, caption=caption)
     return html.details(title, [picture], badge=BADGES[case["decision"]], note=note)

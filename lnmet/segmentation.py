@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int32, UInt8
+from jaxtyping import Bool, Float, Int32, UInt8
 
 from core.preprocess.crop import Box, crop, uncrop
 from core.preprocess.resample import (
@@ -32,11 +32,15 @@ class Segmented(NamedTuple):
       label: ids of `lnmet.labels`.
       nodes: those of the label.
       attention: map in [0, 1]; None where no organ is known.
+      organs: ids 1 … 10, whatever lies over them; None where nobody tells.
+      tumor: its mask, whatever lies over it; None where nobody tells.
     """
 
     label: UInt8[np.ndarray, "d h w"]
     nodes: Sequence[FoundNode]
     attention: Float[np.ndarray, "d h w"] | None
+    organs: UInt8[np.ndarray, "d h w"] | None = None
+    tumor: Bool[np.ndarray, "d h w"] | None = None
 
 
 class Grids:
@@ -86,6 +90,8 @@ def segment_volumes(
     system: System,
     known_organs: UInt8[np.ndarray, "d h w"] | None = None,
     identifier: Identifier | None = None,
+    *,
+    known_tumor: Bool[np.ndarray, "d h w"] | None = None,
 ) -> Segmented:
     """Segment one examination; each network on a grid of its own.
 
@@ -94,6 +100,7 @@ def segment_volumes(
       system: networks.
       known_organs: ids 1 … 10 on that grid, where no network segments them.
       identifier: tells which of the nodes are metastatic; None, nobody does.
+      known_tumor: mask on that grid, where no network segments the tumor.
     """
     own = next(iter(volumes.values()))
     networks = [*system.values(), *([identifier] if identifier else [])]
@@ -102,8 +109,11 @@ def segment_volumes(
     if segmenter := system.get("organs"):
         organs = _classes(segmenter, grids[segmenter.cfg.prepare])
     label = np.zeros(own.shape, np.uint8) if organs is None else organs.copy()
+    tumor = known_tumor
     if segmenter := system.get("pdac"):
-        label[_classes(segmenter, grids[segmenter.cfg.prepare]) == 1] = PDAC
+        tumor = _classes(segmenter, grids[segmenter.cfg.prepare]) == 1
+    if tumor is not None:
+        label[tumor] = PDAC
     attention, nodes = None, []
     if segmenter := system.get("nodes"):
         known = None if organs is None else label
@@ -119,7 +129,7 @@ def segment_volumes(
             nodes = identify_nodes(identifier, grids[identifier.cfg.prepare], ids, nodes)
             positive = [n.id for n in nodes if identifier.is_positive(n.probability)]
             label[np.isin(ids, positive)] = METASTATIC
-    return Segmented(label, nodes, attention)
+    return Segmented(label, nodes, attention, organs, tumor)
 
 
 def _at_organs(
@@ -156,6 +166,14 @@ def identify_nodes(
 
 def _classes(segmenter: Segmenter, grids: Grids) -> UInt8[np.ndarray, "d h w"]:
     return grids.label_back(segmenter(_channels(segmenter, grids)))
+
+
+def attention_around(
+    organs: UInt8[np.ndarray, "d h w"], grids: Grids
+) -> Float[np.ndarray, "d h w"]:
+    """Attention map on the examination's own grid, computed on that of networks."""
+    seen = grids.label(organs)
+    return grids.value_back(attention_in(seen, organ_box(seen > 0, grids.cfg), grids.cfg))
 
 
 def _nodes(

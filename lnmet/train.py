@@ -7,11 +7,14 @@ from typing import Any, NamedTuple
 from core import cli
 from core.commands import train as training
 from core.commands.train import Division, Training
+from core.errors import InputError
 from lnmet import segmentation_train
 from lnmet.config import Config
 from lnmet.identification import train as identification_train
 from lnmet.identification.config import IdentificationConfig
 from lnmet.recipes import AnyConfig
+from lnmet.status import train as status_train
+from lnmet.status.config import StatusConfig
 
 
 class Network(NamedTuple):
@@ -30,6 +33,7 @@ class Network(NamedTuple):
 NETWORKS: dict[type[AnyConfig], Network] = {
     Config: Network(segmentation_train.divide, segmentation_train.CURVES),
     IdentificationConfig: Network(identification_train.divide, identification_train.CURVES),
+    StatusConfig: Network(status_train.divide, status_train.CURVES),
 }
 """By the class of their recipes."""
 
@@ -41,11 +45,12 @@ def train(
     *,
     fold: int | None = None,
     weights: Path | None = None,
+    nodes: cli.Folders = (),
     workers: int = 0,
     resume: bool = False,
     distributed: bool = False,
 ) -> None:
-    """Train one network: of organs and vessels, the tumor, the nodes, or which are metastatic.
+    """Train one network: of organs, the tumor, nodes, metastatic ones, or the patient's status.
 
     Args:
       cfg: the recipe.
@@ -54,7 +59,11 @@ def train(
       fold: hold this fold out, the first is 0, and evaluate on it; without, train on every case.
       weights: run folder whose parameters are the first ones: for fine-tuning a run of the recipe's
         network, for the identification of nodes a run that segments them. Its intensities are not
-        taken over. A run that goes on needs it no more.
+        taken over. For the status, a file of a ResNet-18 that was trained on ImageNet, or of a 3D
+        one. A run that goes on needs it no more.
+      nodes: of a network of the status, the --out of `lnmet segment` with runs of nodes and
+        identification for these cases, all in one or shared out among several, as folds are;
+        without, the annotated nodes tell. A run that goes on needs it no more.
       workers: processes that cut patches, where threads starve the device; 0 for threads.
       resume: continue a run, bit for bit as if it had not stopped.
       distributed: join the other hosts of a cluster first.
@@ -64,11 +73,14 @@ def train(
       RunError: the loss is no longer finite.
     """
     network = NETWORKS[type(cfg)]
+    if nodes and not isinstance(cfg, StatusConfig):
+        raise InputError("--nodes is for networks of the status")
+    told = {"nodes": nodes} if nodes else {}
     notes: dict[str, Any] = {}
 
     def divide() -> tuple[Division, Callable[[], Training]]:
         division, make, own_notes = network.divide(
-            cfg, data, out, fold=fold, weights=weights, workers=workers
+            cfg, data, out, fold=fold, weights=weights, workers=workers, **told
         )
         notes.update(own_notes)
         return division, make

@@ -100,15 +100,20 @@ def prepare(data_sets: Sequence[Sources], folder: Path, *, at_a_time: int) -> in
     return sum(skipped.is_broken for part in contents for skipped in part.skipped)
 
 
-def sources_of(data: Any, make: Callable[[Any], Made]) -> Sources:
+def sources_of(
+    data: Any,
+    make: Callable[[Any], Made],
+    facts: Callable[[Any], Mapping[str, Any]] = lambda case: {},
+) -> Sources:
     """Labelled cases of a data set as its reader gives them.
 
     Args:
       data: with `root`, `cases` (each with `id`, `patient` and `files`), `skipped` and `folds`.
       make: case → arrays and meta.
+      facts: case → what tables say of it.
     """
     folds = [Split(fold.train, fold.val) for fold in data.folds]
-    cases = [Source(c.id, c.patient, c.files, partial(make, c)) for c in data.cases]
+    cases = [Source(c.id, c.patient, c.files, partial(make, c), facts(c)) for c in data.cases]
     return Sources(data.root, cases, data.skipped, folds)
 
 

@@ -11,6 +11,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
 
+FEW = 8
+"""Objects whose names fit under a picture in large letters."""
 SHADOW = [withStroke(linewidth=2, foreground="black")]
 
 
@@ -65,7 +67,9 @@ def legend(figure: Figure, outlines: Sequence[Outline]) -> None:
             loc="lower center",
             ncols=len(handles),
             frameon=False,
-            fontsize=9,
+            fontsize=9 if len(handles) <= FEW else 8,
+            columnspacing=2.0 if len(handles) <= FEW else 1.0,
+            handlelength=2.0 if len(handles) <= FEW else 1.3,
             labelcolor="white",
             borderaxespad=0.1,
         )

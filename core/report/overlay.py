@@ -73,26 +73,40 @@ def overlay(
 
     Source: Zhu et al. 2019, Fig. 3 (frame and close-up).
     """
+    require_canonical(image, [focus, *(outline.mask for outline in outlines)])
+    if heat is not None:
+        check.same_shape(image=image.array, heat=heat)
+    _, h, w = center(focus)
+    decisive = axial(decisive_slice(focus))
+    coronal = View("coronal", 1, h, ("R", "L", "S", "I"), True)
+    sagittal = View("sagittal", 2, w, ("A", "P", "S", "I"), True)
+    figure = Figure((12.0, 3.3), dpi=DPI, facecolor="black")
+    panels = _panels(figure)
+    for view in (decisive, decisive, coronal, sagittal):
+        draw_view(next(panels), image, outlines, view, heat)
+    _zoom(figure.axes[0], figure.axes[1], image, focus[decisive.index])
+    legend(figure, outlines)
+    return to_png(figure)
+
+
+def require_canonical(image: Volume, masks: Sequence[NDArray[np.bool_]]) -> None:
+    """Refuse an image that is not canonical, or masks of another shape.
+
+    Raises:
+      ValueError: either of them.
+    """
     if orientation(image) != "SPL":
         raise ValueError(
             f"image must run to S, P, L; it runs to {', '.join(orientation(image))}: "
             "give core.volume.canonical(image)"
         )
-    for mask in (focus, *(outline.mask for outline in outlines)):
+    for mask in masks:
         check.same_shape(image=image.array, mask=mask)
-    if heat is not None:
-        check.same_shape(image=image.array, heat=heat)
-    _, h, w = center(focus)
-    axial = View("axial", 0, decisive_slice(focus), ("R", "L", "A", "P"), False)
-    coronal = View("coronal", 1, h, ("R", "L", "S", "I"), True)
-    sagittal = View("sagittal", 2, w, ("A", "P", "S", "I"), True)
-    figure = Figure((12.0, 3.3), dpi=DPI, facecolor="black")
-    panels = _panels(figure)
-    for view in (axial, axial, coronal, sagittal):
-        _draw(next(panels), image, outlines, view, heat)
-    _zoom(figure.axes[0], figure.axes[1], image, focus[axial.index])
-    legend(figure, outlines)
-    return to_png(figure)
+
+
+def axial(index: int) -> View:
+    """An axial slice, seen from below."""
+    return View("axial", 0, index, ("R", "L", "A", "P"), False)
 
 
 def _panels(figure: Figure) -> Iterator[Axes]:
@@ -101,13 +115,14 @@ def _panels(figure: Figure) -> Iterator[Axes]:
         yield figure.add_axes((column / 4 + 0.002, 0.09, 0.246, 0.9), facecolor="black")
 
 
-def _draw(
+def draw_view(
     axes: Axes,
     image: Volume,
     outlines: Sequence[Outline],
     view: View,
-    heat: NDArray[np.floating] | None,
+    heat: NDArray[np.floating] | None = None,
 ) -> None:
+    """Draw a plane of a scan, what is outlined in it, and where it lies; in mm from its corner."""
     plane = np.take(image.array, view.index, axis=view.axis)
     row_mm, column_mm = (s for axis, s in enumerate(image.spacing_mm) if axis != view.axis)
     height, width = plane.shape[0] * row_mm, plane.shape[1] * column_mm

@@ -10,6 +10,8 @@ from lnmet.config import Axes, FineTuningConfig, Phase, PrepareConfig, SplitConf
 
 Part = Literal["conv1", "bn1", "layer1", "layer2", "layer3", "layer4"]
 """Of a ResNet, as torchvision calls them."""
+KEPT_SLICES = 3
+"""Of each plane, with a prepared case."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +29,8 @@ class DataConfig:
     window_hu: tuple[float, float] = (-100.0, 240.0)
     """Range of HU, clipped and scaled to [0, 1] before ImageNet's normalization (Not stated: soft
     tissue with contrast)"""
-    slices: int = 3
-    """With the largest tumor area, in each of three planes (Sec. III-B)"""
+    slices: int = KEPT_SLICES
+    """With the largest tumor area, in each of three planes; no more are kept (Sec. III-B)"""
     size: int = 224
     """Side of a picture in voxels (Sec. IV-A)"""
     box: Axes = (96, 128, 128)
@@ -41,6 +43,8 @@ class DataConfig:
         check.one_of("channels", self.channels, ("mask", "mean", "venous"))
         for name in ("slices", "size", "batch"):
             check.positive(name, getattr(self, name))
+        if self.slices > KEPT_SLICES:
+            raise ValueError(f"slices must be at most {KEPT_SLICES}; got {self.slices}")
         for side in self.box:
             check.positive("a side of the box", side)
         if self.window_hu[0] >= self.window_hu[1]:
@@ -165,13 +169,15 @@ _PAPER = {
 
 def _tiny(paper: StatusConfig) -> StatusConfig:
     """A paper recipe cut down to a minute on two cores, for scans of about 2 mm voxels."""
+    # Few steps are too few to see a texture, and one of boxes takes as long as ten of pictures.
+    steps, batch = (120, 8) if paper.model.network == "resnet3d" else (1000, 16)
     return replace(
         paper,
-        run=RunConfig(steps=120, log_every=20, checkpoint_every=100),
+        run=RunConfig(steps=steps, log_every=20, checkpoint_every=100),
         prepare=SEGMENTATION["tiny-nodes"].prepare,
-        data=replace(paper.data, size=32, box=(16, 32, 32), batch=8),
+        data=replace(paper.data, size=32, box=(16, 32, 32), batch=batch),
         model=replace(paper.model, width=8),
-        optim=FineTuningConfig("adam", learning_rate=1e-3),
+        optim=FineTuningConfig("adam", learning_rate=2e-3),
     )
 
 

@@ -15,12 +15,16 @@ import lnmet.config
 import lnmet.identification.train
 import lnmet.recipes
 import lnmet.segmentation_train
+import lnmet.status.train
 import s4c.config
 import s4c.train
 from core.train.task import Task
 from eusdaf.data import Prepared
 from lnmet.identification.config import IdentificationConfig
+from lnmet.status.config import StatusConfig
+from lnmet.status.data import Example
 from tests.lnmet.phantoms import prepared as two_phases
+from tests.lnmet.status.phantoms import cases_of
 from tests.s4c.phantoms import prepared
 
 SIZE = 32
@@ -55,10 +59,15 @@ def _small_s4c(cfg: s4c.config.Config, batch: int, steps: int) -> s4c.config.Con
 
 
 def _small_lnmet(cfg: Any, batch: int, steps: int) -> Any:
+    few = (
+        {"width": 2}
+        if isinstance(cfg, StatusConfig)
+        else {"features": (2,) * len(cfg.model.features)}
+    )
     return replace(
         cfg,
         run=replace(cfg.run, steps=steps, epochs=0),
-        model=replace(cfg.model, features=(2,) * len(cfg.model.features)),
+        model=replace(cfg.model, **few),
         data=replace(cfg.data, batch=batch),
         # Adam takes steps of full length along gradients that are zero but for rounding, those of
         # the biases before a norm.
@@ -129,10 +138,12 @@ SCANS = [prepared("a", tumor=True), prepared("b", tumor=False, seed=1)]
 PICTURES = _pictures()
 SERIES = _series()
 TWO_PHASES = [two_phases("a"), two_phases("b", seed=1)]
+PATIENTS = [Example(case, bool(case.status), 500.0 * bool(case.status)) for case in cases_of("+-")]
 
 LNMET = {
     lnmet.config.Config: lambda cfg: lnmet.segmentation_train.build(cfg, TWO_PHASES),
     IdentificationConfig: lambda cfg: lnmet.identification.train.build(cfg, TWO_PHASES),
+    StatusConfig: lambda cfg: lnmet.status.train.build(cfg, PATIENTS),
 }
 """What builds the task of each kind of network, by the class of its recipes."""
 
@@ -152,7 +163,7 @@ PAPERS = {
         small=_small_s4c,
     ),
     "lnmet": Paper(
-        recipes={n: cfg for n, cfg in lnmet.recipes.RECIPES.items() if type(cfg) in LNMET},
+        recipes=lnmet.recipes.RECIPES,
         compiled=("tiny-nodes",),
         sharded="tiny-organs",
         build=lambda cfg: LNMET[type(cfg)](cfg),

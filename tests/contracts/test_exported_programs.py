@@ -22,6 +22,7 @@ import lnmet.config
 import lnmet.labels
 import lnmet.model
 import lnmet.model.identification
+import lnmet.model.status
 import s4c.model
 from core.augment.volume_resample import center_crop
 from core.nn.conv import conv, conv_transpose, direct_transpose
@@ -29,6 +30,8 @@ from core.nn.pool import max_pool
 from core.train.task import Task
 from core.types import ModelState, Params
 from lnmet.identification.config import IdentificationConfig
+from lnmet.status.augment import gray, normalize
+from lnmet.status.config import StatusConfig
 from tests.contracts.papers import PAPERS, SIZE, Paper
 
 PLATFORMS = ("cuda", "tpu")
@@ -55,7 +58,23 @@ def _middle(cfg, state, image):
     return lnmet.model.normalize(state, cropped)
 
 
-LNMET = {lnmet.config.Config: _segmentation, IdentificationConfig: _identification}
+def _status(cfg, params, state, image):
+    mask = jnp.ones(image.shape[:-1])
+    return lnmet.model.status.apply(
+        cfg.model,
+        params,
+        state,
+        normalize(gray(image, cfg.data), mask, cfg.data),
+        mask[..., None],
+        jnp.ones(len(image)),
+    )[0]
+
+
+LNMET = {
+    lnmet.config.Config: _segmentation,
+    IdentificationConfig: _identification,
+    StatusConfig: _status,
+}
 FORWARD = {
     "fee": lambda cfg, params, state, image: fee.model.apply(
         cfg.model, params, state, fee.loss.normalize(image)

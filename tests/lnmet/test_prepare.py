@@ -8,15 +8,13 @@ import pytest
 
 from core.config import fingerprint
 from core.data.index import Contents, write_index
-from core.errors import InputError
 from core.preprocess.crop import Box, crop
 from core.volume import CANONICAL_DIRECTION, Volume
 from lnmet.anatomy import attention
 from lnmet.cases import LabelledCase
-from lnmet.config import ORGANS, PrepareConfig, Range, SplitConfig
+from lnmet.config import ORGANS, PrepareConfig, Range
 from lnmet.labels import IGNORE, METASTATIC, NODE, PANCREAS, PDAC, organs_of
-from lnmet.prepare import MAX_VOXELS, find_cache, folds, make, organ_box
-from tests.lnmet.phantoms import prepared
+from lnmet.prepare import MAX_VOXELS, find_cache, make, organ_box
 from tests.refusals import refused
 
 SHAPE = (12, 20, 24)
@@ -119,20 +117,6 @@ def test_a_case_without_a_target_has_no_intensities_of_it():
     arrays, _ = make(labelled(ids, phases=("venous",)), CFG)
     assert arrays["hu_nodes"].shape == (1, 0)
     assert arrays["voxels_nodes"].shape == (0, 4)
-
-
-def test_every_patient_is_held_out_once():
-    cases = [prepared(name)._replace(patient=name[0]) for name in ("a1", "a2", "b", "c", "d")]
-    splits = folds(cases, SplitConfig(num_folds=2))
-    held_out = [id_ for split in splits for id_ in split.test]
-    assert sorted(held_out) == ["a1", "a2", "b", "c", "d"]
-    assert all({"a1", "a2"} <= set(s.test) or not {"a1", "a2"} & set(s.test) for s in splits)
-
-
-def test_more_folds_than_patients_are_refused():
-    with pytest.raises(InputError) as refused:
-        folds([prepared("a"), prepared("b")], SplitConfig())
-    assert "--split.num-folds" in refused.value.hint
 
 
 def test_nodes_are_kept_where_metastatic_ones_are_told_apart(label):

@@ -5,12 +5,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core import check
 from core.atomic import aside, new_folder
+from core.csv_io import write_csv
 from core.io.nifti import write
 from core.phantom.ct.patient import stream
 from core.phantom.ct.phantom import LABELS, Phantom, make
@@ -22,7 +24,9 @@ from core.volume import Volume
 # A structure that a data set does not name belongs to the one that contains it.
 PARENTS = {"duct": "pancreas", "metastatic_lymph_node": "lymph_node"}
 
-
+STATUS_TABLE = "status.csv"
+CT_SENSITIVITY, CT_SPECIFICITY = 0.588, 0.609
+"""Of radiologists who read lymph-node metastasis from CT (Ref: Zheng et al., Table VI)."""
 UPPER_ABDOMEN_MM = (144.0, 208.0, 256.0)
 """Field of view around the pancreas, (D, H, W)."""
 
@@ -45,6 +49,8 @@ def write_cohort(
     tumor_fraction: float = 0.5,
     diameters_mm: tuple[float, float] = (8.0, 40.0),
     breath_mm: float = 0.0,
+    metastatic_texture: bool = False,
+    status_table: bool = False,
     num_processes: int = 1,
 ) -> Path:
     """Write imagesTr, labelsTr, dataset.json and cases.json; all of it or nothing.
@@ -61,6 +67,9 @@ def write_cohort(
       diameters_mm: smallest and largest tumor, drawn uniformly.
       breath_mm: largest displacement of the arterial phase against the venous one; 0 leaves both
         where they are.
+      metastatic_texture: of tumors, as in `phantom.make`.
+      status_table: also write status.csv: patient,status,ct_reported, where 1 is metastasis of a
+        lymph node, known and as a radiologist read it, who errs as often as in practice.
       num_processes: patients made at a time; changes no byte.
 
     Returns:
@@ -83,11 +92,24 @@ def write_cohort(
             phases=tuple(phases),
             table=table,
             breath_mm=breath_mm,
+            metastatic_texture=metastatic_texture,
         )
         cases = list(in_processes(work, list(enumerate(diameters)), num_processes))
         _write_json(folder / "dataset.json", _description(labels, phases, num_cases))
         _write_json(folder / "cases.json", {"seed": seed, "phases": list(phases), "cases": cases})
+        if status_table:
+            write_csv(folder / STATUS_TABLE, [status_row(case) for case in cases])
     return out
+
+
+def status_row(case: Mapping[str, Any]) -> dict[str, Any]:
+    """Row of the status table, from a patient's entry in cases.json."""
+    is_metastatic = case["num_metastatic_nodes"] > 0
+    errs = stream(case["seed"], "radiologist").random() >= (
+        CT_SENSITIVITY if is_metastatic else CT_SPECIFICITY
+    )
+    reported = is_metastatic is not bool(errs)
+    return {"patient": case["id"], "status": int(is_metastatic), "ct_reported": int(reported)}
 
 
 def _make_case(
@@ -100,11 +122,18 @@ def _make_case(
     phases: Sequence[str],
     table: NDArray[np.uint8],
     breath_mm: float,
+    metastatic_texture: bool,
 ) -> dict:
     """Make and write one case, given as (number, tumor diameter in mm or None)."""
     number, diameter = item
     patient_seed = int(stream(seed, f"case {number}").integers(2**31))
-    phantom = make(patient_seed, shape=shape, spacing_mm=spacing_mm, tumor_diameter_mm=diameter)
+    phantom = make(
+        patient_seed,
+        shape=shape,
+        spacing_mm=spacing_mm,
+        tumor_diameter_mm=diameter,
+        metastatic_texture=metastatic_texture,
+    )
     if breath_mm > 0:
         moved = deformed(phantom, patient_seed, amplitude_mm=breath_mm).arterial
         phantom = replace(phantom, images={**phantom.images, "arterial": moved})

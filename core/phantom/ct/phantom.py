@@ -22,7 +22,7 @@ from core.phantom.ct.patient import Patient, draw_patient, stream
 from core.phantom.ct.shapes import union
 from core.phantom.ct.tissue import PHASES, attenuation
 from core.phantom.ct.trunk import trunk
-from core.phantom.ct.tumor import Tumor, draw_tumor, tumor_stroke
+from core.phantom.ct.tumor import Tumor, draw_texture, draw_tumor, tumor_stroke
 from core.phantom.ct.vessels import draw_vessels, great_vessels, mesentery
 from core.volume import CANONICAL_DIRECTION, Volume
 
@@ -79,6 +79,11 @@ class Phantom:
     tumor_location: str | None
     nodes: tuple[Node, ...]
 
+    @property
+    def is_metastatic(self) -> bool:
+        """Whether a lymph node of the patient holds tumor."""
+        return _spread(self.nodes)
+
 
 def make(
     seed: int,
@@ -86,6 +91,7 @@ def make(
     shape: tuple[int, int, int],
     spacing_mm: tuple[float, float, float],
     tumor_diameter_mm: float | None,
+    metastatic_texture: bool = False,
 ) -> Phantom:
     """One patient in both contrast phases; the same patient on every grid.
 
@@ -94,6 +100,8 @@ def make(
       shape: voxels (D, H, W), centred on the pancreas.
       spacing_mm: voxel size (D, H, W).
       tumor_diameter_mm: of the ball with the tumor's volume; None for a healthy pancreas.
+      metastatic_texture: every tumor has a texture of its own, more uneven where it has spread to a
+        lymph node; otherwise all have the same.
 
     Returns:
       The scan; equal arguments give equal arrays.
@@ -103,7 +111,7 @@ def make(
     if tumor_diameter_mm is not None:
         check.positive("tumor_diameter_mm", tumor_diameter_mm)
     patient = draw_patient(seed)
-    strokes, tumor, nodes = anatomy(patient, tumor_diameter_mm)
+    strokes, tumor, nodes = anatomy(patient, tumor_diameter_mm, metastatic_texture)
     hu, label = _render(patient, strokes, shape, spacing_mm)
     hu += _noise(seed, hu.shape, spacing_mm)
     voxels = np.clip(np.rint(hu), -1024, 3071).astype(np.int16)
@@ -119,7 +127,7 @@ def make(
 
 
 def anatomy(
-    patient: Patient, tumor_diameter_mm: float | None
+    patient: Patient, tumor_diameter_mm: float | None, metastatic_texture: bool = False
 ) -> tuple[list[Stroke], Tumor | None, tuple[Node, ...]]:
     """Strokes of the whole patient in painting order, with the tumor and the nodes."""
     hilum = organs.spleen_hilum(patient)
@@ -139,6 +147,7 @@ def anatomy(
         tumor = draw_tumor(patient, line, healthy, tumor_diameter_mm, blocked)
     radii = half_thickness(patient, line, None if tumor is None else tumor.fraction)
     nodes = draw_nodes(patient, tumor is not None)
+    texture = draw_texture(patient, _spread(nodes)) if metastatic_texture else None
     strokes = [
         *trunk(patient),
         *mesentery(patient, vessels),
@@ -153,10 +162,14 @@ def anatomy(
         *parenchyma(patient, line, radii),
         bile_duct(patient, tumor),
         pancreatic_duct(patient, line, radii, tumor),
-        *([] if tumor is None else [tumor_stroke(patient, tumor)]),
+        *([] if tumor is None else [tumor_stroke(patient, tumor, texture)]),
         *great_vessels(patient, vessels),
     ]
     return strokes, tumor, nodes
+
+
+def _spread(nodes: tuple[Node, ...]) -> bool:
+    return any(node.metastatic for node in nodes)
 
 
 def _render(

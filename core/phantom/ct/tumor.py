@@ -1,6 +1,6 @@
 """A tumor of the pancreas, of exactly the volume asked for."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,8 +9,13 @@ from core.phantom.ct.curves import arc_fraction
 from core.phantom.ct.painting import Stroke, stroke
 from core.phantom.ct.patient import CENTER_MM, Patient
 from core.phantom.ct.shapes import Solid, ellipsoid, lattice, minus, rough, shell
+from core.phantom.ct.tissue import TISSUES
 
 LOCATIONS = ((0.26, "head"), (0.36, "neck"), (0.7, "body"), (1.0, "tail"))
+MOTTLE_HU = {False: TISSUES["tumor"].mottle_hu, True: 20.0}
+"""Median deviation of HU within tumors of patients without and with metastatic nodes."""
+MOTTLE_SPREAD, MAX_MOTTLE_HU = 0.5, 40.0
+"""Standard deviation of its logarithm within either group, and its limit: groups overlap."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,27 @@ class Tumor:
     fraction: float
     center_mm: NDArray[np.float64]
     location: str
+
+
+@dataclass(frozen=True)
+class Texture:
+    """How uneven a tumor is: standard deviation of its HU, and the size of the grains."""
+
+    mottle_hu: float
+    mottle_mm: float
+
+
+def draw_texture(patient: Patient, metastatic: bool) -> Texture:
+    """Draw how uneven a tumor is: more where it has spread, but groups overlap.
+
+    The deviation alone tells the groups apart with an AUC of Φ(ln(20 / 7) / (0.5 √2)) = 0.93, less
+    in the noise of a scan. The more uneven a tumor, the coarser its grains: their area grows with
+    the deviation.
+    """
+    usual = TISSUES["tumor"]
+    factor = np.exp(patient.stream("tumor texture").normal(0, MOTTLE_SPREAD))
+    mottle_hu = float(min(MOTTLE_HU[metastatic] * factor, MAX_MOTTLE_HU))
+    return Texture(mottle_hu, usual.mottle_mm * float(np.sqrt(mottle_hu / usual.mottle_hu)))
 
 
 def draw_tumor(
@@ -72,6 +98,19 @@ def _with_volume(
     return shell(blob, float(free[min(num_voxels, len(free) - 1)]))
 
 
-def tumor_stroke(patient: Patient, tumor: Tumor) -> Stroke:
-    """Stroke of the tumor, with the blurred border of an infiltrating mass."""
-    return stroke(patient, tumor.solid, "tumor", "tumor", blur_mm=1.5)
+def tumor_stroke(patient: Patient, tumor: Tumor, texture: Texture | None = None) -> Stroke:
+    """Stroke of the tumor, with the blurred border of an infiltrating mass.
+
+    Args:
+      patient: who has it.
+      tumor: where it is.
+      texture: of its own; None, that of the tissue.
+    """
+    usual = stroke(patient, tumor.solid, "tumor", "tumor", blur_mm=1.5)
+    if texture is None:
+        return usual
+    field = lattice(
+        patient.stream("tumor mottle"), tumor.solid.low, tumor.solid.high, texture.mottle_mm
+    )
+    ratio = np.float32(texture.mottle_hu / TISSUES["tumor"].mottle_hu)
+    return replace(usual, mottle=lambda points: ratio * field(points))

@@ -1,0 +1,20 @@
+"""Where the label maps of cases lie that are kept apart from a data set."""
+
+from pathlib import Path
+
+SEGMENTATION = "segmentation.nii.gz"
+"""Of a case in the output of `lnmet segment`."""
+
+
+def map_of(folder: Path, case_id: str) -> Path | None:
+    """Label map of a case, in the output of `lnmet segment` or as <case>.nii.gz, if it has one.
+
+    A file is the label map of the only case that there is.
+    """
+    if folder.is_file():
+        return folder
+    places = (
+        folder / "cases" / case_id / SEGMENTATION,
+        *(folder / f"{case_id}{ending}" for ending in (".nii.gz", ".nii")),
+    )
+    return next((path for path in places if path.is_file()), None)

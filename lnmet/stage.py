@@ -1,0 +1,224 @@
+"""From the two phases of a patient to the status: the whole chain, as far as there are networks."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+from core import atomic, cli, sharding
+from core.commands.predict import Answer, Job, predict
+from core.config import fingerprint
+from core.errors import InputError
+from core.infer.load import Run
+from core.io.paths import Skipped
+from lnmet.config import InferConfig, Phase
+from lnmet.examination import (
+    Examiner,
+    details_of,
+    digests_of,
+    require_single,
+    summary_of,
+    with_attention,
+)
+from lnmet.identification import config as identification
+from lnmet.identification.infer import load_identifier
+from lnmet.infer import classes_of, examinations, names_of, require_organs, wanted_phases
+from lnmet.intermediates import write_intermediates, write_nodes
+from lnmet.networks import Runs, load_system, open_runs
+from lnmet.organ_source import Source, organ_source
+from lnmet.pairs import Pair, find_pairs, pair_of
+from lnmet.recipes import config_class
+from lnmet.registration.config import RegistrationConfig
+from lnmet.stage_page import NODE_PICTURES, node_pictures, stage_page
+from lnmet.status import config as status
+from lnmet.status.answer import Stager, load_stager, open_networks
+from lnmet.status.config import StatusConfig
+from lnmet.tumor_masks import TumorMasks, tumor_masks
+
+COMMAND = "lnmet stage"
+
+
+def stage(
+    inputs: cli.Paths = (),
+    registration: RegistrationConfig = RegistrationConfig(),  # noqa: B008 - frozen
+    *,
+    out: Path,
+    runs: cli.Runs = (),
+    arterial: Path | None = None,
+    venous: Path | None = None,
+    registered: bool = False,
+    organs: Path | None = None,
+    label_map: str = "lnmet",
+    pdac: Path | None = None,
+    held_out: bool = False,
+    anonymous: bool = False,
+    allow_unfinished: bool = False,
+    choices: Annotated[
+        cli.Choices,
+        cli.Overrides(
+            infer=InferConfig, identify=identification.InferConfig, status=status.InferConfig
+        ),
+    ] = None,
+) -> int:
+    """Tell the status of lymph nodes of new patients: register, segment, identify, decide.
+
+    A stage without a trained network is left out, and so is what needs it; results and report say
+    which. Whoever has the output of a stage already gives it instead of a network: organ masks, a
+    radiologist's mask of the tumor, phases that lie on each other.
+
+    Args:
+      inputs: data sets (nnU-Net raw, MSD) or folders with CASE_0000 (arterial) and CASE_0001
+        (venous); DICOM studies; or the arterial and the venous scan of one patient.
+      registration: of phases that are not registered.
+      out: gets results.json, report.html and cases/<id>/: prediction.json, nodes.csv, label maps,
+        the registered arterial phase, the attention map, pictures.
+      runs: trained networks of any kind; several folds of one are averaged.
+      arterial: scan of one patient, NIfTI file or DICOM folder, instead of inputs.
+      venous: its venous scan.
+      registered: the phases lie on each other already.
+      organs: organs and vessels, where no run segments them: a label map, label maps
+        <case>.nii.gz, or a model folder of nnU-Net.
+      label_map: what the ids of these maps mean, as for `lnmet prepare`.
+      pdac: masks of the tumor, where no run segments it: one, or <case>.nii.gz of each case.
+      held_out: of one data set, take the cases that the runs did not train on.
+      anonymous: write DICOM-SEG without the patient's tags.
+      allow_unfinished: also use runs that have not reached their end.
+      choices: override the runs': "infer.threshold", "identify.threshold", "status.threshold".
+
+    Returns:
+      0 if every examination went through, 1 if some failed; each failure has its line in
+      results.json.
+
+    Raises:
+      InputError: nothing to look at, runs that do not belong together, or two sources of one stage.
+    """
+    of_status = [path for path in runs if config_class(path) is StatusConfig]
+    opened = open_runs(
+        [path for path in runs if path not in of_status], allow_unfinished=allow_unfinished
+    )
+    networks = open_networks(of_status, allow_unfinished=allow_unfinished)
+    every: list[Run] = [*opened.all, *(run for of_one in networks.values() for run in of_one)]
+    source = None if organs is None else organ_source(organs, label_map)
+    masks = None if pdac is None else tumor_masks(pdac)
+    _require_one_source(opened, masks)
+    require_organs(opened, source)
+    wanted = wanted_phases(opened, source)
+    wanted |= {phase for run in every for phase in run.cfg.data.phases}
+    pairs, skipped = _examinations(inputs, every, arterial, venous, held_out, wanted)
+    require_single([organs, pdac], pairs)
+    mesh = sharding.mesh()
+    identifying = opened.identification
+    examiner = Examiner(
+        load_system(opened.segmentation, mesh, choices or {}),
+        load_identifier(identifying, mesh, choices or {}) if identifying else None,
+        source,
+        masks,
+        registration,
+    )
+    return predict(
+        [replace(pair, is_registered=pair.is_registered or registered) for pair in pairs],
+        partial(_staged, examiner, load_stager(networks, mesh, choices or {}), wanted, anonymous),
+        out,
+        Job(
+            command=COMMAND,
+            runs=every,
+            choices=choices or {},
+            options={
+                "anonymous": anonymous,
+                "organs": organs,
+                "label_map": label_map,
+                "pdac": pdac,
+                "registered": registered,
+                "registration": fingerprint(registration),
+            },
+            facts={
+                "command": COMMAND,
+                "networks": names_of(opened),
+                "status_networks": list(networks),
+                "phases": sorted(wanted),
+                "classes": classes_of(opened, source),
+                "without_network": without_network(opened, networks, source, masks),
+            },
+        ),
+        skipped=skipped,
+        devices=list(mesh.devices.flat),
+        page=stage_page,
+        paths=lambda pair: [scan.path for scan in pair.scans.values()],
+        summary=lambda row: f"{row['decision']}; {summary_of(row)}",
+    )
+
+
+def without_network(
+    runs: Runs,
+    networks: Mapping[str, Sequence[Run[StatusConfig]]],
+    source: Source | None,
+    masks: TumorMasks | None,
+) -> list[str]:
+    """Stages that nobody can do: no network was given, nor what it would have said."""
+    targets = {run.cfg.data.target for run in runs.segmentation}
+    can = {
+        "organs and vessels": "organs" in targets or source is not None,
+        "tumor": "pdac" in targets or masks is not None,
+        "lymph nodes": "nodes" in targets,
+        "identification": bool(runs.identification),
+        "status": bool(networks),
+    }
+    return [name for name, is_possible in can.items() if not is_possible]
+
+
+def _require_one_source(runs: Runs, masks: TumorMasks | None) -> None:
+    segmenting = [run for run in runs.segmentation if run.cfg.data.target == "pdac"]
+    if masks is not None and segmenting:
+        raise InputError(
+            "segments the tumor, whose masks are given with --pdac",
+            path=segmenting[0].path,
+            hint="leave one of them out",
+        )
+
+
+def _examinations(
+    inputs: Sequence[Path],
+    runs: Sequence[Run],
+    arterial: Path | None,
+    venous: Path | None,
+    held_out: bool,
+    wanted: frozenset[Phase],
+) -> tuple[list[Pair], list[Skipped]]:
+    """As of `lnmet segment`; or two scans, which are the arterial and the venous one."""
+    if len(inputs) == 2 and not held_out and all(map(_is_single_scan, inputs)):
+        arterial, venous = inputs
+        return [pair_of(arterial, venous)], []
+    return examinations(inputs, runs, arterial, venous, held_out, wanted)
+
+
+def _is_single_scan(path: Path) -> bool:
+    """Whether a path holds one scan alone, and no examination of two."""
+    try:
+        pairs, _ = find_pairs(path)
+    except InputError:
+        return False
+    return len(pairs) == 1 and len(pairs[0].scans) == 1
+
+
+def _staged(
+    examiner: Examiner,
+    stager: Stager,
+    wanted: frozenset[Phase],
+    anonymous: bool,
+    pair: Pair,
+    folder: Path,
+) -> Answer:
+    pair = pair.seen_in(wanted) if wanted else pair
+    seen = wanted | pair.scans.keys()
+    examined = with_attention(examiner(pair, seen))
+    row = examiner.row(pair, examined, folder, anonymous)
+    told = stager(examined, row["largest_positive_node_mm3"])
+    row["files"] += write_intermediates(folder, pair, examined)
+    if examined.segmented.nodes:
+        write_nodes(folder, examined)
+    if (picture := node_pictures(examined)) is not None:
+        atomic.write_bytes(folder / NODE_PICTURES, picture)
+    notes = "; ".join(filter(None, (row["note"], told.note)))
+    row = {**told.row(), **row, "note": notes}
+    return Answer(row, digests_of(pair, examined, seen), details_of(examined))

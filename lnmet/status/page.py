@@ -1,0 +1,99 @@
+"""Status on a page: every method's figures, tests of ours against the others, and curves."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from core.report import html
+from core.report.table import UNDEFINED, Table, p_value, table_of
+from lnmet.status.curves import status_figures
+from lnmet.status.measures import MEASURES
+from lnmet.status.methods import METHODS
+
+TITLES = ("balanced accuracy", "AUC", "accuracy", "sensitivity", "specificity")
+"""Of `MEASURES`."""
+TESTS = {
+    "Wilcoxon (paper)": "p_wilcoxon",
+    "permutation": "p_permutation",
+    "permutation of AUC": "p_permutation_auc",
+    "DeLong": "p_delong",
+    "McNemar": "p_mcnemar",
+}
+"""Of comparisons with ours, by heading."""
+TEST_NOTE = (
+    "p of ours against each, and in brackets after Holm's correction over the methods. The paper's "
+    "test is between 1,000 bootstraps of the balanced accuracy: its p falls with their number and "
+    "is no test of patients; the permutations are."
+)
+
+
+def status_sections(
+    title: str,
+    status: Mapping[str, Any],
+    paper: Mapping[str, Sequence[float]] | None = None,
+    note: str = "",
+) -> list[html.Section]:
+    """Every method's figures beside the paper's, tests of ours against each, and curves.
+
+    Args:
+      title: of the table.
+      status: methods, comparisons and rows.
+      paper: its figures by its names.
+      note: under the table.
+    """
+    if not status["methods"]:
+        return []
+    sections = [html.table(title, status_table(status["methods"], paper), note=note)]
+    if status["comparisons"]:
+        tests = html.table("Ours against the others", tests_table(status), note=TEST_NOTE)
+        sections.append(tests)
+    return [*sections, *status_figures(status["rows"])]
+
+
+def status_table(
+    methods: Sequence[Mapping[str, Any]], paper: Mapping[str, Sequence[float]] | None = None
+) -> Table:
+    """Figures of every method with intervals, in the order of Table VI, and the paper's."""
+    columns: dict[str, Any] = {"method": "method", "cases": "num_cases"}
+    for heading, name in zip(TITLES, MEASURES, strict=True):
+        columns[heading] = lambda row, name=name: _with_interval(row, name)
+    for place, heading in enumerate(TITLES if paper else ()):
+        columns[f"paper: {heading}"] = lambda row, place=place: _of_paper(paper, row, place)
+    return table_of(columns, methods)
+
+
+def tests_table(status: Mapping[str, Any]) -> Table:
+    """Differences of ours to the other methods, and how sure they are."""
+    columns: dict[str, Any] = {
+        "ours against": "name",
+        "balanced accuracy": lambda row: _signed(row["balanced_accuracy_difference"]),
+        "AUC": lambda row: _signed(row["auc_difference"]),
+    }
+    for heading, name in TESTS.items():
+        columns[heading] = lambda row, name=name: _with_holm(row, name)
+    return table_of(columns, status["comparisons"])
+
+
+def _with_interval(row: Mapping[str, Any], name: str) -> str:
+    if row[name] is None:
+        return UNDEFINED
+    low, high = row[f"{name}_ci"]
+    text = f"{row[name]:.3f}" if low is None else f"{row[name]:.3f} ({low:.3f}–{high:.3f})"
+    mean = row.get(f"{name}_of_folds")
+    return text if mean is None else f"{text}; {mean:.3f}"
+
+
+def _of_paper(
+    paper: Mapping[str, Sequence[float]] | None, row: Mapping[str, Any], place: int
+) -> float | None:
+    figures = (paper or {}).get(METHODS[row["method"]])
+    return None if figures is None else figures[place]
+
+
+def _with_holm(row: Mapping[str, Any], name: str) -> str:
+    if row[name] is None:
+        return UNDEFINED
+    return f"{p_value(row[name])} ({p_value(row[f'{name}_holm'])})"
+
+
+def _signed(value: float | None) -> str:
+    return UNDEFINED if value is None else f"{value:+.3f}"

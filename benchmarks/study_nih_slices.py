@@ -29,7 +29,7 @@ from fee.config import RECIPES, Config
 from fee.data import Example, PreparedSeries, batch_of, examples
 from fee.metrics import evaluator
 from fee.networks import network
-from fee.prepare import load, prepare
+from fee.prepare import find_cache, open_series, prepare
 from fee.train import divide, train
 
 MEASURES = {"dsc": "DSC", "miou": "MIoU"}
@@ -49,7 +49,8 @@ def main() -> None:
     cache = args.out / "prepared"
     prepare([args.data], cache, screen=cfg.screen, prepare=cfg.prepare)
     train(cfg, [cache], out, resume=True)
-    held_out = _test_part(load([cache], out, screen=cfg.screen, cfg=cfg.prepare), cfg)
+    series = open_series(find_cache([cache], out, screen=cfg.screen, cfg=cfg.prepare))
+    held_out = _test_part(series, cfg)
     weights = restore_model(weights_folder(out))
     rows = list(evaluator(cfg, held_out)(*weights))
     name = f"nih-slices {args.scale} {cfg.prepare.size}², {cfg.run.epochs} epochs"

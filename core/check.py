@@ -1,7 +1,7 @@
 """Argument checks with one message form: what was expected, what came, what to do."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 
 def rank(name: str, array: Any, expected: int | Sequence[int]) -> None:
@@ -35,6 +35,13 @@ def positive(name: str, value: float) -> None:
         raise ValueError(f"{name} must be positive; got {value}")
 
 
+def at_least(name: str, value: float, least: float) -> None:
+    """Refuse a number below a bound."""
+    if not value >= least:
+        bound = "not be negative" if least == 0 else f"be at least {least}"
+        raise ValueError(f"{name} must {bound}; got {value}")
+
+
 def fraction(name: str, value: float) -> None:
     """Refuse a number outside [0, 1]."""
     if not 0 <= value <= 1:
@@ -45,3 +52,10 @@ def one_of(name: str, value: object, allowed: Sequence[object]) -> None:
     """Refuse a value that is not among `allowed`, and list them."""
     if value not in allowed:
         raise ValueError(f"{name} must be one of {list(allowed)}; got {value!r}")
+
+
+def literals(config: Any) -> None:
+    """Refuse a dataclass with a field whose value is not among those of its `Literal`."""
+    for name, hint in get_type_hints(type(config)).items():
+        if get_origin(hint) is Literal:
+            one_of(name, getattr(config, name), get_args(hint))

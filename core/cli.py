@@ -47,6 +47,12 @@ class Command(NamedTuple):
 
 _MANY = "(one or more)"
 
+
+def _many(name: str, metavar: str) -> Any:
+    """Name of a flag that comes once or more, and of its value, in the help."""
+    return tyro.conf.arg(name=name, metavar=metavar, help_behavior_hint=_MANY)
+
+
 Paths = Annotated[
     Sequence[Path],
     tyro.conf.Positional,
@@ -57,32 +63,16 @@ Paths = Annotated[
 OnePath = tyro.conf.Positional[Path]
 """One path without a flag."""
 
-Runs = Annotated[
-    Sequence[Path],
-    tyro.conf.UseAppendAction,
-    tyro.conf.arg(name="run", metavar="RUN", help_behavior_hint=_MANY),
-]
+Runs = Annotated[Sequence[Path], tyro.conf.UseAppendAction, _many("run", "RUN")]
 """One or more run folders, each behind its own flag: `--run RUN [--run RUN …]`."""
 
-Preds = Annotated[
-    Sequence[Path],
-    tyro.conf.UseAppendAction,
-    tyro.conf.arg(name="pred", metavar="DIR", help_behavior_hint=_MANY),
-]
+Preds = Annotated[Sequence[Path], tyro.conf.UseAppendAction, _many("pred", "DIR")]
 """One or more folders of predictions, each behind its own flag: `--pred DIR [--pred DIR …]`."""
 
-Data = Annotated[
-    Sequence[Path],
-    tyro.conf.UseAppendAction,
-    tyro.conf.arg(name="data", metavar="DIR", help_behavior_hint=_MANY),
-]
+Data = Annotated[Sequence[Path], tyro.conf.UseAppendAction, _many("data", "DIR")]
 """One or more data sets, each behind its own flag: `--data DIR [--data DIR …]`."""
 
-Truths = Annotated[
-    Sequence[Path],
-    tyro.conf.UseAppendAction,
-    tyro.conf.arg(name="truth", metavar="DIR", help_behavior_hint=_MANY),
-]
+Truths = Annotated[Sequence[Path], tyro.conf.UseAppendAction, _many("truth", "DIR")]
 """One or more annotated data sets, each behind its own flag: `--truth DIR [--truth DIR …]`."""
 
 

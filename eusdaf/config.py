@@ -41,15 +41,11 @@ class ModelConfig:
     """Compute type; parameters and logits stay float32 (Not stated: the safe one)"""
 
     def __post_init__(self) -> None:
-        check.one_of("network", self.network, ("daf", "unet", "attention-unet"))
+        check.literals(self)
         for name in ("width", "groups", "group_width", "features"):
             check.positive(name, getattr(self, name))
         if len(self.blocks) != 4 or min(self.blocks) < 1:
             raise ValueError(f"blocks must be four numbers above zero; got {self.blocks}")
-        check.one_of("refine", self.refine, ("conv3_conv3_conv1", "conv1"))
-        check.one_of("upsampling", self.upsampling, ("half_pixel", "align_corners"))
-        check.one_of("decoder_init", self.decoder_init, ("default", "uniform01"))
-        check.one_of("dtype", self.dtype, ("float32", "bfloat16"))
 
 
 @dataclass(frozen=True)
@@ -62,8 +58,7 @@ class SplitConfig:
     """Of the shuffle (Not stated: any)"""
 
     def __post_init__(self) -> None:
-        if self.num_folds < 2:
-            raise ValueError(f"num_folds must be at least 2; got {self.num_folds}")
+        check.at_least("num_folds", self.num_folds, 2)
 
 
 @dataclass(frozen=True)
@@ -111,7 +106,7 @@ class AugmentConfig:
     def __post_init__(self) -> None:
         for scale in self.scales:
             check.positive("a scale", scale)
-        check.one_of("elastic", self.elastic, ("simard", "literal", "none"))
+        check.literals(self)
         check.positive("sigma_px", self.sigma_px)
 
 
@@ -147,7 +142,7 @@ class OptimConfig:
     cited DAF network spares biases)"""
 
     def __post_init__(self) -> None:
-        check.one_of("algorithm", self.algorithm, ("sgd", "adam"))
+        check.literals(self)
         check.positive("learning_rate", self.learning_rate)
         check.positive("drop_factor", self.drop_factor)
         check.fraction("momentum", self.momentum)

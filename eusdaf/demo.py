@@ -31,7 +31,8 @@ def run(*, out: Path = Path("out/eusdaf-demo")) -> int:
         Demo(
             phantoms=_write_both,
             prepare=lambda known, cache: prepare([known], cache, cfg.prepare),
-            trainings={NETWORK: lambda cache, workdir: train(cfg, [cache], workdir)},
+            recipes={NETWORK: cfg},
+            train=train,
             predict=lambda new, runs, pred: segment(
                 [new / "images"], [runs / NETWORK], pred, probabilities=True
             ),

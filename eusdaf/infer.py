@@ -17,9 +17,9 @@ from core.errors import InputError
 from core.io.image.mask import write_mask, write_probability
 from core.io.images import ImageSource, find_images, read_frames, source_of
 from core.io.paths import Skipped, find_all
+from core.postprocess.lesion import measure
 from core.preprocess.resize import resize_gray, resize_map
 from eusdaf.config import InferConfig
-from eusdaf.lesion import measure
 from eusdaf.networks import Ensemble, load_ensemble, open_runs
 from eusdaf.report import overlay, segmentation_page
 

@@ -12,14 +12,18 @@ import optax
 from core import cli, sharding
 from core.commands import train as training
 from core.commands.train import Division, Training
+from core.data.epochs import batch_maker
 from core.data.pipeline import batches
+from core.errors import InputError
 from core.metrics.overlap import dice
+from core.nn.resnet_weights import load_trunk
+from core.random import rng
 from core.train import optim
 from core.train.task import Rows, Task
 from core.types import ModelState, Params, Variables
-from eusdaf import model, weights
+from eusdaf import model
 from eusdaf.config import Config, ModelConfig, OptimConfig
-from eusdaf.data import Prepared, batch_maker
+from eusdaf.data import Prepared, batch_of
 from eusdaf.loss import loss
 from eusdaf.networks import network
 from eusdaf.prepare import find_cache, folds, open_cases
@@ -47,8 +51,9 @@ def build(
     learned = learned_from(cfg, train_on)
     make = batch_maker(
         learned,
+        batch_of,
         cfg.data.batch,
-        cfg.run.seed,
+        partial(rng, cfg.run.seed),
         host=jax.process_index(),
         num_hosts=jax.process_count(),
     )
@@ -66,8 +71,15 @@ def build(
 
 
 def learned_from(cfg: Config, cases: Sequence[Prepared]) -> list[Prepared]:
-    """Pictures of a training set that batches are drawn from."""
-    return [case for case in cases if case.has_lesion or not cfg.data.lesions_only]
+    """Pictures of a training set that batches are drawn from.
+
+    Raises:
+      InputError: none.
+    """
+    learned = [case for case in cases if case.has_lesion or not cfg.data.lesions_only]
+    if not learned:
+        raise InputError("no training picture", hint="look at data.lesions_only and the folds")
+    return learned
 
 
 def optimizer(cfg: OptimConfig, *, steps_per_epoch: float) -> optax.GradientTransformation:
@@ -120,19 +132,15 @@ def train(
       RunError: the loss is no longer finite.
     """
 
+    def make(train_on: Sequence[Prepared], held_out: Sequence[Prepared]) -> Training:
+        task = build(cfg, train_on, held_out, encoder_weights=encoder_weights, workers=workers)
+        run = cfg.run.in_steps(len(learned_from(cfg, train_on)), cfg.data.batch)
+        return Training(task, run, cfg.data.batch)
+
     def divide() -> tuple[Division, Callable[[], Training]]:
         folder = find_cache(data, cfg.prepare, out)
-        cases = {case.id: case for case in open_cases(folder)}
-        parts = training.choose_fold(
-            folder, fold, cases, lambda: folds(list(cases.values()), cfg.split)
-        )
-        train_on, held_out = ([cases[id_] for id_ in ids] for ids in (parts.train, parts.test))
-        run = cfg.run.in_steps(len(learned_from(cfg, train_on)), cfg.data.batch)
-        options = {"encoder_weights": encoder_weights, "workers": workers}
-        return (
-            training.division(parts, cases.values(), lambda case: [case.id], fold),
-            lambda: Training(build(cfg, train_on, held_out, **options), run, cfg.data.batch),
-        )
+        own = partial(folds, cfg=cfg.split)
+        return training.divide_by_fold(folder, open_cases(folder), fold, own, make)
 
     training.train(
         cfg,
@@ -151,7 +159,7 @@ def _init(cfg: Config, encoder_weights: Path | None, key: jax.Array) -> Variable
     variables = model.init(cfg.model, key, (1, size, size, 3))
     if encoder_weights is None:
         return variables
-    return weights.load_encoder(variables, encoder_weights)
+    return load_trunk(variables, "encoder", encoder_weights)
 
 
 def _evaluator(cfg: Config, cases: Sequence[Prepared]) -> Callable[[Params, ModelState], Rows]:

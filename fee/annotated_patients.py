@@ -56,7 +56,7 @@ def read_volumes(
     *,
     patient_pattern: str | None = None,
     patients: Path | None = None,
-    flip: str | None = None,
+    flip: str = "auto",
 ) -> PancreasData | None:
     """An nnU-Net, MSD or PANORAMA folder, or NIH Pancreas-CT; None where it is neither."""
     has_volumes = (root / "dataset.json").is_file() or next(root.rglob("PANCREAS_*/"), None)

@@ -9,6 +9,8 @@ from typing import Literal
 from core import check
 from core.train.config import RunConfig
 
+Flip = Literal["auto", "none", "d", "h", "w", "dh", "dw", "hw", "dhw"]
+
 PHASES = ("arterial", "venous", "delayed")
 
 
@@ -28,11 +30,10 @@ class ScreenConfig:
     """Fewer images are no volume (Not stated: localizers and bolus tracking have fewer)"""
 
     def __post_init__(self) -> None:
-        if self.size < 0:
-            raise ValueError(f"size must not be negative; got {self.size}")
+        check.at_least("size", self.size, 0)
         for phase in self.phases:
             check.one_of("a phase", phase, (*PHASES, "native"))
-        check.one_of("unknown", self.unknown, ("use", "skip"))
+        check.literals(self)
         check.positive("min_slices", self.min_slices)
 
 
@@ -44,7 +45,7 @@ class PrepareConfig:
     """What becomes 0 and 255 (Not stated: "we enhanced the contrast"; a soft-tissue window)"""
     size: int = 512
     """Rows and columns of a slice (Methods, Dataset preparation: 512 × 512)"""
-    label_flip: Literal["auto", "none", "d", "h", "w", "dh", "dw", "hw", "dhw"] = "auto"
+    label_flip: Flip = "auto"
     """Axes of the labels of NIH Pancreas-CT, as stored, that run against the images (Not stated:
     told by the HU inside)"""
 
@@ -53,8 +54,7 @@ class PrepareConfig:
         if not low < high:
             raise ValueError(f"window_hu needs low < high; got [{low}, {high}]")
         check.divisible("size", (self.size,), 32, "five halvings")
-        flips = ("auto", "none", "d", "h", "w", "dh", "dw", "hw", "dhw")
-        check.one_of("label_flip", self.label_flip, flips)
+        check.literals(self)
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class SplitConfig:
     def __post_init__(self) -> None:
         if len(self.parts) != 3 or self.parts[0] < 1 or min(self.parts) < 0:
             raise ValueError(f"parts must be three counts, the first above 0; got {self.parts}")
-        check.one_of("by", self.by, ("patient", "image"))
+        check.literals(self)
 
 
 @dataclass(frozen=True)
@@ -90,8 +90,7 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         check.positive("batch", self.batch)
-        check.one_of("slices", self.slices, ("all", "pancreas"))
-        check.one_of("tumor_slices", self.tumor_slices, ("patient", "visible"))
+        check.literals(self)
 
 
 @dataclass(frozen=True)
@@ -119,8 +118,7 @@ class AugmentConfig:
         for name in ("brightness", "contrast", "probability"):
             check.fraction(name, getattr(self, name))
         for name in ("affine_px", "elastic_alpha"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} must not be negative; got {getattr(self, name)}")
+            check.at_least(name, getattr(self, name), 0)
         check.positive("elastic_sigma_px", self.elastic_sigma_px)
         if not 0 < self.crop_px <= 512:
             raise ValueError(f"crop_px must lie in [1, 512]; got {self.crop_px}")
@@ -152,7 +150,7 @@ class ModelConfig:
     """Compute type; parameters and logits stay float32 (Not stated: the safe one)"""
 
     def __post_init__(self) -> None:
-        check.one_of("network", self.network, ("resnet", "unet"))
+        check.literals(self)
         check.positive("width", self.width)
         if self.network == "resnet" and (len(self.blocks) != 4 or min(self.blocks) < 1):
             raise ValueError(f"blocks must be four numbers above zero; got {self.blocks}")
@@ -160,7 +158,6 @@ class ModelConfig:
         check.fraction("dropout", self.dropout)
         check.positive("norm_eps", self.norm_eps)
         check.fraction("norm_momentum", self.norm_momentum)
-        check.one_of("dtype", self.dtype, ("float32", "bfloat16"))
 
 
 @dataclass(frozen=True)
@@ -172,8 +169,7 @@ class LossConfig:
     value)"""
 
     def __post_init__(self) -> None:
-        if self.l2 < 0:
-            raise ValueError(f"l2 must not be negative; got {self.l2}")
+        check.at_least("l2", self.l2, 0)
 
 
 @dataclass(frozen=True)
@@ -196,8 +192,7 @@ class OptimConfig:
     def __post_init__(self) -> None:
         for name in ("learning_rate", "drop_factor", "eps"):
             check.positive(name, getattr(self, name))
-        if self.drop_epochs < 0:
-            raise ValueError(f"drop_epochs must not be negative; got {self.drop_epochs}")
+        check.at_least("drop_epochs", self.drop_epochs, 0)
         for name in ("beta1", "beta2"):
             check.fraction(name, getattr(self, name))
 
@@ -211,8 +206,7 @@ class StopConfig:
     "when neither accuracy nor loss improved further")"""
 
     def __post_init__(self) -> None:
-        if self.patience < 0:
-            raise ValueError(f"patience must not be negative; got {self.patience}")
+        check.at_least("patience", self.patience, 0)
 
 
 @dataclass(frozen=True)
@@ -231,7 +225,7 @@ class InferConfig:
 
     def __post_init__(self) -> None:
         check.fraction("threshold", self.threshold)
-        check.one_of("rule", self.rule, ("mean", "vote"))
+        check.literals(self)
         check.positive("batch", self.batch)
 
 
@@ -265,7 +259,7 @@ class Config:
     """Answers (Not stated: see the fields)"""
 
     def __post_init__(self) -> None:
-        check.one_of("task", self.task, ("locate", "segment", "diagnose"))
+        check.literals(self)
         if (self.task == "segment") is not (self.model.network == "unet"):
             raise ValueError(f"task {self.task} cannot use the network {self.model.network}")
 

@@ -1,16 +1,11 @@
 """From prepared series to the batches of a step: which slices a task learns from, and what of."""
 
 import logging
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from core import check
-from core.data.epochs import shuffled
-from core.errors import InputError
-from core.random import rng
 from core.types import Batch
 from fee.config import Config
 
@@ -100,36 +95,3 @@ def batch_of(chosen: Sequence[Example], cfg: Config) -> Batch:
     if cfg.task != "segment":
         batch["label"] = np.array([e.label for e in chosen], np.uint8)
     return batch
-
-
-def batch_maker(
-    chosen: Sequence[Example], cfg: Config, *, host: int = 0, num_hosts: int = 1
-) -> Callable[[int], Batch]:
-    """Function from a step to the part of its batch that one host feeds.
-
-    Args:
-      chosen: to train on; each once per pass, in an order of its own for every pass.
-      cfg: the recipe.
-      host: index of this host.
-      num_hosts: hosts that share the batch.
-
-    Returns:
-      `make(step)` → `batch_of` the slices of that step.
-
-    Raises:
-      InputError: no slice.
-    """
-    if not chosen:
-        raise InputError(
-            f"no slice to train {cfg.task} on", hint="series with a mask are needed, see prepare"
-        )
-    check.divisible("batch", (cfg.data.batch,), num_hosts, "hosts that share it")
-    draw = shuffled(len(chosen), partial(rng, cfg.run.seed))
-    num_local = cfg.data.batch // num_hosts
-
-    def make(step: int) -> Batch:
-        first = step * cfg.data.batch + host * num_local
-        numbers = range(first, first + num_local)
-        return batch_of([chosen[draw(number)] for number in numbers], cfg)
-
-    return make

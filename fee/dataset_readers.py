@@ -24,10 +24,12 @@ from core.io.labels import require_same_grid
 from core.io.paths import Skipped, unique_ids
 from core.io.scans import Scan, read_grid, read_scan
 from core.phases.evidence import phases_of_patient, read_phases
+from core.screening.patient import require_one_patient, screen
+from core.screening.series import Series
 from core.volume import Volume
 from fee.annotated_patients import read_volumes
 from fee.config import PrepareConfig, ScreenConfig
-from fee.screening import Series, require_one_patient, screen
+from fee.screening import rules
 from fee.slices import make, make_from_pictures
 
 logger = logging.getLogger(__name__)
@@ -59,8 +61,9 @@ def read_data(
     """
     if (root / TABLE).is_file():
         return _cohort(root, work, screening, cfg)
-    flip = {"auto": None, "none": ""}.get(cfg.label_flip, cfg.label_flip)
-    data = read_volumes(root, patient_pattern=patient_pattern, patients=patients, flip=flip)
+    data = read_volumes(
+        root, patient_pattern=patient_pattern, patients=patients, flip=cfg.label_flip
+    )
     if data is None:
         return _pictures(root, patient_pattern, cfg)
     if data.folds:
@@ -95,7 +98,7 @@ def _cohort(root: Path, work: Path, screening: ScreenConfig, cfg: PrepareConfig)
     skipped = list(cohort.skipped)
     for patient in cohort.patients:
         phases = phases_of_patient(table, patient.id)
-        screened = screen(patient.study, screening, work=work / patient.id, phases=phases)
+        screened = screen(patient.study, rules(screening), work=work / patient.id, phases=phases)
         skipped += [
             Skipped(file.path, file.reason, file.bucket == "error")
             for file in screened.files

@@ -1,7 +1,6 @@
 """The whole of FEE-DL on synthetic patients: messy folders, trainings, diagnosis, evaluation."""
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 from core import cli
@@ -41,7 +40,8 @@ def run(*, out: Path = Path("out/fee-demo")) -> int:
             prepare=lambda known, cache: prepare(
                 [known], cache, screen=first.screen, prepare=first.prepare
             ),
-            trainings={RECIPES[name].task: _training(name) for name in NETWORKS},
+            recipes={RECIPES[name].task: RECIPES[name] for name in NETWORKS},
+            train=train,
             predict=lambda new, runs, pred: diagnose(
                 sorted((new / "patients").iterdir()), [runs], pred
             ),
@@ -62,10 +62,6 @@ def _write_both(known: Path, new: Path) -> None:
             field_of_view_mm=PANCREAS_MM,
             diameters_mm=TUMORS_MM,
         )
-
-
-def _training(name: str) -> Callable[[Path, Path], None]:
-    return lambda cache, workdir: train(RECIPES[name], [cache], workdir)
 
 
 @cli.user_values()

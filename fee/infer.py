@@ -16,15 +16,17 @@ from core.io.dicom.identity import patient_id
 from core.io.inventory import NIFTI_ENDINGS
 from core.io.paths import below, unique_ids
 from core.phases.evidence import PhaseTable, phases_of_patient, read_phases
+from core.screening.patient import Screening, require_one_patient, screen
+from core.screening.series import Series
+from core.screening.studies import Patient, Studies, Study
+from core.screening.table import summary, write_screening
 from fee.annotated_patients import paths_by_patient
 from fee.config import Config, InferConfig, ScreenConfig
-from fee.eligibility import Series
 from fee.networks import Bundle, load_bundle, open_runs
 from fee.patient import diagnose_study
 from fee.predict_series import Stopwatch
 from fee.report import diagnosis_page
-from fee.screening import Screening, require_one_patient, screen, summary, write_screening
-from fee.studies import Patient, Studies, Study
+from fee.screening import rules
 
 logger = logging.getLogger(__name__)
 
@@ -157,7 +159,7 @@ def _screened(patient: Patient, cfg: Config, options: Options) -> Screening:
     if patient.screening is None:
         patient.screening = screen(
             patient.path,
-            cfg.screen,
+            rules(cfg.screen),
             work=patient.work,
             phases=phases_of_patient(options.phases, patient.id),
             volumes=patient.volumes,
@@ -173,8 +175,8 @@ def _files(study: Study, series: Sequence[Series], screening: Screening) -> dict
         "study": study.number,
         "num_studies": len(screening.studies),
         "num_used": sum(len(used.scan.files) for used in series),
-        "num_skipped": screening.num_skipped if is_newest else 0,
-        "num_error": screening.num_error if is_newest else 0,
+        "num_skipped": screening.count("skipped") if is_newest else 0,
+        "num_error": screening.count("error") if is_newest else 0,
         "screening": summary(screening),
     }
 

@@ -1,14 +1,12 @@
-"""The three networks behind two pure functions, `init` and `apply`, and weights of ImageNet.
+"""The three networks behind two pure functions, `init` and `apply`.
 
 U-Net32 (Methods, Architectures; Fig. 4B): four steps down, four steps up, two 1 × 1 kernels. A step
 down is a block, pooling, dropout; a step up a transposed convolution, the skip beside it, dropout,
 a block. The transposed convolutions have the geometry of Keras' "same".
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 import flax.linen as nn
 import jax
@@ -16,8 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from core import check
-from core.errors import InputError
-from core.nn import torch_weights
+from core.nn import functional
 from core.nn.blocks import Conv, ConvNormRelu, ConvTranspose
 from core.nn.dropout import Dropout
 from core.nn.norm import BatchNorm
@@ -28,24 +25,14 @@ from fee.config import ModelConfig
 
 NUM_CLASSES = 2
 NUM_POOLINGS = 4
-HEAD = "fc."
-STEM = "conv1.weight"
+TRUNK = "trunk"
+"""Of a ResNet: what weights of ImageNet fit."""
 
 
 def init(cfg: ModelConfig, key: Key, shape: tuple[int, ...]) -> Variables:
-    """Draw parameters and fresh batch-norm statistics.
-
-    Args:
-      cfg: the network.
-      key: used once.
-      shape: of a batch of slices, (n, h, w, 1); traced, not computed on.
-
-    Returns:
-      {"params": …, "batch_stats": …}.
-    """
+    """Variables of the network for slices of a shape, (n, h, w, 1); see `functional.init`."""
     params, dropout = jax.random.split(key)
-    keys = {"params": params, "dropout": dropout}
-    return _network(cfg).lazy_init(keys, jax.ShapeDtypeStruct(shape, jnp.float32), train=True)
+    return functional.init(_network(cfg), {"params": params, "dropout": dropout}, shape)
 
 
 def apply(
@@ -75,45 +62,11 @@ def apply(
       ValueError: not a batch of images, sizes that four poolings do not divide, or no key.
     """
     check.rank("image", image, 4)
-    variables, network = {"params": params, **model_state}, _network(cfg)
-    if not train:
-        logits: Any = network.apply(variables, image, train=False)
-        return logits, model_state
-    if key is None and cfg.dropout:
+    if train and key is None and cfg.dropout:
         raise ValueError(f"training with dropout={cfg.dropout} needs a key; got None")
     rngs = {} if key is None else {"dropout": key}
-    return network.apply(variables, image, train=True, rngs=rngs, mutable=list(model_state))
-
-
-def load_resnet(variables: Mapping[str, Any], path: str | Path) -> dict[str, Any]:
-    """Variables of a ResNet with the trunk of a file.
-
-    A slice is one channel where ImageNet has three: the stem's kernels are summed over them, which
-    is what three equal channels would give. The 1000 classes are left out, our two keep their
-    start. ImageNet's norms were trained with eps 1e-5: `norm_eps` is not in a file, and the recipe
-    says which is used.
-
-    Args:
-      variables: of `init`.
-      path: ResNet-18 or -34 as torchvision names it; `.safetensors`, `.pth`, `.pt` or `.bin`.
-
-    Returns:
-      {"params": …, "batch_stats": …}.
-
-    Raises:
-      InputError: a U-Net, an unreadable file, or tensors missing, left over or of another shape.
-    """
-    if "trunk" not in variables["params"]:
-        raise InputError("weights of ImageNet fit a ResNet only, not the U-Net", path=path)
-    tensors = torch_weights.read(path)
-    tensors = {name: t for name, t in tensors.items() if not name.startswith(HEAD)}
-    if STEM in tensors and tensors[STEM].ndim == 4:
-        tensors[STEM] = tensors[STEM].sum(axis=1, keepdims=True)
-    trunk = {collection: tree["trunk"] for collection, tree in variables.items()}
-    loaded = torch_weights.fill(trunk, tensors, torch_weights.torchvision_resnet, path=path)
-    return {
-        collection: {**tree, "trunk": loaded[collection]} for collection, tree in variables.items()
-    }
+    network = _network(cfg)
+    return functional.apply(network, params, model_state, image, train=train, rngs=rngs)
 
 
 def _network(cfg: ModelConfig) -> nn.Module:

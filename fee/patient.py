@@ -16,9 +16,9 @@ from core.errors import InputError
 from core.infer.batches import one_behind
 from core.io.paths import unique_ids
 from core.io.scans import Scan, VolumeCache, write_segmentation
+from core.screening.series import Series
 from core.volume import Volume, canonical
 from fee.config import PrepareConfig
-from fee.eligibility import Series
 from fee.networks import Bundle
 from fee.predict_series import (
     ExplainedSlice,

@@ -84,13 +84,6 @@ def find_cache(
     )
 
 
-def load(
-    data: Sequence[Path], workdir: Path, *, screen: ScreenConfig, cfg: PrepareConfig
-) -> list[PreparedSeries]:
-    """Prepared series of a cache, or of data sets; see `find_cache`."""
-    return open_series(find_cache(data, workdir, screen=screen, cfg=cfg))
-
-
 def open_series(folder: Path) -> list[PreparedSeries]:
     """Prepared series of a cache; their pixels stay on disk."""
     return [_opened(case) for case in prepared_data.load(folder)]

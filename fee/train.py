@@ -11,15 +11,18 @@ import optax
 from core import cli
 from core.commands import train as training
 from core.commands.train import Division, Training
+from core.data.epochs import batch_maker
 from core.data.pipeline import batches
 from core.data.splits import Parts, image_parts, three_parts
 from core.errors import InputError
+from core.nn.resnet_weights import load_trunk
+from core.random import rng
 from core.train.config import RunConfig
 from core.train.task import Task
 from core.types import Variables
 from fee import model
 from fee.config import Config, OptimConfig
-from fee.data import Example, PreparedSeries, batch_maker, examples
+from fee.data import Example, PreparedSeries, batch_of, examples
 from fee.loss import loss
 from fee.metrics import evaluator
 from fee.prepare import find_cache, open_series
@@ -41,8 +44,22 @@ def build(
       validate_on: slices to choose the weights by; none, no evaluation.
       weights: file of a ResNet trained on ImageNet to start from.
       workers: processes that make batches; 0 for threads.
+
+    Raises:
+      InputError: no slice to learn from.
     """
-    make = batch_maker(train_on, cfg, host=jax.process_index(), num_hosts=jax.process_count())
+    if not train_on:
+        raise InputError(
+            f"no slice to train {cfg.task} on", hint="series with a mask are needed, see prepare"
+        )
+    make = batch_maker(
+        train_on,
+        partial(batch_of, cfg=cfg),
+        cfg.data.batch,
+        partial(rng, cfg.run.seed),
+        host=jax.process_index(),
+        num_hosts=jax.process_count(),
+    )
     return Task(
         init=partial(_init, cfg, weights),
         loss=partial(loss, cfg),
@@ -176,4 +193,6 @@ def _init(cfg: Config, weights: Path | None, key: jax.Array) -> Variables:
     """Fresh variables; the trunk's from a file where one is given."""
     size = cfg.prepare.size
     variables = model.init(cfg.model, key, (1, size, size, 1))
-    return variables if weights is None else model.load_resnet(variables, weights)
+    return (
+        variables if weights is None else load_trunk(variables, model.TRUNK, weights, is_gray=True)
+    )

@@ -55,8 +55,7 @@ class SplitConfig:
     """Of the shuffles (Not stated: any)"""
 
     def __post_init__(self) -> None:
-        if self.num_folds < 2:
-            raise ValueError(f"num_folds must be at least 2; got {self.num_folds}")
+        check.at_least("num_folds", self.num_folds, 2)
         check.fraction("val_fraction", self.val_fraction)
 
 
@@ -78,8 +77,7 @@ class PrepareConfig:
     def __post_init__(self) -> None:
         for spacing in self.spacing_mm:
             check.positive("a spacing", spacing)
-        if self.margin_mm < 0:
-            raise ValueError(f"margin_mm must not be negative; got {self.margin_mm}")
+        check.at_least("margin_mm", self.margin_mm, 0)
         if len(self.ranges_mm) != len(TABLE_II):
             raise ValueError(f"ranges_mm needs {len(TABLE_II)} pairs; got {len(self.ranges_mm)}")
         if any(low > high for low, high in self.ranges_mm):
@@ -106,7 +104,7 @@ class DataConfig:
     """Draw other patches only where attention is above zero (Sec. III-A, informative negatives)"""
 
     def __post_init__(self) -> None:
-        check.one_of("target", self.target, get_args(Target))
+        check.literals(self)
         check.positive("batch", self.batch)
         check.fraction("foreground", self.foreground)
         if not self.phases or any(phase not in get_args(Phase) for phase in self.phases):
@@ -133,8 +131,7 @@ class ModelConfig:
     """Compute type; parameters and logits stay float32 (Not stated: the safe one)"""
 
     def __post_init__(self) -> None:
-        check.one_of("head", self.head, ("unit", "block", "conv"))
-        check.one_of("dtype", self.dtype, ("float32", "bfloat16"))
+        check.literals(self)
         if len(self.features) != len(self.strides):
             raise ValueError("features and strides must have one entry for each stage")
 
@@ -175,7 +172,7 @@ class OptimConfig:
     """The learning rate is constant within an epoch (Ref: nnU-Net)"""
 
     def __post_init__(self) -> None:
-        check.one_of("algorithm", self.algorithm, ("sgd", "adam"))
+        check.literals(self)
         for name in ("learning_rate", "clip_norm", "steps_per_epoch"):
             check.positive(name, getattr(self, name))
         check.fraction("momentum", self.momentum)
@@ -200,7 +197,7 @@ class FineTuningConfig:
     published example's)"""
 
     def __post_init__(self) -> None:
-        check.one_of("algorithm", self.algorithm, ("sgd", "adam"))
+        check.literals(self)
         for name in ("learning_rate", "clip_norm"):
             check.positive(name, getattr(self, name))
         check.fraction("momentum", self.momentum)
@@ -226,8 +223,7 @@ class InferConfig:
             raise ValueError(f"overlap must lie in [0, 1); got {self.overlap}")
         check.positive("batch", self.batch)
         check.fraction("threshold", self.threshold)
-        if self.min_node_mm3 < 0:
-            raise ValueError(f"min_node_mm3 must not be negative; got {self.min_node_mm3}")
+        check.at_least("min_node_mm3", self.min_node_mm3, 0)
 
 
 @dataclass(frozen=True)

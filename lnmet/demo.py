@@ -1,7 +1,6 @@
 """LNMet on synthetic patients: phantoms, every network, the status of new patients, evaluation."""
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 from core import cli
@@ -42,7 +41,8 @@ def run(*, out: Path = Path("out/lnmet-demo")) -> int:
         Demo(
             phantoms=_write_both,
             prepare=_prepare_both,
-            trainings={name: _training(name) for name in AT_ONCE},
+            recipes={name: RECIPES[name] for name in AT_ONCE},
+            train=train,
             predict=_stage,
             evaluate=evaluate,
         ),
@@ -58,10 +58,6 @@ def _write_both(known: Path, new: Path) -> None:
 def _prepare_both(known: Path, cache: Path) -> None:
     for cfg in {fingerprint(RECIPES[n].prepare): RECIPES[n].prepare for n in AT_ONCE}.values():
         prepare([known], cache, cfg)
-
-
-def _training(name: str) -> Callable[[Path, Path], None]:
-    return lambda cache, workdir: train(RECIPES[name], [cache], workdir)
 
 
 def _stage(new: Path, runs: Path, pred: Path) -> int:

@@ -12,13 +12,11 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple, get_args
 
 from core.errors import InputError
-from core.io.dicom.acquisition import Acquisition, read_acquisition
-from core.io.dicom.geometry import normal
 from core.io.dicom.identity import study_key
 from core.io.scans import Scan, VolumeCache, read_grid
-from core.phases.evidence import SeriesPhase, phase_of, phase_of_header
+from core.phases.evidence import phase_of_header
 from core.phases.image import scan_enhancement
-from core.phases.reconstruction import no_tissue, reformat, sharpness
+from core.screening.series import Rules, Series, acquisition_of, judge, rank
 from lnmet.config import Phase
 
 THICKEST_MM = 5.0
@@ -31,24 +29,6 @@ class Choice(NamedTuple):
 
     scans: Mapping[Phase, Scan]
     notes: tuple[str, ...] = ()
-
-
-class Series(NamedTuple):
-    """A series among others of its study.
-
-    Args:
-      scan: its images.
-      acquisition: what its header says.
-      slice_mm: thickness of its slices, or the step between them where that is longer.
-      unfit: why it is not used, whatever its phase; empty where it may be.
-      told: its phase; empty where it is unfit.
-    """
-
-    scan: Scan
-    acquisition: Acquisition
-    slice_mm: float
-    unfit: str
-    told: SeriesPhase
 
 
 def studies_of(scans: Sequence[Scan]) -> list[list[Scan]]:
@@ -77,10 +57,11 @@ def choose(study: Sequence[Scan]) -> Choice:
         return _alone(study[0])
     num_here = Counter(scan.path for scan in study)
     # The name of a folder says nothing of one of several series in it.
-    series = [_judge(s, s.path.name if num_here[s.path] == 1 else "") for s in study]
+    names = [scan.path.name if num_here[scan.path] == 1 else "" for scan in study]
+    series = [_judge(scan, name) for scan, name in zip(study, names, strict=True)]
     chosen = _best(series)
-    others = [one for one in series if one not in chosen.values()]
-    left_out = ", ".join(f"{one.scan.id} ({_why_not(one)})" for one in others)
+    others = [other for other in series if other not in chosen.values()]
+    left_out = ", ".join(f"{other.scan.id} ({_why_not(other)})" for other in others)
     if not chosen:
         raise InputError(
             f"neither the arterial nor the venous phase is found: {left_out}",
@@ -88,24 +69,24 @@ def choose(study: Sequence[Scan]) -> Choice:
         )
     notes = [_note(phase, chosen[phase]) for phase in PHASES if phase in chosen]
     notes += [f"not used: {left_out}"] if others else []
-    return Choice({phase: one.scan for phase, one in chosen.items()}, tuple(notes))
+    return Choice({phase: best.scan for phase, best in chosen.items()}, tuple(notes))
 
 
 def _best(series: Sequence[Series]) -> dict[Phase, Series]:
     """The best series of each phase; one that is the only one of use is the venous one."""
-    fit = sorted((one for one in series if not one.unfit), key=_rank)
-    if [one.told.phase for one in fit] == ["unknown"]:
+    fit = sorted((axial for axial in series if axial.bucket == "used"), key=_rank)
+    if [axial.phase for axial in fit] == ["unknown"]:
         return {"venous": fit[0]}
     best: dict[Phase, Series] = {}
     for phase in PHASES:
-        if of_phase := [one for one in fit if one.told.phase == phase]:
+        if of_phase := [axial for axial in fit if axial.phase == phase]:
             best[phase] = of_phase[0] if len(of_phase) == 1 else _first_of_abdomen(of_phase)
     return best
 
 
 def _first_of_abdomen(series: Sequence[Series]) -> Series:
     """First series that shows the liver; without any, the first."""
-    return next((one for one in series if _shows_liver(one.scan)), series[0])
+    return next((s for s in series if _shows_liver(s.scan)), series[0])
 
 
 def _shows_liver(scan: Scan) -> bool:
@@ -116,7 +97,7 @@ def _shows_liver(scan: Scan) -> bool:
 
 
 def _alone(scan: Scan) -> Choice:
-    told = phase_of_header(_acquisition(scan), name=scan.path.name)
+    told = phase_of_header(acquisition_of(scan), name=scan.path.name)
     if told is None or told.phase == "venous":
         return Choice({"venous": scan})
     note = f"{scan.id} is alone and taken for the venous phase, but {told.phase} ({told.evidence})"
@@ -124,40 +105,27 @@ def _alone(scan: Scan) -> Choice:
 
 
 def _judge(scan: Scan, name: str) -> Series:
-    acquisition = _acquisition(scan)
-    slice_mm = max(acquisition.thickness_mm or 0.0, read_grid(scan).spacing_mm[0])
-    unfit = no_tissue(acquisition.description) or reformat(normal(scan.frames[0]))
-    if unfit:
-        told = SeriesPhase("unknown", "")
-    else:
-        volumes = VolumeCache(max_bytes=0)  # nobody reads these voxels again
-        told = phase_of(scan, acquisition, name=name, table={}, volumes=volumes)
-    return Series(scan, acquisition, slice_mm, unfit, told)
+    volumes = VolumeCache(max_bytes=0)  # nobody reads these voxels again
+    return judge(scan, Rules(), name=name, phases={}, volumes=volumes)
 
 
-def _acquisition(scan: Scan) -> Acquisition:
-    return read_acquisition(scan.frames[len(scan.frames) // 2].path)
+def _rank(series: Series) -> tuple[bool, int, bool, float, int, str]:
+    slice_mm = round(_slice_mm(series), 1)  # positions are rounded
+    return slice_mm > THICKEST_MM, *rank(series, slice_mm), series.scan.id
 
 
-def _rank(one: Series) -> tuple[bool, int, bool, float, int, str]:
-    slice_mm = round(one.slice_mm, 1)  # positions are rounded
-    return (
-        slice_mm > THICKEST_MM,
-        sharpness(one.acquisition.kernel, one.acquisition.description),
-        "DERIVED" in one.acquisition.image_type,
-        slice_mm,
-        -len(one.scan.frames),
-        one.scan.id,
-    )
+def _slice_mm(series: Series) -> float:
+    """Thickness of the slices, or the step between them where that is longer."""
+    return max(series.acquisition.thickness_mm or 0.0, read_grid(series.scan).spacing_mm[0])
 
 
-def _note(phase: Phase, one: Series) -> str:
-    told = one.told.evidence if one.told.phase == phase else "the only axial series"
-    size = f"{len(one.scan.frames)} slices of {one.slice_mm:.1f} mm"
-    return f"{phase}: {one.scan.id} ({told}), {size}"
+def _note(phase: Phase, series: Series) -> str:
+    evidence = series.evidence if series.phase == phase else "the only axial series"
+    size = f"{len(series.scan.frames)} slices of {_slice_mm(series):.1f} mm"
+    return f"{phase}: {series.scan.id} ({evidence}), {size}"
 
 
-def _why_not(one: Series) -> str:
-    if one.unfit:
-        return one.unfit
-    return f"{'another ' if one.told.phase in PHASES else ''}{one.told.phase} series"
+def _why_not(series: Series) -> str:
+    if series.reason:
+        return series.reason
+    return f"{'another ' if series.phase in PHASES else ''}{series.phase} series"

@@ -4,7 +4,7 @@ Addresses name the PDAC paper (Zhu et al., MICCAI 2019) unless they say PNET.
 """
 
 from dataclasses import dataclass, field, replace
-from typing import Literal, get_args
+from typing import Literal
 
 from core import check
 from core.train.config import RunConfig
@@ -32,13 +32,9 @@ class ModelConfig:
     """Compute type; parameters and logits stay float32 (Not stated: the safe one)"""
 
     def __post_init__(self) -> None:
-        if self.num_classes < 2:
-            raise ValueError(f"num_classes must be at least 2; got {self.num_classes}")
+        check.at_least("num_classes", self.num_classes, 2)
         check.positive("width", self.width)
-        check.one_of("num_aux", self.num_aux, (1, 2))
-        check.one_of("aux_at", self.aux_at, ("encoder", "decoder"))
-        check.one_of("convs_step1", self.convs_step1, (1, 2))
-        check.one_of("dtype", self.dtype, ("float32", "bfloat16"))
+        check.literals(self)
 
 
 @dataclass(frozen=True)
@@ -53,8 +49,7 @@ class SplitConfig:
     """Of the shuffles (Not stated: any)"""
 
     def __post_init__(self) -> None:
-        if self.num_folds < 2:
-            raise ValueError(f"num_folds must be at least 2; got {self.num_folds}")
+        check.at_least("num_folds", self.num_folds, 2)
         check.fraction("normal_train", self.normal_train)
 
 
@@ -72,7 +67,7 @@ class PrepareConfig:
     def __post_init__(self) -> None:
         if not self.window_hu[0] < self.window_hu[1]:
             raise ValueError(f"window_hu must be (low, high); got {self.window_hu}")
-        check.one_of("label_flip", self.label_flip, get_args(Flip))
+        check.literals(self)
 
 
 @dataclass(frozen=True)
@@ -100,8 +95,7 @@ class DataConfig:
     def __post_init__(self) -> None:
         check.divisible("patch", (self.patch,), 8, "three poolings")
         check.positive("batch", self.batch)
-        check.one_of("sampling", self.sampling, ("scan", "roi"))
-        check.one_of("symmetries", self.symmetries, ("cube", "none"))
+        check.literals(self)
         check.fraction("foreground", self.foreground)
         check.fraction("type_fraction", self.type_fraction)
 

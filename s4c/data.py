@@ -12,9 +12,9 @@ import numpy as np
 from jaxtyping import Int32, UInt8
 from numpy.random import Generator
 
-from core import check
 from core.data import patches
 from core.data.cache import Stored
+from core.data.epochs import numbers_of_host
 from core.datasets.pancreas import BACKGROUND, PANCREAS, TUMOR
 from core.errors import InputError
 from core.preprocess.crop import Box, grow, intersect
@@ -90,14 +90,12 @@ def batch_maker(
         raise InputError("no training case has a pancreas label", hint="check the label names")
     if cfg.sampling == "roi" and not cohort.with_tumor:
         raise InputError("no training case has a tumor label", hint="the roi sampling needs some")
-    check.divisible("batch", (cfg.batch,), num_hosts, "hosts that share it")
-    num_local = cfg.batch // num_hosts
+    numbers = numbers_of_host(cfg.batch, host, num_hosts)
     draw = {"scan": _draw_from_scan, "roi": _draw_from_roi}[cfg.sampling]
 
     def make(step: int) -> Batch:
-        first = step * cfg.batch + host * num_local
-        numbers = range(first, first + num_local)
-        images, labels = zip(*(draw(cohort, cfg, i, rng(seed, i)) for i in numbers), strict=True)
+        drawn = (draw(cohort, cfg, i, rng(seed, i)) for i in numbers(step))
+        images, labels = zip(*drawn, strict=True)
         return {"image": np.stack(images)[..., None], "label": np.stack(labels)}
 
     return make

@@ -1,7 +1,6 @@
 """The whole of S4C on synthetic patients: phantoms, three trainings, screening, evaluation."""
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 from core import cli
@@ -32,7 +31,8 @@ def run(*, out: Path = Path("out/demo")) -> int:
         Demo(
             phantoms=_write_both,
             prepare=lambda known, cache: prepare([known], cache, PrepareConfig()),
-            trainings={name: _training(name) for name in NETWORKS},
+            recipes={name: RECIPES[name] for name in NETWORKS},
+            train=train,
             predict=lambda new, runs, pred: screen(
                 [new / "imagesTr"], [runs / name for name in NETWORKS], pred
             ),
@@ -52,10 +52,6 @@ def _write_both(known: Path, new: Path) -> None:
         diameters_mm=(12.0, 45.0),
     )
     write_phantoms(new, num_cases=NUM_TEST, seed=TEST_SEED)
-
-
-def _training(name: str) -> Callable[[Path, Path], None]:
-    return lambda cache, workdir: train(RECIPES[name], [cache], workdir)
 
 
 @cli.user_values()

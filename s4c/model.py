@@ -1,13 +1,13 @@
 """ResDSN: a 3D encoder–decoder with sum skips, and auxiliary outputs in training (Fig. 2)."""
 
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from core import check
+from core.nn import functional
 from core.nn.blocks import Conv, ConvNormRelu, ConvTranspose
 from core.nn.init import score_normal
 from core.nn.pool import max_pool
@@ -26,18 +26,8 @@ class Outputs(NamedTuple):
 
 
 def init(cfg: ModelConfig, key: Key, shape: tuple[int, ...]) -> Variables:
-    """Draw parameters and fresh batch-norm statistics.
-
-    Args:
-      cfg: the network.
-      key: used once.
-      shape: of a batch of patches, (n, d, h, w, 1); traced, not computed on.
-
-
-    Returns:
-      {"params": …, "batch_stats": …}.
-    """
-    return ResDSN(cfg).lazy_init(key, jax.ShapeDtypeStruct(shape, jnp.float32), train=True)
+    """Variables of the network for patches of a shape, (n, d, h, w, 1); see `functional.init`."""
+    return functional.init(ResDSN(cfg), key, shape)
 
 
 def apply(
@@ -55,7 +45,7 @@ def apply(
       params: as `init` gives them; auxiliary branches may be missing in evaluation.
       model_state: {"batch_stats": …}.
       image: (n, d, h, w, 1) normalized intensities; each spatial size divisible by 8.
-      train: use batch statistics, move the running ones, and compute the auxiliary outputs.
+      train: see `functional.apply`; also compute the auxiliary outputs.
 
     Returns:
       Outputs in float32, and the model state (unchanged in evaluation).
@@ -63,11 +53,7 @@ def apply(
     Raises:
       ValueError: a spatial size is not divisible by 8.
     """
-    variables = {"params": params, **model_state}
-    if not train:
-        return cast(Outputs, ResDSN(cfg).apply(variables, image, train=False)), model_state
-    outputs, changed = ResDSN(cfg).apply(variables, image, train=True, mutable=list(model_state))
-    return cast(Outputs, outputs), changed
+    return functional.apply(ResDSN(cfg), params, model_state, image, train=train)
 
 
 class ResDSN(nn.Module):

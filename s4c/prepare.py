@@ -57,11 +57,8 @@ def prepare(
     Raises:
       InputError: no usable case; the reason of each is logged.
     """
-    flip = {"auto": None, "none": ""}.get(prepare.label_flip, prepare.label_flip)
-    read = [
-        read_pancreas(path, patient_pattern=patient_pattern, patients=patients, flip=flip)
-        for path in data
-    ]
+    options = {"patient_pattern": patient_pattern, "patients": patients}
+    read = [read_pancreas(path, flip=prepare.label_flip, **options) for path in data]
     require_annotated(read, NAMES)  # before any work
     folder = out / fingerprint(prepare)
     sources = [sources_of(of_one, lambda case: make(case, prepare)) for of_one in read]
@@ -103,11 +100,6 @@ def find_cache(data: Sequence[Path], cfg: PrepareConfig, workdir: Path) -> Path:
         workdir=workdir,
         command=" ".join(("run s4c prepare", *flags(cfg, "prepare"))),
     )
-
-
-def load(data: Sequence[Path], cfg: PrepareConfig, workdir: Path) -> list[Prepared]:
-    """Prepared cases of a cache, or of data sets; see `find_cache`."""
-    return open_cases(find_cache(data, cfg, workdir))
 
 
 def open_cases(folder: Path) -> list[Prepared]:

@@ -85,19 +85,13 @@ def train(
       RunError: the loss is no longer finite.
     """
 
+    def make(train_on: Sequence[Prepared], held_out: Sequence[Prepared]) -> Training:
+        return Training(build(cfg, train_on, held_out, workers=workers), cfg.run, cfg.data.batch)
+
     def divide() -> tuple[Division, Callable[[], Training]]:
         folder = find_cache(data, cfg.prepare, out)
-        cases = {case.id: case for case in open_cases(folder)}
-        parts = training.choose_fold(
-            folder, fold, cases, lambda: folds(list(cases.values()), cfg.split)
-        )
-        train_on, held_out = ([cases[id_] for id_ in ids] for ids in (parts.train, parts.test))
-        return (
-            training.division(parts, cases.values(), lambda case: [case.id], fold),
-            lambda: Training(
-                build(cfg, train_on, held_out, workers=workers), cfg.run, cfg.data.batch
-            ),
-        )
+        own = partial(folds, cfg=cfg.split)
+        return training.divide_by_fold(folder, open_cases(folder), fold, own, make)
 
     curves = ("loss", "loss_main")
     training.train(cfg, out, divide=divide, curves=curves, resume=resume, distributed=distributed)

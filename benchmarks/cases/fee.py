@@ -20,6 +20,7 @@ from core import compiler, sharding
 from core.io.scans import VolumeCache, read_scan
 from core.phantom.ct.phantom import make
 from core.phantom.dicom.series import write_dicom_study
+from core.screening.patient import screen
 from core.types import ModelState, Params
 from core.volume import canonical
 from fee import model
@@ -28,7 +29,7 @@ from fee.networks import TASKS, Bundle, network
 from fee.patient import LoadedSeries, read_ahead
 from fee.predict_series import Stopwatch, decide, predict_series
 from fee.saliency import explainer
-from fee.screening import screen
+from fee.screening import rules
 from fee.slices import to_slices
 
 STAGES = ("screen", "read", "locate", "segment", "diagnose")
@@ -108,7 +109,7 @@ def diagnoser(
         watch = Stopwatch(dict.fromkeys(STAGES, 0.0))
         volumes = VolumeCache()
         with watch.stage("screen"):
-            screening = screen(patient, cfgs["locate"].screen, volumes=volumes)
+            screening = screen(patient, rules(cfgs["locate"].screen), volumes=volumes)
         scans = [one.scan for one in screening.series]
         predicted = [
             predict_series(loaded.image, bundle, watch)
@@ -142,7 +143,7 @@ def _weights(cfg: Config) -> tuple[Params, ModelState]:
 def _keep_half(cfg: Config, weights: tuple[Params, ModelState], patient: Path) -> None:
     """Shift the first network's bias by the median of its logit differences."""
     locate = network(cfg, *weights, sharding.mesh())
-    scans = [one.scan for one in screen(patient, cfg.screen).series]
+    scans = [one.scan for one in screen(patient, rules(cfg.screen)).series]
     slices = [to_slices(canonical(read_scan(scan)), cfg.prepare) for scan in scans]
     probs = np.concatenate([locate(image, None) for image in slices]).astype(np.float64)
     bias = weights[0]["fc"]["bias"]

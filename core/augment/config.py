@@ -66,8 +66,7 @@ class VolumeAugmentConfig:
     """Of each axis (Ref: nnU-Net 2)"""
 
     def __post_init__(self) -> None:
-        check.one_of("scheme", self.scheme, ("nnunet", "none"))
-        check.one_of("scale_draws", self.scale_draws, ("uniform", "halves"))
+        check.literals(self)
         for name, value in vars(self).items():
             if name.endswith("_probability"):
                 check.fraction(name, value)

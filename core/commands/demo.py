@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from core.errors import InputError
 
@@ -21,14 +21,16 @@ class Demo(NamedTuple):
     Args:
       phantoms: folder of patients to learn from, and of new ones → writes both.
       prepare: (patients, cache) → prepares them.
-      trainings: name of a run → (cache, run folder) → trains it.
+      recipes: by name of the run.
+      train: (recipe, [cache], run folder) → trains it.
       predict: (new patients, folder of the runs, output) → exit status.
       evaluate: (outputs, data sets of the new patients, demo folder) → prints the paper's table.
     """
 
     phantoms: Callable[[Path, Path], None]
     prepare: Callable[[Path, Path], object]
-    trainings: Mapping[str, Callable[[Path, Path], None]]
+    recipes: Mapping[str, Any]
+    train: Callable[[Any, Sequence[Path], Path], object]
     predict: Callable[[Path, Path, Path], int]
     evaluate: Callable[[Sequence[Path], Sequence[Path], Path], object]
 
@@ -53,12 +55,12 @@ def demo(paper: Demo, out: Path) -> int:
     logger.info("drawing synthetic patients")
     paper.phantoms(known, new)
     paper.prepare(known, cache)
-    logger.info("training %s", ", ".join(paper.trainings))
+    logger.info("training %s", ", ".join(paper.recipes))
     # Side by side: one compiles, or waits for a part that only one core can do, while another runs.
-    with ThreadPoolExecutor(len(paper.trainings)) as pool:
+    with ThreadPoolExecutor(len(paper.recipes)) as pool:
         runs = [
-            pool.submit(training, cache, out / "runs" / name)
-            for name, training in paper.trainings.items()
+            pool.submit(paper.train, recipe, [cache], out / "runs" / name)
+            for name, recipe in paper.recipes.items()
         ]
         for run in runs:
             run.result()

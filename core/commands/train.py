@@ -82,6 +82,32 @@ def train(
     finish_run(cfg, mesh, out, curves=curves, more=notes)
 
 
+def divide_by_fold(
+    folder: Path,
+    cases: Sequence[Any],
+    fold: int | None,
+    own: Callable[[Sequence[Any]], Sequence[Split]],
+    make: Callable[[list[Any], list[Any]], Training],
+) -> tuple[Division, Callable[[], Training]]:
+    """What `train` wants of a paper that learns from all cases, or from those outside a fold.
+
+    Args:
+      folder: cache with its index.
+      cases: of it, each with `id`, `patient` and `digest`.
+      fold: that is held out, from 0; None for none.
+      own: cases → the paper's splits of their ids.
+      make: (cases to learn from, cases held out) → the training.
+
+    Raises:
+      InputError: no such fold.
+    """
+    by_id = {case.id: case for case in cases}
+    parts = choose_fold(folder, fold, by_id, lambda: own(cases))
+    train_on, held_out = ([by_id[id_] for id_ in ids] for ids in (parts.train, parts.test))
+    who = division(parts, cases, lambda case: [case.id], fold)
+    return who, lambda: make(train_on, held_out)
+
+
 def division(
     parts: Parts, cases: Iterable[Any], part_names: Callable[[Any], Iterable[str]], fold: int | None
 ) -> Division:

@@ -1,15 +1,57 @@
-"""Passes over a data set: each example once a pass, in an order that seed and pass decide.
+"""Batches by their step, and passes over a data set in which each example comes once.
 
 Batches follow each other without a gap: one may hold the last examples of a pass and the first of
 the next, so all batches are full and every example is seen equally often.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
+from typing import TypeVar
 
 from numpy.random import Generator
 
 from core import check
+
+E = TypeVar("E")
+B = TypeVar("B")
+
+
+def batch_maker(
+    examples: Sequence[E],
+    collate: Callable[[Sequence[E]], B],
+    batch: int,
+    generator: Callable[[int], Generator],
+    *,
+    host: int = 0,
+    num_hosts: int = 1,
+) -> Callable[[int], B]:
+    """Function from a step to the part of its batch that one host feeds.
+
+    Args:
+      examples: to train on; each once per pass, in an order of its own for every pass.
+      collate: examples → arrays of them.
+      batch: examples per step, over all hosts.
+      generator: of the order of a pass, by the number of the pass.
+      host: index of this host.
+      num_hosts: hosts that share the batch; their parts together are the batch of a single host.
+
+    Raises:
+      ValueError: no example, or hosts that do not divide the batch.
+    """
+    numbers = numbers_of_host(batch, host, num_hosts)
+    draw = shuffled(len(examples), generator)
+    return lambda step: collate([examples[draw(number)] for number in numbers(step)])
+
+
+def numbers_of_host(batch: int, host: int, num_hosts: int) -> Callable[[int], range]:
+    """Function from a step to the numbers, in the run, of the examples that one host feeds.
+
+    Raises:
+      ValueError: hosts that do not divide the batch.
+    """
+    check.divisible("batch", (batch,), num_hosts, "hosts that share it")
+    num_local = batch // num_hosts
+    return lambda step: range(first := step * batch + host * num_local, first + num_local)
 
 
 def shuffled(num_examples: int, generator: Callable[[int], Generator]) -> Callable[[int], int]:

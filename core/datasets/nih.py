@@ -69,13 +69,13 @@ def find_nih(root: Path) -> NihDataset | None:
     return NihDataset(tuple(cases), tuple(alone))
 
 
-def read_nih_case(case: NihCase, *, flip: str | None) -> tuple[Volume, Volume]:
+def read_nih_case(case: NihCase, *, flip: str) -> tuple[Volume, Volume]:
     """CT of a patient and its label on the CT's grid, both canonical.
 
     Args:
       case: of `find_nih`.
-      flip: axes of the label, as it is stored, that run against the canonical CT: letters of "dhw";
-        None finds them out.
+      flip: axes of the label, as it is stored, that run against the canonical CT: letters of "dhw",
+        or "none"; "auto" finds them out.
 
     Raises:
       InputError: a file cannot be read, the shapes do not fit, or no flip is the right one for
@@ -89,7 +89,7 @@ def read_nih_case(case: NihCase, *, flip: str | None) -> tuple[Volume, Volume]:
         raise InputError(
             f"has the shape {label.shape} and its CT {ct.shape} (D, H, W)", path=case.label
         )
-    if flip is not None:
+    if flip != "auto":
         return ct, ct.with_array(_placed(label, fits[0], tuple(axis in flip for axis in AXES)))
     return ct, ct.with_array(_best(ct.array, label, fits, case.label))
 

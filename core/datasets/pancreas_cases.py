@@ -69,7 +69,7 @@ def read_pancreas(
     *,
     patient_pattern: str | None = None,
     patients: Path | None = None,
-    flip: str | None = None,
+    flip: str = "auto",
 ) -> PancreasData:
     """Annotated cases of a data set, its layout told by looking.
 
@@ -77,7 +77,7 @@ def read_pancreas(
       root: folder with dataset.json, or with PANCREAS_0001 and the like.
       patient_pattern: regular expression whose first group is the patient in a case id.
       patients: table with the columns case,patient.
-      flip: axes along which NIH's labels run against the CT, letters of "dhw"; None finds out.
+      flip: axes along which NIH's labels run against the CT, as `nih.read_nih_case` has them.
 
     Raises:
       InputError: the folder is missing, or of no known layout.
@@ -141,7 +141,7 @@ def _volume(case: Case, dataset: Dataset, tumor: bool | None, phase: str) -> Pan
     return PancreasCase(case.id, case.patient, path, files, phase, tumor, read, read_label)
 
 
-def _from_nih(case: nih.NihCase, flip: str | None) -> PancreasCase:
+def _from_nih(case: nih.NihCase, flip: str) -> PancreasCase:
     """One healthy patient."""
 
     def read() -> tuple[Volume, Volume]:

@@ -29,8 +29,7 @@ class RunConfig:
         for name in ("log_every", "checkpoint_every", "keep_checkpoints"):
             check.positive(f"run.{name}", getattr(self, name))
         for name in ("steps", "epochs", "seed", "evaluate_every"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"run.{name} must not be negative; got {getattr(self, name)}")
+            check.at_least(f"run.{name}", getattr(self, name), 0)
         if (self.steps > 0) is (self.epochs > 0):
             raise ValueError(
                 "one of run.steps and run.epochs must be positive and the other 0; "

@@ -3,11 +3,10 @@
 from typing import Any, NamedTuple
 
 import flax.linen as nn
-import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from core import check
+from core.nn import functional
 from core.types import Key, ModelState, Params, Variables
 from eusdaf.config import ModelConfig
 from eusdaf.model.daf import STAGES, DAFNet
@@ -24,17 +23,8 @@ class Outputs(NamedTuple):
 
 
 def init(cfg: ModelConfig, key: Key, shape: tuple[int, ...]) -> Variables:
-    """Draw parameters and fresh batch-norm statistics.
-
-    Args:
-      cfg: the network.
-      key: used once.
-      shape: of a batch of images, (n, h, w, c); traced, not computed on.
-
-    Returns:
-      {"params": …, "batch_stats": …}.
-    """
-    return _network(cfg).lazy_init(key, jax.ShapeDtypeStruct(shape, jnp.float32), train=True)
+    """Variables of the network for images of a shape, (n, h, w, c); see `functional.init`."""
+    return functional.init(_network(cfg), key, shape)
 
 
 def apply(
@@ -61,9 +51,7 @@ def apply(
       ValueError: not a batch of images, or sizes that four poolings do not divide.
     """
     check.rank("image", image, 4)
-    variables, network = {"params": params, **model_state}, _network(cfg)
-    result: Any = network.apply(variables, image, train=train, mutable=train and list(model_state))
-    maps, model_state = result if train else (result, model_state)
+    maps, model_state = functional.apply(_network(cfg), params, model_state, image, train=train)
     answers = maps[-len(STAGES) :] if cfg.network == "daf" else maps
     total: Any = sum(answers[1:], start=answers[0])
     return Outputs(total / len(answers), maps), model_state

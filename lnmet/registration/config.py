@@ -78,5 +78,4 @@ class RegistrationConfig:
         for name in ("spacing_mm", "multiple", "min_overlap"):
             check.positive(name, getattr(self, name))
         check.fraction("min_overlap", self.min_overlap)
-        if self.margin_mm < 0:
-            raise ValueError(f"margin_mm must not be negative; got {self.margin_mm}")
+        check.at_least("margin_mm", self.margin_mm, 0)

@@ -109,8 +109,7 @@ class ModelConfig:
         check.one_of("texture", self.texture, ("example", "deepten", "dep"))
         check.one_of("dtype", self.dtype, ("float32", "bfloat16"))
         check.positive("width", self.width)
-        if self.hidden < 0:
-            raise ValueError(f"hidden must not be negative; got {self.hidden}")
+        check.at_least("hidden", self.hidden, 0)
         if unknown := [part for part in self.frozen if part not in get_args(Part)]:
             raise ValueError(f"frozen must be some of {get_args(Part)}; got {unknown}")
         if self.network == "resnet3d" and self.pooling != "mean":

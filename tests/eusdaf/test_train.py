@@ -165,7 +165,7 @@ def test_a_whole_daf_net_without_encoder_weights_warns(caplog, tmp_path):
 def test_encoder_weights_need_an_encoder(tmp_path):
     save_file({"conv1.weight": np.zeros((64, 3, 7, 7), np.float32)}, tmp_path / "w.safetensors")
     task = build(SMALL, [picture(0, has_lesion=True)], encoder_weights=tmp_path / "w.safetensors")
-    with refused(tmp_path / "w.safetensors", "DAF-Net only"):
+    with refused(tmp_path / "w.safetensors", "do not fit a network without one"):
         jax.eval_shape(task.init, jax.random.key(0))
 
 
@@ -183,3 +183,10 @@ def test_a_run_is_not_started_twice(run, cohort):
 def test_a_run_does_not_go_on_with_another_fold(run, cohort):
     with refused(run / "folds.json", "other cases", "fold"):
         train(SMALL, [cohort], run, fold=2, resume=True)
+
+
+def test_a_training_set_without_a_picture_is_refused():
+    lesions_only = replace(SMALL, data=replace(SMALL.data, lesions_only=True))
+    for cfg, cases in ((SMALL, []), (lesions_only, [picture(0, has_lesion=False)])):
+        with pytest.raises(InputError, match=r"no training picture; look at data\.lesions_only"):
+            build(cfg, cases)

@@ -1,13 +1,17 @@
 """Which slices a task learns from, what is true of them, and in which batch they come."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 
+from core.data.epochs import batch_maker
 from core.errors import InputError
+from core.random import rng
 from fee.config import RECIPES, Config, DataConfig
-from fee.data import PreparedSeries, batch_maker, batch_of, examples
+from fee.data import PreparedSeries, batch_of, examples
+from fee.train import build
 
 SIZE = 32
 
@@ -99,30 +103,35 @@ def test_a_batch_holds_what_its_task_needs():
     np.testing.assert_array_equal(batch["image"][1], SICK.image[2])
 
 
+def batches(slices, cfg: Config, **hosts):
+    generator, collate = partial(rng, cfg.run.seed), partial(batch_of, cfg=cfg)
+    return batch_maker(slices, collate, cfg.data.batch, generator, **hosts)
+
+
 def test_a_pass_sees_every_slice_once_and_a_batch_depends_on_its_step_alone():
     cfg = config("locate")
     slices = examples([SICK, WELL], cfg)
-    make = batch_maker(slices, cfg)
+    make = batches(slices, cfg)
     grays = np.concatenate([make(step)["image"][:, 0, 0] for step in range(3)])
     assert sorted(grays) == sorted([*range(1, 7)] * 2)
-    again = batch_maker(slices, cfg)(2)
+    again = batches(slices, cfg)(2)
     np.testing.assert_array_equal(again["image"], make(2)["image"])
-    other = batch_maker(slices, replace(cfg, run=replace(cfg.run, seed=1)))
+    other = batches(slices, replace(cfg, run=replace(cfg.run, seed=1)))
     assert any((other(s)["image"] != make(s)["image"]).any() for s in range(3))
 
 
 def test_hosts_share_a_batch():
     cfg = config("segment")
     slices = examples([SICK, WELL], cfg)
-    halves = [batch_maker(slices, cfg, host=host, num_hosts=2)(1)["image"] for host in range(2)]
-    np.testing.assert_array_equal(np.concatenate(halves), batch_maker(slices, cfg)(1)["image"])
+    halves = [batches(slices, cfg, host=host, num_hosts=2)(1)["image"] for host in range(2)]
+    np.testing.assert_array_equal(np.concatenate(halves), batches(slices, cfg)(1)["image"])
     with pytest.raises(ValueError, match=r"batch=\(4,\) must be divisible by 3 \(hosts"):
-        batch_maker(slices, cfg, num_hosts=3)
+        batches(slices, cfg, num_hosts=3)
 
 
 def test_nothing_to_learn_from_is_refused():
     with pytest.raises(InputError, match="no slice to train segment on; series with a mask"):
-        batch_maker([], config("segment"))
+        build(config("segment"), [])
 
 
 def test_a_recipe_of_the_paper_sees_only_slices_with_pancreas():

@@ -8,8 +8,10 @@ import pytest
 
 from core.phantom.ct.phantom import make
 from core.phantom.dicom.series import write_dicom_study
+from core.screening.patient import screen
+from core.screening.table import summary
 from fee.config import ScreenConfig
-from fee.screening import screen, summary
+from fee.screening import rules
 from tests.core.io.dicom.make import save, slices
 from tests.fee.real_export import write_real_export
 
@@ -27,7 +29,7 @@ def real(tmp_path, shared_data):
 
 
 def test_of_real_cases_exactly_the_axial_volume_is_used(real):
-    screening = screen(real, ScreenConfig())
+    screening = screen(real, rules(ScreenConfig()))
     (series,) = screening.series
     assert (series.scan.id, len(series.scan.files), series.phase) == ("ct", 20, "venous")
     on_disk = sorted(p for p in real.rglob("*") if p.is_file() and p.suffix != ".zip")
@@ -44,7 +46,7 @@ def test_of_real_cases_exactly_the_axial_volume_is_used(real):
 
 
 def test_tilt_and_gaps_are_refused_with_their_millimeters(real):
-    screening = screen(real, ScreenConfig(size=0, min_slices=3))
+    screening = screen(real, rules(ScreenConfig(size=0, min_slices=3)))
     reasons = {f.path.parent.relative_to(real).as_posix(): f.reason for f in screening.files}
     assert "gantry tilt of 18.5 degrees" in reasons["cases/dcm_qa_ct/In/GE"]
     failing = "cases/dicom2nifti/tests/data/failing"
@@ -60,19 +62,19 @@ def test_a_messy_study_has_a_reason_for_every_file(tmp_path, phantom):
         path.rename(path.with_suffix(""))
     (folder / "DICOMDIR.txt").write_text("index")
     (folder / "Thumbs.db").write_bytes(b"\0" * 200)
-    screening = screen(folder, ScreenConfig(size=SIZE))
+    screening = screen(folder, rules(ScreenConfig(size=SIZE)))
     assert [(s.phase, len(s.scan.files)) for s in screening.series] == [
         ("venous", 10),
         ("arterial", 10),
     ]
     reasons = Counter(f.reason for f in screening.files)
-    assert reasons[""] == screening.num_used == 20
+    assert reasons[""] == screening.count("used") == 20
     assert reasons["coronal reformat"] == SIZE
     assert reasons["a localizer"] == 1
     assert reasons["not a DICOM file"] == 2
     kinds = {reason.split(" Storage")[0] for reason in reasons if " Storage" in reason}
     assert kinds == {"Secondary Capture Image", "Basic Text SR", "Encapsulated PDF"}
-    assert screening.num_used + screening.num_skipped == len(screening.files)
+    assert screening.count("used") + screening.count("skipped") == len(screening.files)
 
 
 def test_a_zipped_study_gives_what_its_folder_gives(tmp_path, phantom):
@@ -80,11 +82,11 @@ def test_a_zipped_study_gives_what_its_folder_gives(tmp_path, phantom):
     with zipfile.ZipFile(tmp_path / "study.zip", "w") as archive:
         for path in sorted(folder.rglob("*.dcm")):
             archive.write(path, path.relative_to(folder))
-    cfg = ScreenConfig(size=SIZE)
-    plain, zipped = (screen(tmp_path / name, cfg) for name in ("study", "study.zip"))
+    wanted = rules(ScreenConfig(size=SIZE))
+    plain, zipped = (screen(tmp_path / name, wanted) for name in ("study", "study.zip"))
     for series, other in zip(plain.series, zipped.series, strict=True):
         assert (series.phase, len(series.scan.files)) == (other.phase, len(other.scan.files))
-    assert zipped.num_used == plain.num_used == 20
+    assert zipped.count("used") == plain.count("used") == 20
 
 
 def test_of_many_reconstructions_of_two_phases_one_each_is_used(tmp_path):
@@ -94,6 +96,6 @@ def test_of_many_reconstructions_of_two_phases_one_each_is_used(tmp_path):
             told = {"ConvolutionKernel": kernel, "SliceThickness": thickness}
             told |= {"SeriesDescription": name, "AcquisitionTime": time}
             save(tmp_path / phase / name, slices(series=name, **told))
-    screening = screen(tmp_path, ScreenConfig(size=0))
+    screening = screen(tmp_path, rules(ScreenConfig(size=0)))
     assert [s.scan.description for s in screening.series] == ["arterial 5 B30f", "venous 5 B30f"]
-    assert (screening.num_used, screening.num_skipped) == (20, 40)
+    assert (screening.count("used"), screening.count("skipped")) == (20, 40)

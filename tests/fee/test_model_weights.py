@@ -5,12 +5,17 @@ from safetensors.numpy import save_file
 
 from core.errors import InputError
 from core.nn import torch_weights
+from core.nn.resnet_weights import load_trunk
 from fee import model
 from fee.config import ModelConfig
 from tests.refusals import refused
 
 CFG = ModelConfig("resnet", 4, (1, 2, 1, 1))
 HEAD = {"fc.weight": np.zeros((1000, 32), np.float32), "fc.bias": np.zeros(1000, np.float32)}
+
+
+def load(variables, path):
+    return load_trunk(variables, model.TRUNK, path, is_gray=True)
 
 
 def draw(cfg, seed):
@@ -31,7 +36,7 @@ def imagenet(variables):
 def test_a_trunk_is_read_its_colors_summed_and_our_classes_kept(tmp_path):
     source, ours = draw(CFG, 1), draw(CFG, 2)
     save_file(imagenet(source), tmp_path / "resnet.safetensors")
-    filled = model.load_resnet(ours, tmp_path / "resnet.safetensors")
+    filled = load(ours, tmp_path / "resnet.safetensors")
     assert jax.tree.structure(filled) == jax.tree.structure(ours)
     # The quarters add up exactly, up to float32 rounding.
     for collection in ("params", "batch_stats"):
@@ -45,12 +50,12 @@ def test_missing_and_left_over_tensors_are_named(tmp_path):
     save_file(imagenet(draw(CFG, 1)), path)
     deeper = draw(ModelConfig("resnet", 4, (1, 2, 2, 1)), 0)
     with refused(path, "missing", "layer3.1.bn1.running_mean", hint="width"):
-        model.load_resnet(deeper, path)
+        load(deeper, path)
     flatter = draw(ModelConfig("resnet", 4, (1, 1, 1, 1)), 0)
     with refused(path, "not part of", "layer2.1.bn1.bias", hint="width"):
-        model.load_resnet(flatter, path)
+        load(flatter, path)
 
 
 def test_a_u_net_is_refused(tmp_path):
-    with pytest.raises(InputError, match="fit a ResNet only"):
-        model.load_resnet(draw(ModelConfig("unet", 2), 0), tmp_path / "resnet.safetensors")
+    with pytest.raises(InputError, match="weights of a ResNet do not fit"):
+        load(draw(ModelConfig("unet", 2), 0), tmp_path / "resnet.safetensors")

@@ -6,8 +6,8 @@ import pytest
 from core.errors import InputError
 from core.io.nifti import read_label, write
 from core.io.scans import Scan, VolumeCache
+from core.screening.series import Series
 from core.volume import CANONICAL_DIRECTION, Volume
-from fee.eligibility import Series
 from fee.networks import Bundle
 from fee.patient import NUM_EXPLAINED, diagnose_study
 from fee.predict_series import NO_PANCREAS, NO_SLICE, Stopwatch

@@ -19,7 +19,7 @@ from core.phantom.dicom.series import write_dicom_study
 from core.volume import CANONICAL_DIRECTION, Volume, canonical
 from fee.config import PrepareConfig, ScreenConfig
 from fee.data import PreparedSeries
-from fee.prepare import load, prepare
+from fee.prepare import find_cache, open_series, prepare
 from fee.slices import to_mask_slices, to_slices
 from tests.core.io.dicom.make import save, slices
 
@@ -29,8 +29,12 @@ CFG, ANY_SIZE = PrepareConfig(size=SIZE), ScreenConfig(size=0)
 GRID = Volume(np.zeros(SHAPE, np.int16), SPACING_MM, (0.0, 0.0, 0.0), CANONICAL_DIRECTION)
 
 
+def load(data: list[Path], workdir: Path, cfg: PrepareConfig) -> list[PreparedSeries]:
+    return open_series(find_cache(data, workdir, screen=ANY_SIZE, cfg=cfg))
+
+
 def prepared(data: Path, tmp_path: Path, **changes) -> dict[str, PreparedSeries]:
-    cases = load([data], tmp_path / "run", screen=ANY_SIZE, cfg=replace(CFG, **changes))
+    cases = load([data], tmp_path / "run", replace(CFG, **changes))
     return {case.id: case for case in cases}
 
 
@@ -241,7 +245,7 @@ def test_real_slices_are_turned_upright_and_belong_to_their_patients(shared_data
             file = f"PANCREAS_{name}.jpg"
             (tmp_path / "data" / part / file).symlink_to(source / part / file)
     cfg = PrepareConfig(size=512)
-    first, second = load([tmp_path / "data"], tmp_path / "run", screen=ANY_SIZE, cfg=cfg)
+    first, second = load([tmp_path / "data"], tmp_path / "run", cfg)
     assert [(c.patient, len(c.image)) for c in (first, second)] == [
         ("PANCREAS_0001", 2),
         ("PANCREAS_0002", 1),

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from core.nn import torch_weights
+from core.nn.resnet_weights import load_trunk
 from fee import model
 from fee.config import ModelConfig
 
@@ -148,7 +149,7 @@ def test_three_equal_channels_give_what_the_imported_stem_gives_of_one(tmp_path)
     save_file(state, tmp_path / "resnet.safetensors")
     rng = np.random.default_rng(0)
     ours = jax.tree.map(lambda s: rng.standard_normal(s.shape).astype(np.float32), template_of(cfg))
-    loaded = model.load_resnet(ours, tmp_path / "resnet.safetensors")
+    loaded = load_trunk(ours, model.TRUNK, tmp_path / "resnet.safetensors", is_gray=True)
     image = rng.standard_normal(SHAPE, np.float32)
     logits, _ = model.apply(cfg, loaded["params"], {"batch_stats": loaded["batch_stats"]}, image)
     with torch.inference_mode():

@@ -19,13 +19,17 @@ from core.phantom.ct.phantom import make
 from core.phantom.dicom.series import write_dicom_study
 from core.volume import CANONICAL_DIRECTION, Volume, canonical
 from s4c.config import PrepareConfig, SplitConfig
-from s4c.prepare import folds, load, prepare
+from s4c.prepare import find_cache, folds, open_cases, prepare
 from tests.s4c.phantoms import prepared
 
 CFG = PrepareConfig()
 SHAPE = (10, 12, 14)
 # Stored to the right, the back and the feet: nothing here is canonical.
 AFFINE = np.diag([2.0, -2.0, -3.0, 1.0])
+
+
+def load(data, cfg, workdir):
+    return open_cases(find_cache(data, cfg, workdir))
 
 
 @pytest.fixture

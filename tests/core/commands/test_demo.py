@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from core.commands.demo import Demo, demo
@@ -18,7 +20,8 @@ def steps(called, fails=()):
     return Demo(
         phantoms=note("phantoms"),
         prepare=note("prepare"),
-        trainings={"small": note("train"), "large": note("train")},
+        recipes={"small": Path("recipe of small"), "large": Path("recipe of large")},
+        train=note("train"),
         predict=note("predict", 1),
         evaluate=note("evaluate"),
     )
@@ -36,7 +39,9 @@ def test_all_steps_run_in_order(tmp_path, capsys):
         "evaluate",
     ]
     assert called[1] == ("prepare", ["train", "prepared"])
-    assert {words[-1] for name, words in called if name == "train"} == {"small", "large"}
+    assert sorted(words for name, words in called if name == "train") == [
+        [f"recipe of {size}", "prepared", size] for size in ("large", "small")
+    ]
     assert called[-1] == ("evaluate", ["predictions", "test", "out"])
     assert str(tmp_path / "out/report.html") in capsys.readouterr().out
 

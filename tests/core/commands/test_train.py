@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from core.commands.train import choose_fold, division
+from core.commands.train import choose_fold, divide_by_fold, division
 from core.data.index import Contents, Entry, write_index
 from core.data.splits import Parts, Split
 from core.errors import InputError
@@ -56,6 +56,23 @@ def test_a_fold_that_does_not_exist_is_refused(cache):
     for fold in (-1, 2):
         with pytest.raises(InputError, match=f"fold {fold} does not exist; .* has 2, from 0"):
             choose_fold(cache(), fold, "abc", lambda: OWN)
+
+
+@pytest.mark.parametrize(
+    ("fold", "expected"), [(1, (["B", "C"], ["A"])), (None, (["A", "B", "C"], []))]
+)
+def test_a_paper_makes_its_training_of_the_cases_outside_and_inside_the_fold(cache, fold, expected):
+    cases, made = [Case(id_, f"patient {id_}", id_.upper()) for id_ in "abc"], []
+
+    def make(*parts):
+        made.append(tuple([case.digest for case in part] for part in parts))
+
+    record, training_of = divide_by_fold(cache(), cases, fold, lambda _: OWN, make)
+    learned, held_out = expected
+    assert record.images == {d: "train" for d in learned} | {d: "test" for d in held_out}
+    assert (record.fold, made) == (fold, [])  # who is learned from is on disk before that
+    training_of()
+    assert made == [expected]
 
 
 def test_an_image_counts_as_the_most_seen_of_its_parts():

@@ -51,7 +51,7 @@ def test_any_flip_of_the_label_is_found(tree, phantom, flip):
     truth = label_of(phantom)
     write_label(tree, stored(truth, flip))
     (case,) = nih.find_nih(tree).cases
-    ct, label = nih.read_nih_case(case, flip=None)
+    ct, label = nih.read_nih_case(case, flip="auto")
     assert same_grid(ct, label)
     np.testing.assert_array_equal(label.array, truth)
     # The mask covers what the phantom made a pancreas of: fat and gut lie far below.
@@ -62,7 +62,7 @@ def test_rows_and_columns_may_be_exchanged(tree, phantom):
     truth = label_of(phantom)
     write_label(tree, stored(truth, "h").transpose(0, 2, 1))
     (case,) = nih.find_nih(tree).cases
-    np.testing.assert_array_equal(nih.read_nih_case(case, flip=None)[1].array, truth)
+    np.testing.assert_array_equal(nih.read_nih_case(case, flip="auto")[1].array, truth)
 
 
 def test_a_flip_that_is_given_is_taken(tree, phantom):
@@ -71,27 +71,27 @@ def test_a_flip_that_is_given_is_taken(tree, phantom):
     (case,) = nih.find_nih(tree).cases
     label = nih.read_nih_case(case, flip="dw")[1].array
     np.testing.assert_array_equal(label, stored(truth, "dw"))
-    np.testing.assert_array_equal(nih.read_nih_case(case, flip="")[1].array, truth)
+    np.testing.assert_array_equal(nih.read_nih_case(case, flip="none")[1].array, truth)
 
 
 def test_a_label_that_nothing_tells_apart_is_refused(tree):
     write_label(tree, np.ones(SHAPE, np.uint8))
     (case,) = nih.find_nih(tree).cases
     with refused(case.label, "flip", hint="--prepare.label-flip"):
-        nih.read_nih_case(case, flip=None)
+        nih.read_nih_case(case, flip="auto")
 
 
 def test_an_empty_label_needs_no_flip(tree):
     write_label(tree, np.zeros(SHAPE, np.uint8))
     (case,) = nih.find_nih(tree).cases
-    assert not nih.read_nih_case(case, flip=None)[1].array.any()
+    assert not nih.read_nih_case(case, flip="auto")[1].array.any()
 
 
 def test_a_label_of_another_shape_is_refused(tree):
     write_label(tree, np.ones((31, 160, 160), np.uint8))
     (case,) = nih.find_nih(tree).cases
     with refused(case.label, (31, 160, 160), (32, 160, 160)):
-        nih.read_nih_case(case, flip=None)
+        nih.read_nih_case(case, flip="auto")
 
 
 def test_images_and_labels_are_paired_by_number(tmp_path):

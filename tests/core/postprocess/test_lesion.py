@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from eusdaf.lesion import measure
+from core.postprocess.lesion import measure
 
 SHAPE = (120, 160)
 

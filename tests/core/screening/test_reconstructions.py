@@ -5,12 +5,23 @@ import pytest
 from core.io.dicom.acquisition import Acquisition
 from core.io.dicom.header import read_frames
 from core.io.scans import Scan
-from fee.eligibility import Series, redundant
+from core.screening.reconstructions import redundant as redundant_by
+from core.screening.series import Series
 from tests.core.io.dicom.make import save, slices
 
 BASE = Acquisition(
     kernel="B30f", thickness_mm=3.0, frame_of_reference="1.2", acquired_s=100.0, image_type=()
 )
+
+
+def redundant(candidates):
+    """Where slices of 3 to 5 mm are wanted."""
+
+    def off_mm(series):
+        thickness = series.acquisition.thickness_mm or 0.0
+        return max(3.0 - thickness, thickness - 5.0, 0.0)
+
+    return redundant_by(candidates, off_mm)
 
 
 @pytest.fixture
@@ -35,12 +46,16 @@ def candidate(frames, name, *, phase="venous", **changes):
         {"thickness_mm": 1.0},
         {"thickness_mm": 7.0},
         {"thickness_mm": None},
-        {"acquired_s": 114.0},  # equal in rank, so that the name decides
     ],
 )
 def test_the_better_reconstruction_is_kept_whatever_the_order(frames, worse):
-    good, bad = candidate(frames, "a"), candidate(frames, "b", **worse)
-    assert redundant([good, bad]) == redundant([bad, good]) == {"b": "a"}
+    good, bad = candidate(frames, "b"), candidate(frames, "a", **worse)
+    assert redundant([good, bad]) == redundant([bad, good]) == {"a": "b"}
+
+
+def test_of_two_equal_in_rank_the_name_decides(frames):
+    pair = [candidate(frames, "a"), candidate(frames, "b", acquired_s=114.0)]
+    assert redundant(pair) == redundant(pair[::-1]) == {"b": "a"}
 
 
 def test_the_kernel_decides_before_thickness_and_slices_before_the_path(frames):

@@ -5,29 +5,39 @@ from safetensors.numpy import save_file
 
 from core.errors import InputError
 from core.nn import torch_weights
-from eusdaf import model, weights
-from eusdaf.config import ModelConfig
+from core.nn.resnet import ResNet
+from core.nn.resnet_weights import load_trunk
 from tests.refusals import refused
 
-CFG = ModelConfig(width=4, blocks=(1, 2, 1, 1), groups=2, group_width=2, features=4)
+BLOCKS = (1, 2, 1, 1)
+DECODER = {"kernel": np.zeros((1, 1, 4, 4), np.float32)}
 
 
-def draw(cfg, seed):
-    shapes = jax.eval_shape(lambda key: model.init(cfg, key, (1, 32, 32, 3)), jax.random.key(0))
+def draw(seed, blocks=BLOCKS, *, groups=2, channels=3):
+    """Variables of a network with a ResNeXt inside."""
+    net = ResNet("bottleneck", blocks, width=4, groups=groups, group_width=2)
+    image = jax.ShapeDtypeStruct((1, 32, 32, channels), np.float32)
+    shapes = jax.eval_shape(lambda key: net.lazy_init(key, image, train=True), jax.random.key(0))
     rng = np.random.default_rng(seed)
-    return jax.tree.map(lambda s: rng.standard_normal(s.shape).astype(np.float32), shapes)
+    drawn = jax.tree.map(lambda s: rng.standard_normal(s.shape).astype(np.float32), shapes)
+    decoder = {"params": {"decoder": DECODER}, "batch_stats": {}}
+    return {name: {"encoder": tree, **decoder[name]} for name, tree in drawn.items()}
+
+
+def load(variables, path, **options):
+    return load_trunk(variables, "encoder", path, **options)
 
 
 @pytest.fixture(scope="module")
 def source():
     """Variables that a file holds."""
-    return draw(CFG, 1)
+    return draw(1)
 
 
 @pytest.fixture(scope="module")
 def ours():
     """Variables that a file's replace."""
-    return draw(CFG, 2)
+    return draw(2)
 
 
 def assert_equal(a, b):
@@ -84,10 +94,10 @@ def layouts(source):
     }
 
 
-@pytest.mark.parametrize("layout", sorted(layouts(draw(CFG, 1))))
-def test_an_encoder_is_read_in_every_layout_and_the_decoder_kept(layout, source, ours, tmp_path):
+@pytest.mark.parametrize("layout", sorted(layouts(draw(1))))
+def test_a_trunk_is_read_in_every_layout_and_the_rest_kept(layout, source, ours, tmp_path):
     save_file(layouts(source)[layout], tmp_path / "encoder.safetensors")
-    filled = weights.load_encoder(ours, tmp_path / "encoder.safetensors")
+    filled = load(ours, tmp_path / "encoder.safetensors")
     assert_equal(encoder(filled), encoder(source))
     assert_equal(decoder(filled), decoder(ours))
 
@@ -96,28 +106,27 @@ def test_an_encoder_is_read_out_of_a_whole_checkpoint(source, ours, tmp_path):
     rest = {"down1.0.weight": np.zeros((4, 16, 1, 1), np.float32), "predict1.bias": np.zeros(1)}
     tensors = {f"module.{n}": t for n, t in (layouts(source)["daf"] | rest).items()}
     save_file(tensors, tmp_path / "daf.safetensors")
-    filled = weights.load_encoder(ours, tmp_path / "daf.safetensors")
+    filled = load(ours, tmp_path / "daf.safetensors")
     assert_equal(encoder(filled), encoder(source))
 
 
 def test_a_file_without_an_encoder_is_refused(ours, tmp_path):
     save_file({"head.weight": np.zeros(3, np.float32)}, tmp_path / "net.safetensors")
-    with refused(tmp_path / "net.safetensors", "no ResNeXt encoder", "conv1"):
-        weights.load_encoder(ours, tmp_path / "net.safetensors")
+    with refused(tmp_path / "net.safetensors", "no ResNet", "conv1"):
+        load(ours, tmp_path / "net.safetensors")
 
 
 def test_an_encoder_of_another_width_is_refused(source, tmp_path):
     save_file(in_torchvision(source), tmp_path / "net.safetensors")
-    wider = draw(ModelConfig(width=4, blocks=CFG.blocks, groups=4, group_width=2, features=4), 0)
+    wider = draw(0, groups=4)
     message = r"of another shape than in this network: layer1.0.bn1.running_mean \(4,\), .* more"
     with pytest.raises(InputError, match=message):
-        weights.load_encoder(wider, tmp_path / "net.safetensors")
+        load(wider, tmp_path / "net.safetensors")
 
 
 def test_an_encoder_with_missing_or_more_blocks_is_refused(source, tmp_path):
     save_file(in_torchvision(source), tmp_path / "net.safetensors")
-    fields = {"width": 4, "groups": 2, "group_width": 2, "features": 4}
-    deeper = draw(ModelConfig(blocks=(1, 2, 2, 1), **fields), 0)
+    deeper = draw(0, (1, 2, 2, 1))
     with refused(
         tmp_path / "net.safetensors",
         "missing",
@@ -125,13 +134,20 @@ def test_an_encoder_with_missing_or_more_blocks_is_refused(source, tmp_path):
         " 11 more",
         hint="width",
     ):
-        weights.load_encoder(deeper, tmp_path / "net.safetensors")
-    flatter = draw(ModelConfig(blocks=(1, 1, 1, 1), **fields), 0)
+        load(deeper, tmp_path / "net.safetensors")
+    flatter = draw(0, (1, 1, 1, 1))
     with refused(tmp_path / "net.safetensors", "not part of", "layer2.1.bn1.bias", hint="width"):
-        weights.load_encoder(flatter, tmp_path / "net.safetensors")
+        load(flatter, tmp_path / "net.safetensors")
 
 
-def test_a_u_net_has_no_encoder_to_load(source, tmp_path):
-    save_file(in_torchvision(source), tmp_path / "net.safetensors")
-    with pytest.raises(InputError, match="fit DAF-Net only"):
-        weights.load_encoder(draw(ModelConfig("unet", width=2), 0), tmp_path / "net.safetensors")
+@pytest.mark.parametrize("layout", ["torchvision", "sequence", "features", "daf"])
+def test_colors_of_the_stem_are_summed_for_a_gray_network(layout, source, tmp_path):
+    save_file(layouts(source)[layout], tmp_path / "net.safetensors")
+    gray = load(draw(2, channels=1), tmp_path / "net.safetensors", is_gray=True)
+    stems = [encoder(variables)["params"]["stem"]["conv"]["kernel"] for variables in (gray, source)]
+    np.testing.assert_allclose(stems[0][:, :, 0], stems[1].sum(axis=2), rtol=1e-6)
+
+
+def test_a_network_without_a_trunk_is_refused(tmp_path):
+    with pytest.raises(InputError, match="do not fit a network without one"):
+        load({"params": {"decoder": DECODER}}, tmp_path / "net.safetensors")

@@ -1,4 +1,4 @@
-"""Weights of an encoder that was trained elsewhere, on ImageNet or inside a DAF checkpoint."""
+"""Weights of a ResNet that was trained elsewhere, on ImageNet or inside a DAF checkpoint."""
 
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -11,6 +11,7 @@ from core.nn.torch_weights import ModulePath, torchvision_resnet
 HEADS = ("fc.", "last_linear.", "classifier.", "10.")
 """Prefixes of the ImageNet classifiers behind the trunk; "10." in a flat sequence of layers."""
 
+STEM: ModulePath = ("stem", "conv")
 IN_SEQUENCE: dict[ModulePath, str] = {
     ("conv1", "conv"): "0.0.0.0",
     ("conv1", "norm"): "0.0.0.1",
@@ -24,38 +25,51 @@ IN_SEQUENCE: dict[ModulePath, str] = {
 """Places inside a block in networks that were converted from the official Torch release."""
 
 
-def load_encoder(variables: Mapping[str, Any], path: str | Path) -> dict[str, Any]:
-    """Variables of a DAF-Net with the encoder of a file.
+def load_trunk(
+    variables: Mapping[str, Any], trunk: str, path: str | Path, *, is_gray: bool = False
+) -> dict[str, Any]:
+    """Variables of a network with the ResNet of a file inside.
+
+    The classes behind it are left out. Norms of ImageNet were trained with eps 1e-5: it is not in a
+    file, and the network says which is used.
 
     Args:
-      variables: of `eusdaf.model.init`; the decoder's are kept.
-      path: a ResNeXt as torchvision or timm name it (32x8d, 64x4d, 32x4d), as a sequence of layers
-        like the official release of 32x4d, or the encoder inside a DAF checkpoint.
+      variables: of the network; all but those of the trunk are kept.
+      trunk: name of the ResNet in the network.
+      path: `.safetensors`, `.pth`, `.pt` or `.bin`: a ResNet or ResNeXt as torchvision or timm name
+        it, as a sequence of layers like the official release of ResNeXt 32x4d, or the encoder
+        inside a DAF checkpoint.
+      is_gray: whether the network has one channel where the file has three; the stem's kernels are
+        summed over them, which is what three equal channels would give.
 
     Returns:
       {"params": …, "batch_stats": …}.
 
     Raises:
-      InputError: an unreadable file, or tensors missing, left over or of another shape.
+      InputError: no such trunk, an unreadable file, or tensors missing, left over or of another
+        shape.
     """
-    if any("encoder" not in tree for tree in variables.values()):
-        raise InputError("weights of an encoder fit DAF-Net only; U-Nets have none", path=path)
+    if any(trunk not in tree for tree in variables.values()):
+        raise InputError("weights of a ResNet do not fit a network without one", path=path)
     tensors = torch_weights.read(path)
     if inside := {n: t for n, t in tensors.items() if n.startswith("resnext.")}:
         tensors = {name.removeprefix("resnext."): t for name, t in inside.items()}
     tensors = {name: t for name, t in tensors.items() if not name.startswith(HEADS)}
-    encoder = {collection: tree["encoder"] for collection, tree in variables.items()}
-    loaded = torch_weights.fill(encoder, tensors, encoder_names(tensors, path), path=path)
+    name_of = trunk_names(tensors, path)
+    stem = f"{name_of(STEM)}.weight"
+    if is_gray and tensors[stem].ndim == 4:
+        tensors[stem] = tensors[stem].sum(axis=1, keepdims=True)
+    template = {collection: tree[trunk] for collection, tree in variables.items()}
+    loaded = torch_weights.fill(template, tensors, name_of, path=path)
     return {
-        collection: {**tree, "encoder": loaded[collection]}
-        for collection, tree in variables.items()
+        collection: {**tree, trunk: loaded[collection]} for collection, tree in variables.items()
     }
 
 
-def encoder_names(
+def trunk_names(
     tensors: Collection[str], path: str | Path | None = None
 ) -> Callable[[ModulePath], str]:
-    """Names of the encoder's modules in the layout that the names of `tensors` tell.
+    """Names of the modules of a ResNet in the layout that the names of `tensors` tell.
 
     Raises:
       InputError: a layout that is not known.
@@ -72,14 +86,14 @@ def encoder_names(
         stages = [f"{prefix}{place}." for place in range(4, 8)]
     else:
         raise InputError(
-            "no ResNeXt encoder: neither conv1.weight, layer0.0.weight, 0.weight nor "
+            "no ResNet: neither conv1.weight, layer0.0.weight, 0.weight nor "
             "features.0.weight is there",
             path=path,
         )
     named = any(".conv2." in name for name in tensors)
 
     def name_of(module: ModulePath) -> str:
-        if module[0] == "stem":
+        if module[0] == STEM[0]:
             return stem[module[1]]
         stage, number = module[0].removeprefix("layer").split("_")
         within = torchvision_resnet(module).split(".", 2)[2] if named else IN_SEQUENCE[module[1:]]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from core.io.scans import VolumeCache
-from fee.screening import Screening
+from core.screening.patient import Screening
 
 
 @dataclass

@@ -1,0 +1,1 @@
+"""Screening of patients' folders: which series a system looks at, and why no others. Host room."""

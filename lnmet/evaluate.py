@@ -73,7 +73,7 @@ def evaluate(preds: cli.Preds, truths: cli.Truths, out: Path) -> dict[str, Any]:
     metrics, matched = evaluation.evaluate(PAPER, preds, annotated)
     metrics["comparisons"] = compare(metrics["rows"])
     if command == STAGE:
-        metrics["status"] = evaluate_status(metrics["rows"], matched, truths)
+        metrics["status"] = evaluate_status(metrics, matched, truths)
     page = evaluation_page(metrics, [match.prediction for match in matched])
     evaluation.write(out, metrics, page, main_table(metrics))
     return metrics

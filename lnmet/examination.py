@@ -15,7 +15,7 @@ from core.io.scans import read_scan, write_segmentation
 from core.volume import Volume, canonical
 from lnmet.config import Phase, PrepareConfig
 from lnmet.identification.infer import Identifier
-from lnmet.labels import NAMES
+from lnmet.labels import NAMES, organs_of
 from lnmet.networks import System
 from lnmet.organ_source import Source
 from lnmet.pairs import Pair
@@ -125,7 +125,9 @@ def with_attention(examined: Examined) -> Examined:
     segmented = examined.segmented
     if segmented.attention is not None or segmented.organs is None:
         return examined
-    attention = attention_around(segmented.organs, Grids(examined.phases.volumes, PrepareConfig()))
+    grids = Grids(examined.phases.volumes, PrepareConfig())
+    # As the network of nodes would see it: the tumor belongs to the pancreas.
+    attention = attention_around(organs_of(segmented.label), grids)
     return examined._replace(segmented=segmented._replace(attention=attention))
 
 

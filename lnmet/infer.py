@@ -22,6 +22,7 @@ from lnmet.examination import (
 )
 from lnmet.identification import config as identification
 from lnmet.identification.infer import load_identifier
+from lnmet.label_files import maps_of
 from lnmet.labels import METASTATIC, NAMES, PREDICTED
 from lnmet.networks import Runs, load_system, open_runs
 from lnmet.organ_source import Source, organ_source
@@ -114,7 +115,10 @@ def segment(
         skipped=skipped,
         devices=list(mesh.devices.flat),
         page=segmentation_page,
-        paths=lambda pair: [scan.path for scan in pair.scans.values()],
+        paths=lambda pair: [
+            *(scan.path for scan in pair.scans.values()),
+            *maps_of([organs], pair.id),
+        ],
         summary=summary_of,
     )
 

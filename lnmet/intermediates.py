@@ -1,4 +1,4 @@
-"""What lies between the scans and the answer, on disk: each can be given back to `lnmet stage`."""
+"""What lies between the scans and the answer, on disk, and can be given back to `lnmet stage`."""
 
 from pathlib import Path
 
@@ -17,8 +17,9 @@ NODES = "nodes.csv"
 def write_intermediates(folder: Path, pair: Pair, examined: Examined) -> list[str]:
     """Write volumes on the grid of the reference scan → their names.
 
-    `arterial.nii.gz` where it was registered, `organs.nii.gz`, `attention.nii.gz` and
-    `tumor.nii.gz`, as far as they are known.
+    `arterial.nii.gz` where it was registered, which --arterial and --registered take;
+    `organs.nii.gz`, which --organs takes; `tumor.nii.gz`, which --pdac takes; and
+    `attention.nii.gz`, which follows from the organs; as far as they are known.
     """
     grid, segmented = examined.grid, examined.segmented
     volumes: dict[str, Volume] = {}
@@ -37,11 +38,15 @@ def write_intermediates(folder: Path, pair: Pair, examined: Examined) -> list[st
     ]
 
 
-def write_nodes(folder: Path, examined: Examined) -> None:
-    """Write nodes.csv: a row for each lymph node."""
+def write_nodes(folder: Path, examined: Examined) -> list[str]:
+    """Write nodes.csv, a row for each lymph node → its name; none where there is no node."""
     rows = []
     for node in examined.segmented.nodes:
         row = node._asdict()
         x, y, z = row.pop("center_mm")
         rows.append({**row, "x_mm": x, "y_mm": y, "z_mm": z})
+    if not rows:
+        (folder / NODES).unlink(missing_ok=True)  # of an earlier call
+        return []
     write_csv(folder / NODES, rows)
+    return [NODES]

@@ -1,5 +1,6 @@
 """Where the label maps of cases lie that are kept apart from a data set."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 SEGMENTATION = "segmentation.nii.gz"
@@ -18,3 +19,9 @@ def map_of(folder: Path, case_id: str) -> Path | None:
         *(folder / f"{case_id}{ending}" for ending in (".nii.gz", ".nii")),
     )
     return next((path for path in places if path.is_file()), None)
+
+
+def maps_of(folders: Iterable[Path | None], case_id: str) -> list[Path]:
+    """Label maps of a case in several folders, of those that are given and have one."""
+    maps = (map_of(folder, case_id) for folder in folders if folder is not None)
+    return [path for path in maps if path is not None]

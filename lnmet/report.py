@@ -15,6 +15,7 @@ from core.report.outline import Outline
 from core.report.table import badges
 from core.volume import Volume
 from lnmet.labels import METASTATIC, NAMES, NODE, PDAC
+from lnmet.status.methods import NEGATIVE, POSITIVE, UNTOLD
 
 NODE_COLOR, METASTATIC_COLOR, PDAC_COLOR = "#ffe34d", "#ff4d4d", "#ff9a3d"
 ORGAN_COLORS = (
@@ -22,7 +23,10 @@ ORGAN_COLORS = (
     *("#9ac24f", "#e07b39", "#d96bb0", "#6bd9b0", "#c9a227"),
 )
 """Of the organs and vessels in the order of their ids."""
-BADGES = badges({"segmented": "good", "failed": "warn"})
+BADGES = badges(
+    {"segmented": "good", POSITIVE: "bad", NEGATIVE: "good", UNTOLD: "plain", "failed": "warn"}
+)
+"""Of decisions."""
 COLUMNS = {
     "nodes": "num_nodes",
     "nodes ml": "nodes_ml",

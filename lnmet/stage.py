@@ -12,6 +12,8 @@ from core.config import fingerprint
 from core.errors import InputError
 from core.infer.load import Run
 from core.io.paths import Skipped
+from core.io.scans import read_grid
+from core.volume import canonical, same_grid
 from lnmet.config import InferConfig, Phase
 from lnmet.examination import (
     Examiner,
@@ -25,15 +27,18 @@ from lnmet.identification import config as identification
 from lnmet.identification.infer import load_identifier
 from lnmet.infer import classes_of, examinations, names_of, require_organs, wanted_phases
 from lnmet.intermediates import write_intermediates, write_nodes
+from lnmet.label_files import maps_of
 from lnmet.networks import Runs, load_system, open_runs
 from lnmet.organ_source import Source, organ_source
-from lnmet.pairs import Pair, find_pairs, pair_of
+from lnmet.pairs import Pair
 from lnmet.recipes import config_class
 from lnmet.registration.config import RegistrationConfig
+from lnmet.scan_pair import scan_pair
 from lnmet.stage_page import NODE_PICTURES, node_pictures, stage_page
 from lnmet.status import config as status
 from lnmet.status.answer import Stager, load_stager, open_networks
 from lnmet.status.config import StatusConfig
+from lnmet.status.methods import NODES, NODES_NO_ATTENTION
 from lnmet.tumor_masks import TumorMasks, tumor_masks
 
 COMMAND = "lnmet stage"
@@ -69,7 +74,7 @@ def stage(
 
     Args:
       inputs: data sets (nnU-Net raw, MSD) or folders with CASE_0000 (arterial) and CASE_0001
-        (venous); DICOM studies; or the arterial and the venous scan of one patient.
+        (venous); DICOM studies; or the arterial and then the venous scan of one patient.
       registration: of phases that are not registered.
       out: gets results.json, report.html and cases/<id>/: prediction.json, nodes.csv, label maps,
         the registered arterial phase, the attention map, pictures.
@@ -81,7 +86,7 @@ def stage(
         <case>.nii.gz, or a model folder of nnU-Net.
       label_map: what the ids of these maps mean, as for `lnmet prepare`.
       pdac: masks of the tumor, where no run segments it: one, or <case>.nii.gz of each case.
-      held_out: of one data set, take the cases that the runs did not train on.
+      held_out: of the data sets of the runs, take the cases that none of these trained on.
       anonymous: write DICOM-SEG without the patient's tags.
       allow_unfinished: also use runs that have not reached their end.
       choices: override the runs': "infer.threshold", "identify.threshold", "status.threshold".
@@ -101,24 +106,30 @@ def stage(
     every: list[Run] = [*opened.all, *(run for of_one in networks.values() for run in of_one)]
     source = None if organs is None else organ_source(organs, label_map)
     masks = None if pdac is None else tumor_masks(pdac)
-    _require_one_source(opened, masks)
+    _require_one_source(opened, source, masks)
     require_organs(opened, source)
     wanted = wanted_phases(opened, source)
     wanted |= {phase for run in every for phase in run.cfg.data.phases}
     pairs, skipped = _examinations(inputs, every, arterial, venous, held_out, wanted)
     require_single([organs, pdac], pairs)
     mesh = sharding.mesh()
+    system = load_system(opened.segmentation, mesh, choices or {})
+    has_attention = "nodes" not in system or system["nodes"].cfg.model.attention
+    rule = NODES if has_attention else NODES_NO_ATTENTION
     identifying = opened.identification
     examiner = Examiner(
-        load_system(opened.segmentation, mesh, choices or {}),
+        system,
         load_identifier(identifying, mesh, choices or {}) if identifying else None,
         source,
         masks,
         registration,
     )
+    stager = load_stager(networks, mesh, choices or {}, rule=rule)
+    if registered:
+        pairs = [replace(pair, is_registered=True) for pair in pairs]
     return predict(
-        [replace(pair, is_registered=pair.is_registered or registered) for pair in pairs],
-        partial(_staged, examiner, load_stager(networks, mesh, choices or {}), wanted, anonymous),
+        pairs,
+        partial(_staged, examiner, stager, wanted, anonymous, registered),
         out,
         Job(
             command=COMMAND,
@@ -144,7 +155,10 @@ def stage(
         skipped=skipped,
         devices=list(mesh.devices.flat),
         page=stage_page,
-        paths=lambda pair: [scan.path for scan in pair.scans.values()],
+        paths=lambda pair: [
+            *(scan.path for scan in pair.scans.values()),
+            *maps_of([organs, pdac], pair.id),
+        ],
         summary=lambda row: f"{row['decision']}; {summary_of(row)}",
     )
 
@@ -167,14 +181,16 @@ def without_network(
     return [name for name, is_possible in can.items() if not is_possible]
 
 
-def _require_one_source(runs: Runs, masks: TumorMasks | None) -> None:
-    segmenting = [run for run in runs.segmentation if run.cfg.data.target == "pdac"]
-    if masks is not None and segmenting:
-        raise InputError(
-            "segments the tumor, whose masks are given with --pdac",
-            path=segmenting[0].path,
-            hint="leave one of them out",
-        )
+def _require_one_source(runs: Runs, source: Source | None, masks: TumorMasks | None) -> None:
+    given = {"organs": source is not None, "pdac": masks is not None}
+    for run in runs.segmentation:
+        target = run.cfg.data.target
+        if given.get(target):
+            raise InputError(
+                f"segments what is given with --{target} too",
+                path=run.path,
+                hint="leave one of them out",
+            )
 
 
 def _examinations(
@@ -186,19 +202,10 @@ def _examinations(
     wanted: frozenset[Phase],
 ) -> tuple[list[Pair], list[Skipped]]:
     """As of `lnmet segment`; or two scans, which are the arterial and the venous one."""
-    if len(inputs) == 2 and not held_out and all(map(_is_single_scan, inputs)):
-        arterial, venous = inputs
-        return [pair_of(arterial, venous)], []
+    is_named = arterial is not None or venous is not None
+    if len(inputs) == 2 and not (held_out or is_named) and (pair := scan_pair(inputs)):
+        return [pair], []
     return examinations(inputs, runs, arterial, venous, held_out, wanted)
-
-
-def _is_single_scan(path: Path) -> bool:
-    """Whether a path holds one scan alone, and no examination of two."""
-    try:
-        pairs, _ = find_pairs(path)
-    except InputError:
-        return False
-    return len(pairs) == 1 and len(pairs[0].scans) == 1
 
 
 def _staged(
@@ -206,19 +213,34 @@ def _staged(
     stager: Stager,
     wanted: frozenset[Phase],
     anonymous: bool,
+    registered: bool,
     pair: Pair,
     folder: Path,
 ) -> Answer:
-    pair = pair.seen_in(wanted) if wanted else pair
+    if registered:
+        _require_one_grid(pair)
+    # Of two phases both are brought together, on the venous grid, whatever the networks see.
+    pair = pair.seen_in(wanted) if wanted and len(pair.scans) == 1 else pair
     seen = wanted | pair.scans.keys()
     examined = with_attention(examiner(pair, seen))
     row = examiner.row(pair, examined, folder, anonymous)
     told = stager(examined, row["largest_positive_node_mm3"])
-    row["files"] += write_intermediates(folder, pair, examined)
-    if examined.segmented.nodes:
-        write_nodes(folder, examined)
+    row["files"] += [
+        *write_intermediates(folder, pair, examined),
+        *write_nodes(folder, examined),
+    ]
     if (picture := node_pictures(examined)) is not None:
         atomic.write_bytes(folder / NODE_PICTURES, picture)
     notes = "; ".join(filter(None, (row["note"], told.note)))
     row = {**told.row(), **row, "note": notes}
     return Answer(row, digests_of(pair, examined, seen), details_of(examined))
+
+
+def _require_one_grid(pair: Pair) -> None:
+    grids = [canonical(read_grid(scan)) for scan in pair.scans.values()]
+    if any(not same_grid(grids[0], grid) for grid in grids):
+        raise InputError(
+            "lie on two grids, and --registered says that they lie on each other",
+            path=pair.path,
+            hint="leave it out, and they are registered",
+        )

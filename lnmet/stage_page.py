@@ -11,11 +11,11 @@ from core.metrics.rows import Row
 from core.report import html
 from core.report.cases import results_page
 from core.report.closeups import Place, closeups
-from core.report.table import UNDEFINED, badges, percent, table_of
+from core.report.table import UNDEFINED, percent, table_of
 from lnmet.examination import Examined
 from lnmet.nodes import FoundNode
-from lnmet.report import outlines_of
-from lnmet.status.answer import NEGATIVE, POSITIVE, UNTOLD
+from lnmet.report import BADGES, outlines_of
+from lnmet.status.methods import NEGATIVE, POSITIVE, UNTOLD
 
 NODE_PICTURES = "nodes.png"
 MAX_NODES = 10
@@ -25,7 +25,6 @@ DECISIONS = {
     NEGATIVE: "metastasis-negative",
     UNTOLD: "status not told",
 }
-BADGES = badges({POSITIVE: "bad", NEGATIVE: "good", UNTOLD: "plain", "failed": "warn"})
 COLUMNS = {
     "status": lambda row: BADGES[row["decision"]],
     "probability": "score",
@@ -96,12 +95,11 @@ def _section(case: Row, folder: Path) -> html.Section:
     caption = "Organs dashed, tumor and nodes tinted; the tint is where attention is above zero."
     alt = f"CT of {case['id']} with organs, tumor and lymph nodes outlined"
     parts = [html.figure("", png, alt=alt, caption=caption)]
-    if (folder / NODE_PICTURES).is_file():
+    if details["nodes"]:
         close = (folder / NODE_PICTURES).read_bytes()
         shown = f"The {min(MAX_NODES, len(details['nodes']))} most probably metastatic nodes."
         alt = f"Close-ups of the lymph nodes of {case['id']}"
         parts.append(html.figure("", close, alt=alt, caption=shown))
-    if details["nodes"]:
         nodes = sorted(details["nodes"], key=_rank)
         parts.append(html.table("Lymph nodes", table_of(NODE_COLUMNS, nodes)))
     if case["scores"]:

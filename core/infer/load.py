@@ -97,17 +97,25 @@ def require_same(
             )
 
 
+HINT = "give networks of one fold and one data set"
+
+
 def require_same_division(runs: Sequence[Run[C]]) -> None:
     """Refuse networks of one system that learned from different cases, or folds."""
+    _require_one_fold(runs)
+    first = runs[0]
+    for run in runs[1:]:
+        if run.division != first.division:
+            reason = f"learned from other cases than {first.path}"
+            raise InputError(reason, path=run.path, hint=HINT)
+
+
+def _require_one_fold(runs: Sequence[Run[C]]) -> None:
     first = runs[0]
     for run in runs[1:]:
         if run.division.fold != first.division.fold:
             reason = f"is of fold {run.division.fold}, {first.path} of fold {first.division.fold}"
-        elif run.division != first.division:
-            reason = f"learned from other cases than {first.path}"
-        else:
-            continue
-        raise InputError(reason, path=run.path, hint="give networks of one fold and one data set")
+            raise InputError(reason, path=run.path, hint=HINT)
 
 
 def require_folds_of_one_data_set(runs: Sequence[Run[C]]) -> None:
@@ -124,14 +132,28 @@ def require_folds_of_one_data_set(runs: Sequence[Run[C]]) -> None:
 
 
 def held_out(runs: Sequence[Run[C]]) -> tuple[str, ...]:
-    """Cases that no run learned from or chose its weights by.
+    """Cases that no run learned from or chose its weights by, and that some run held out.
+
+    Networks of one system may have used fewer cases of the data set than others: not every case
+    has a label of each. They must agree about the cases that they share.
 
     Raises:
-      InputError: a run that trained on everything, or runs of different folds.
+      InputError: a run that trained on everything, or runs of different folds or data sets.
     """
-    require_same_division(runs)
-    if not runs[0].division.test:
-        raise InputError(
-            "held no cases out", path=runs[0].path, hint="train with --fold, or with a test part"
-        )
-    return runs[0].division.test
+    _require_one_fold(runs)
+    first, parts = runs[0], dict(runs[0].division.images)
+    for run in runs[1:]:
+        own = run.division.images
+        shared = own.keys() & parts.keys()
+        if not shared or any(own[digest] != parts[digest] for digest in shared):
+            reason = f"learned from other cases than {first.path}"
+            raise InputError(reason, path=run.path, hint=HINT)
+        parts |= own
+    for run in runs:
+        if not run.division.test:
+            raise InputError(
+                "held no cases out", path=run.path, hint="train with --fold, or with a test part"
+            )
+    learned = {name for run in runs for name in (*run.division.train, *run.division.val)}
+    names = dict.fromkeys(name for run in runs for name in run.division.test)
+    return tuple(name for name in names if name not in learned)

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from jax.sharding import Mesh
+from jaxtyping import Bool
 
 from core.infer.load import Run
 from core.train.run_folder import load_config
@@ -13,10 +14,9 @@ from lnmet.examination import Examined
 from lnmet.segmentation import Grids
 from lnmet.status.config import StatusConfig
 from lnmet.status.infer import StatusSystem, load_system, open_runs
-from lnmet.status.methods import METHODS, NODES, OURS, name_of
+from lnmet.status.methods import METHODS, NEGATIVE, OURS, POSITIVE, UNTOLD, name_of
 from lnmet.status.nodes_alone import read_threshold
 
-POSITIVE, NEGATIVE, UNTOLD = "positive", "negative", "not told"
 SECTION = "status"
 """Of the operating choices: "status.threshold" is these networks' infer.threshold."""
 
@@ -54,10 +54,12 @@ class Stager(NamedTuple):
       systems: by name.
       nodes_alone_mm3: volume of the largest metastatic node from which a patient is positive for
         the rule that looks at nodes alone; None, it was not chosen.
+      rule: its name, which tells whether the nodes were looked for with attention.
     """
 
     systems: Mapping[str, StatusSystem]
     nodes_alone_mm3: float | None
+    rule: str
 
     def __call__(self, examined: Examined, largest_positive_mm3: float | None) -> Told:
         """Ask every network.
@@ -77,9 +79,9 @@ class Stager(NamedTuple):
                 calls[name] = system.is_positive(scores[name])
         first = next(iter(scores), None)
         if largest_positive_mm3 is not None:
-            scores[NODES] = largest_positive_mm3
+            scores[self.rule] = largest_positive_mm3
             if self.nodes_alone_mm3 is not None:
-                calls[NODES] = largest_positive_mm3 >= self.nodes_alone_mm3
+                calls[self.rule] = largest_positive_mm3 >= self.nodes_alone_mm3
         if first is None:
             return Told(UNTOLD, None, scores, calls, "; ".join(notes))
         decision = POSITIVE if calls[first] else NEGATIVE
@@ -104,13 +106,14 @@ def open_networks(paths: Sequence[Path], *, allow_unfinished: bool) -> Networks:
     }
 
 
-def load_stager(networks: Networks, mesh: Mesh, choices: Mapping[str, Any]) -> Stager:
+def load_stager(networks: Networks, mesh: Mesh, choices: Mapping[str, Any], *, rule: str) -> Stager:
     """Load trained networks.
 
     Args:
       networks: of `open_networks`.
       mesh: the devices that share a patient's pictures.
       choices: operating choices, of which "status.…" override the configs'.
+      rule: name of the rule that looks at nodes alone.
     """
     own = {
         f"infer.{name.partition('.')[2]}": value
@@ -120,7 +123,7 @@ def load_stager(networks: Networks, mesh: Mesh, choices: Mapping[str, Any]) -> S
     systems = {name: load_system(runs, mesh, own) for name, runs in networks.items()}
     chosen = [read_threshold(run.path) for run in networks.get(OURS, ())]
     known = [threshold for threshold in chosen if threshold is not None]
-    return Stager(systems, float(np.mean(known)) if known else None)
+    return Stager(systems, float(np.mean(known)) if known else None, rule)
 
 
 def _lack(system: StatusSystem, examined: Examined, largest_positive_mm3: float | None) -> str:
@@ -128,6 +131,8 @@ def _lack(system: StatusSystem, examined: Examined, largest_positive_mm3: float 
     tumor = examined.segmented.tumor
     if tumor is None or not tumor.any():
         return "no tumor is segmented" if tumor is None else "no tumor was found"
+    if not _seen(tumor, system, examined).any():
+        return "the tumor is smaller than a voxel of its grid"
     if system.cfg.model.nodes and largest_positive_mm3 is None:
         return "no network tells which nodes are metastatic"
     absent = set(system.phases) - examined.phases.volumes.keys()
@@ -139,4 +144,12 @@ def _ask(system: StatusSystem, examined: Examined, volume_mm3: float) -> float:
     image = np.stack([np.rint(grids.image(p)).astype(np.int16) for p in system.phases], axis=-1)
     tumor = examined.segmented.tumor
     assert tumor is not None  # asked only where there is one
-    return system(image, grids.label(tumor.astype(np.uint8)) > 0, volume_mm3)
+    return system(image, _seen(tumor, system, examined), volume_mm3)
+
+
+def _seen(
+    tumor: Bool[np.ndarray, "d h w"], system: StatusSystem, examined: Examined
+) -> Bool[np.ndarray, "e i j"]:
+    """The tumor as a network sees it."""
+    grids = Grids(examined.phases.volumes, system.cfg.prepare)
+    return grids.label(tumor.astype(np.uint8)) > 0

@@ -113,15 +113,16 @@ def _method(method: str, rows: Rows) -> dict[str, Any]:
     row = {"method": method, "num_cases": len(own)}
     row |= diagnostic_row(_answers(method, own), truth, groups=patients, seed=SEED)
     if all("fold" in r for r in own):
-        folds = [[r for r in own if r["fold"] == fold] for fold in sorted({r["fold"] for r in own})]
+        numbers = sorted({r["fold"] for r in own})
+        folds = [_values(method, [r for r in own if r["fold"] == fold]) for fold in numbers]
         for name in MEASURES:
-            row[f"{name}_of_folds"] = _mean([_value(method, fold, name) for fold in folds])
+            row[f"{name}_of_folds"] = _mean([values[name] for values in folds])
     return row
 
 
-def _value(method: str, rows: Rows, name: str) -> float:
+def _values(method: str, rows: Rows) -> Mapping[str, float]:
     truth, _ = _truth(rows)
-    return diagnostic_row(_answers(method, rows), truth, seed=SEED)[name]
+    return diagnostic_row(_answers(method, rows), truth, seed=SEED)
 
 
 def _answers(method: str, rows: Rows) -> Answers:

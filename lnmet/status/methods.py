@@ -1,9 +1,11 @@
-"""What the networks and rules that tell the status are called, here and in Tables VI and VII."""
+"""Words for the status: what is decided, and what networks and rules are called in Table VI."""
 
 from collections.abc import Mapping
 
 from lnmet.status.config import ModelConfig
 
+POSITIVE, NEGATIVE, UNTOLD = "positive", "negative", "not told"
+"""Decisions about a patient."""
 OURS = "tumor + nodes"
 NODES, NODES_NO_ATTENTION = "nodes alone", "nodes alone, no attention"
 CT_REPORTED, RADIOMICS, RADIOMICS_CT = "CT report", "radiomics", "radiomics + CT report"

@@ -1,7 +1,8 @@
 """Status on a page: every method's figures, tests of ours against the others, and curves."""
 
+import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 from core.report import html
 from core.report.table import UNDEFINED, Table, p_value, table_of
@@ -44,7 +45,7 @@ def status_sections(
         return []
     sections = [html.table(title, status_table(status["methods"], paper), note=note)]
     if status["comparisons"]:
-        tests = html.table("Ours against the others", tests_table(status), note=TEST_NOTE)
+        tests = html.table("Ours against the others", difference_table(status), note=TEST_NOTE)
         sections.append(tests)
     return [*sections, *status_figures(status["rows"])]
 
@@ -61,7 +62,7 @@ def status_table(
     return table_of(columns, methods)
 
 
-def tests_table(status: Mapping[str, Any]) -> Table:
+def difference_table(status: Mapping[str, Any]) -> Table:
     """Differences of ours to the other methods, and how sure they are."""
     columns: dict[str, Any] = {
         "ours against": "name",
@@ -74,12 +75,12 @@ def tests_table(status: Mapping[str, Any]) -> Table:
 
 
 def _with_interval(row: Mapping[str, Any], name: str) -> str:
-    if row[name] is None:
+    if not _is_defined(row[name]):
         return UNDEFINED
     low, high = row[f"{name}_ci"]
-    text = f"{row[name]:.3f}" if low is None else f"{row[name]:.3f} ({low:.3f}–{high:.3f})"
+    text = f"{row[name]:.3f} ({low:.3f}–{high:.3f})" if _is_defined(low) else f"{row[name]:.3f}"
     mean = row.get(f"{name}_of_folds")
-    return text if mean is None else f"{text}; {mean:.3f}"
+    return f"{text}; {mean:.3f}" if _is_defined(mean) else text
 
 
 def _of_paper(
@@ -90,10 +91,15 @@ def _of_paper(
 
 
 def _with_holm(row: Mapping[str, Any], name: str) -> str:
-    if row[name] is None:
+    if not _is_defined(row[name]):
         return UNDEFINED
     return f"{p_value(row[name])} ({p_value(row[f'{name}_holm'])})"
 
 
 def _signed(value: float | None) -> str:
-    return UNDEFINED if value is None else f"{value:+.3f}"
+    return f"{value:+.3f}" if _is_defined(value) else UNDEFINED
+
+
+def _is_defined(value: float | None) -> TypeGuard[float]:
+    """Whether there is a number: an undefined one is nan, and None in metrics.json."""
+    return value is not None and math.isfinite(value)

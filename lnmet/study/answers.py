@@ -5,15 +5,16 @@ from pathlib import Path
 from typing import Any
 
 from core import json_io, sharding
+from core.commands import results
 from core.data.index import cases_of, read_index
-from core.errors import InputError
 from lnmet.data import Prepared
 from lnmet.parts import parts_of
+from lnmet.predictions import COMMAND
 from lnmet.prepare import cache_name, open_cases
 from lnmet.status.infer import load_system, open_runs, scan_of
 from lnmet.status.methods import CT_REPORTED, NODES, NODES_NO_ATTENTION, name_of
 from lnmet.status.nodes_alone import choose_threshold
-from lnmet.status.volumes import segmented_volumes
+from lnmet.status.volumes import LARGEST, segmented_volumes
 from lnmet.study.plan import STATUS, Asked, Plan
 from lnmet.study.signatures import RADIOMICS, of_radiomics
 
@@ -29,13 +30,13 @@ def of_fold(plan: Plan, fold: int) -> Asked:
     cases = [case for case in open_cases(folder) if case.status is not None]
     parts = parts_of(folder, [case.id for case in cases], fold, cfg.split)
     of_case = {id_: name for name, ids in parts._asdict().items() for id_ in ids}
-    return Asked(cases, _files(folder), of_case)
+    return Asked(cases, _files(folder), of_case, plan.features)
 
 
-def of_data(folder: Path) -> Asked:
+def of_data(folder: Path, features: Path) -> Asked:
     """All cases of a data set that no fold has seen, prepared into a folder of a cache."""
     cases = [case for case in open_cases(folder) if case.status is not None]
-    return Asked(cases, _files(folder), {})
+    return Asked(cases, _files(folder), {}, features)
 
 
 def write_answers(
@@ -65,7 +66,7 @@ def write_answers(
     scores = {rule: of_case for rule, of_case in volumes.items() if rule in thresholds}
     for method, threshold, of_case in (
         *_of_networks(judged, fold, volumes.get(NODES, {})),
-        *of_radiomics(plan, judged, fold / RADIOMICS),
+        *of_radiomics(plan, asked, judged, fold / RADIOMICS),
     ):
         scores[method], thresholds[method] = of_case, threshold
     rows = [_row(case, asked.parts.get(case.id), scores, thresholds) for case in judged]
@@ -78,13 +79,12 @@ def _files(folder: Path) -> dict[str, Sequence[Path]]:
 
 def _volumes(segmented: Path, asked: Asked) -> dict[str, float]:
     """mm³ of the largest metastatic node by case; none where nobody told, or where it failed."""
-    volumes = {}
-    for case in asked.cases if segmented.is_dir() else ():
-        try:
-            volumes |= segmented_volumes([segmented], [case], asked.files).of_case
-        except InputError:
-            continue  # counted as a patient without an answer of this rule
-    return volumes
+    if not segmented.is_dir():
+        return {}
+    rows = results.read(segmented, COMMAND)["cases"]
+    told = {Path(row["input"]).resolve() for row in rows if row.get(LARGEST) is not None}
+    known = [c for c in asked.cases if any(file.resolve() in told for file in asked.files[c.id])]
+    return dict(segmented_volumes([segmented], known, asked.files).of_case)
 
 
 def _thresholds(asked: Asked, volumes: Mapping[str, Mapping[str, float]]) -> dict[str, float]:

@@ -9,6 +9,7 @@ from core.commands.study import Ended
 from lnmet.prepare import cache_name
 from lnmet.study.answers import FILE, SEGMENTED, of_data, write_answers
 from lnmet.study.plan import Plan, prepare_all
+from lnmet.study.signatures import RADIOMICS
 from lnmet.study.steps import ANSWERS, segment_by
 
 
@@ -68,4 +69,11 @@ def _answer(
     cases = beside / prepared / "prepared" / cache_name(plan.cfgs["status"].prepare)
     of_rule = {rule: beside / name for rule, name in segmented.items()}
     chosen = fold.path / ANSWERS / FILE
-    write_answers(plan, of_data(cases), fold.path, of_rule, folder, chosen=chosen)
+    write_answers(
+        plan,
+        of_data(cases, beside / prepared / RADIOMICS),
+        fold.path,
+        of_rule,
+        folder,
+        chosen=chosen,
+    )

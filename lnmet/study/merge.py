@@ -55,6 +55,8 @@ def _segmentation(plan: Plan, folds: Sequence[Ended]) -> dict[str, Any] | None:
         if outputs:
             held_out = set(read_division(outputs[0].parent / "nodes").test)
             own = [truth for truth in truths if truth.case.id in held_out]
+            if not own:
+                continue
             of_fold = evaluation.evaluate(SEGMENTATION, outputs, own).metrics["rows"]
             rows += [{**row, "fold": number} for row in of_fold]
     if not rows:

@@ -27,7 +27,7 @@ class Plan(NamedTuple):
       cfgs: of the networks, by the name of the paper's recipe.
       organs: label maps of organs and vessels, or a model of nnU-Net; None, a network of ours.
       label_map: what the ids of these maps mean.
-      features: folder of radiomics features, which folds share.
+      features: folder of the cases' radiomics features, which folds share.
       lacking: why a network cannot be trained on these cases; None where it can.
     """
 
@@ -51,11 +51,13 @@ class Asked(NamedTuple):
       cases: prepared, of a known status.
       files: source files of each by its id.
       parts: of the fold, "train", "val" or "test", by id; none of other data sets.
+      features: folder of their radiomics features.
     """
 
     cases: Sequence[Prepared]
     files: Mapping[str, Sequence[Path]]
     parts: Mapping[str, str]
+    features: Path
 
     def part(self, name: str) -> list[Prepared]:
         """Cases of one part."""

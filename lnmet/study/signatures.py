@@ -1,5 +1,6 @@
 """The radiomics baselines of a fold: signatures that are fitted to its training part alone."""
 
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -25,6 +26,8 @@ from lnmet.status.methods import RADIOMICS as METHOD
 from lnmet.status.methods import RADIOMICS_CT
 from lnmet.study.plan import Asked, Plan
 
+logger = logging.getLogger(__name__)
+
 RADIOMICS = "radiomics"
 """Step."""
 PHASES: tuple[Phase, ...] = ("arterial", "venous")
@@ -39,9 +42,9 @@ def write_signatures(plan: Plan, asked: Asked, folder: Path) -> None:
     Raises:
       LeftOut: radiomics cannot be measured here, or nobody to learn from is measured.
     """
-    measured = _measured(plan, asked.part("train"))
-    cases = [case for case in asked.part("train") if case.id in measured.features]
     try:
+        measured = _measured(plan, asked.part("train"), asked.features)
+        cases = [case for case in asked.part("train") if case.id in measured.features]
         features = measured.table([case.id for case in cases], PHASES)
         truth = np.array([bool(case.status) for case in cases], bool)
         signature = fit(features, truth, SignatureConfig(), names=feature_names(PHASES))
@@ -55,18 +58,24 @@ def write_signatures(plan: Plan, asked: Asked, folder: Path) -> None:
 
 
 def of_radiomics(
-    plan: Plan, cases: Sequence[Prepared], folder: Path
+    plan: Plan, asked: Asked, cases: Sequence[Prepared], folder: Path
 ) -> Iterator[tuple[str, float, dict[str, float]]]:
     """Of each signature of a fold: name, threshold, probability by case.
 
     Args:
       plan: the study.
-      cases: that are judged.
+      asked: cases of a fold, or of another data set.
+      cases: of these, those that are judged.
       folder: of `write_signatures`; where it is not there, there is none.
     """
     if not (folder / SIGNATURE).is_file():
         return
-    signature, measured = read_signature(folder / SIGNATURE), _measured(plan, cases)
+    signature = read_signature(folder / SIGNATURE)
+    try:
+        measured = _measured(plan, cases, asked.features)
+    except InputError as error:
+        logger.warning("without answers of radiomics: %s; %s", error.message, error.hint)
+        return
     known = [case for case in cases if case.id in measured.features]
     features = measured.table([case.id for case in known], PHASES)
     yield METHOD, THRESHOLD, _by_case(known, score(signature, features))
@@ -79,22 +88,23 @@ def of_radiomics(
         yield RADIOMICS_CT, THRESHOLD, _by_case(read, scores)
 
 
-def _measured(plan: Plan, cases: Sequence[Prepared]) -> Measured:
-    """Features of the cases with a tumor, which all folds share on disk."""
+def _measured(plan: Plan, cases: Sequence[Prepared], folder: Path) -> Measured:
+    """Features of the cases with a tumor, which all folds share on disk.
+
+    Raises:
+      InputError: PyRadiomics is not installed, and a case is not measured yet.
+    """
     spacing_mm = plan.cfgs["status"].prepare.spacing_mm
     with_tumor = [case for case in cases if case.tumor is not None]
-    try:
-        return extract_all(
-            [
-                Case(case.id, partial(_scan, case.image, case.label, case.phases, spacing_mm))
-                for case in with_tumor
-            ],
-            plan.features,
-            phases=PHASES,
-            num_processes=os.cpu_count() or 1,
-        )
-    except InputError as error:
-        raise LeftOut(f"{error.message}; {error.hint}") from None
+    return extract_all(
+        [
+            Case(case.id, partial(_scan, case.image, case.label, case.phases, spacing_mm))
+            for case in with_tumor
+        ],
+        folder,
+        phases=PHASES,
+        num_processes=os.cpu_count() or 1,
+    )
 
 
 def _scan(

@@ -34,9 +34,11 @@ class Commands(NamedTuple):
       counts: of a summary of `evaluate`, that together are the cases in it.
       uses_folds: whether folds of splits_final.json are used; where not, a warning tells so.
       same: flags of `prepare` that make what the recipes want.
+      training: module that draws batches; `<name>.train`, unless named.
       together: recipes whose runs must come from one data set; all of them, unless named.
       study: recipe of the smallest cross-validation; none where there is no such command, as in
-        FEE, whose paper has one split.
+        FEE, whose paper has one split, or where it is of all recipes and takes minutes, as in
+        LNMet (tests/e2e/test_lnmet_study.py).
     """
 
     name: str
@@ -55,6 +57,7 @@ class Commands(NamedTuple):
     uses_folds: bool
     same: tuple[str, ...] = ()
     together: tuple[str, ...] = ()
+    training: str = ""
     study: str | None = None
 
     def prepare(self, *words: object) -> int:
@@ -242,6 +245,7 @@ LNMET = Commands(
     uses_folds=True,
     # Organs may be learned from other data than nodes.
     together=("tiny-organs",),
+    training="lnmet.segmentation_train",
 )
 
 COMMANDS = {"fee": FEE, "s4c": S4C, "lnmet": LNMET, "eusdaf": EUSDAF}

@@ -56,7 +56,7 @@ def system(request, tmp_path_factory) -> Prepared:
 @contextmanager
 def learned_from(paper: Commands) -> Iterator[set[str]]:
     """Digests of the cases that a training inside draws batches from."""
-    module, digests = import_module(f"{paper.name}.train"), set()
+    module, digests = import_module(paper.training or f"{paper.name}.train"), set()
     batch_maker = module.batch_maker
 
     def watched(examples, *args, **kwargs):
@@ -400,7 +400,7 @@ def test_evaluate_of_nothing_in_common_is_refused(system, output, tmp_path, caps
 def study(system, tmp_path_factory) -> Path:
     """A cross-validation of two folds that was killed after each of its steps, and called again."""
     if system.paper.study is None:
-        pytest.skip(f"{system.paper.name} has no study")
+        pytest.skip(f"{system.paper.name} has no study of one recipe")
     out = tmp_path_factory.mktemp("study") / "study"
     statuses = []
     while not statuses or statuses[-1] == 130:

@@ -192,8 +192,8 @@ def test_held_out_takes_the_pictures_that_the_fold_did_not_train_on(cohort, run,
     assert {case["part"] for case in written["cases"]} == {"test"}
 
 
-def test_held_out_needs_one_data_set_with_all_its_pictures(cohort, run, tmp_path):
-    with pytest.raises(InputError, match="--held-out needs one data set; got 2 inputs"):
+def test_held_out_needs_each_picture_once(cohort, run, tmp_path):
+    with pytest.raises(InputError, match=r"has a case .*, and so has a data set before it"):
         segment([cohort, cohort], [run], tmp_path / "out", held_out=True)
     other = tmp_path / "other"
     shutil.copytree(cohort, other)

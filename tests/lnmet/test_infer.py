@@ -13,7 +13,7 @@ from core.io import nifti
 from core.phantom.ct.phantom import make
 from core.phantom.dicom.series import write_dicom_study
 from core.volume import canonical
-from lnmet import infer
+from lnmet import examination
 from lnmet.infer import segment
 from lnmet.labels import PDAC
 from lnmet.segmentation import Segmented
@@ -113,11 +113,11 @@ def test_channels_are_the_phases_that_the_data_set_tells(system, cropped, tmp_pa
 
 
 def test_dicom_seg_is_of_the_arterial_series(system, tmp_path, monkeypatch):
-    def tumor_everywhere(volumes, *_):
+    def tumor_everywhere(volumes, *_, **__):
         assert [*volumes] == ["arterial"]
         return Segmented(np.full(volumes["arterial"].shape, PDAC, np.uint8), [], None)
 
-    monkeypatch.setattr(infer, "segment_volumes", tumor_everywhere)
+    monkeypatch.setattr(examination, "segment_volumes", tumor_everywhere)
     phantom = make(0, shape=(18, 24, 32), spacing_mm=(8, 8, 8), tumor_diameter_mm=None)
     study = write_dicom_study(tmp_path / "study", phantom)
     assert segment([study], runs=[system / "pdac-arterial"], out=tmp_path / "out") == 0

@@ -95,3 +95,34 @@ def test_held_out_cases_are_those_of_the_one_division():
     assert held_out(runs(DIVISION, DIVISION)) == ("b",)
     with pytest.raises(InputError, match="held no cases out"):
         held_out(runs(DIVISION._replace(test=()), widths=(8,)))
+
+
+WIDER = DIVISION._replace(
+    train=("a", "c"), test=("b", "d"), images={**DIVISION.images, "C": "train", "D": "test"}
+)
+"""Of a network that used two cases more of the same data set."""
+
+
+def test_a_network_may_have_used_fewer_cases_than_another():
+    for together in (runs(DIVISION, WIDER), runs(WIDER, DIVISION)):
+        assert sorted(held_out(together)) == ["b", "d"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"fold": 1}, "is of fold 1, run0 of fold 0"),
+        ({"images": {**WIDER.images, "B": "train"}}, "learned from other cases than run0"),
+        ({"images": {"Z": "test"}}, "learned from other cases than run0"),
+        ({"test": ()}, "held no cases out"),
+    ],
+)
+def test_networks_that_disagree_about_a_case_hold_none_out_together(change, message):
+    with pytest.raises(InputError, match=message):
+        held_out(runs(DIVISION, WIDER._replace(**change)))
+
+
+def test_a_case_that_one_network_learned_from_is_not_held_out():
+    """As where two data sets have a case of one name."""
+    other = WIDER._replace(train=("a", "d"), test=("b", "c"))
+    assert held_out(runs(WIDER, other)) == ("b",)

@@ -5,6 +5,7 @@ broken one under that name. The model stands apart from the rest: inference need
 RUN/best/<step>/ holds nothing else.
 """
 
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -20,6 +21,36 @@ from core.types import ModelState, Params
 
 CHECKPOINTS, BEST = "checkpoints", "best"
 """Folders of a run: whole states to go on from; weights of the smallest validation loss."""
+
+
+class _Writer:
+    """Lets one manager of the process write at a time.
+
+    Orbax numbers its operations in the process, and looks the number up while it writes: two
+    trainings in threads that save at once would wait for each other's signals until they fail.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._last: ocp.CheckpointManager | None = None
+
+    def save(self, manager: ocp.CheckpointManager, step: int, items: ocp.args.Composite) -> None:
+        """Start to write, once what another manager writes is complete."""
+        with self._lock:
+            if self._last is not None and self._last is not manager:
+                self._last.wait_until_finished()
+            self._last = manager
+            manager.save(step, args=items)
+
+    def close(self, manager: ocp.CheckpointManager) -> None:
+        """Wait for what a manager writes, and forget it."""
+        with self._lock:
+            manager.close()
+            if self._last is manager:
+                self._last = None
+
+
+_writer = _Writer()
 
 
 class Checkpoints:
@@ -45,7 +76,7 @@ class Checkpoints:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._manager.close()
+        _writer.close(self._manager)
 
     def latest(self) -> int | None:
         """Step of the newest checkpoint, or None; waits until one being written is complete."""
@@ -55,12 +86,12 @@ class Checkpoints:
     def save(self, step: int, state: State) -> None:
         """Copy a state to the host now and write it in the background."""
         items = {name: ocp.args.StandardSave(item) for name, item in _items(state).items()}
-        self._manager.save(step, args=ocp.args.Composite(**items))
+        _writer.save(self._manager, step, ocp.args.Composite(**items))
 
     def save_model(self, step: int, state: State) -> None:
         """Write parameters and model state alone, and wait until they are there."""
         item = ocp.args.StandardSave(_items(state)["model"])
-        self._manager.save(step, args=ocp.args.Composite(model=item))
+        _writer.save(self._manager, step, ocp.args.Composite(model=item))
         self._manager.wait_until_finished()
 
     def drop_after(self, step: int) -> None:

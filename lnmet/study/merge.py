@@ -43,7 +43,7 @@ def merge_folds(
         "left_out": {f"fold {n}": dict(fold.left_out) for n, fold in enumerate(folds)},
     }
     json_io.write_json(folder / "metrics.json", metrics)
-    atomic.write_text(folder / "report.html", study_page(json_io.plain(metrics)))
+    atomic.write_text(folder / "report.html", study_page(metrics))
     print(to_text(status_table(metrics["status"]["methods"])), end="")
 
 

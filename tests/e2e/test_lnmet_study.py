@@ -1,6 +1,7 @@
 """LNMet's cross-validation as jobs of a cluster do it: killed, repeated, merged, and then asked."""
 
 import json
+import os
 import signal
 import subprocess
 import time
@@ -11,14 +12,16 @@ import pytest
 
 from core.io import nifti
 from lnmet.labels import PDAC
-from tests.e2e.program import ENV, Program, results
+from tests.e2e.program import Program, results
 
 pytestmark = [
     pytest.mark.e2e,
-    pytest.mark.slow,  # ten networks of two folds are compiled
+    pytest.mark.slow,  # nine networks of two folds are compiled, and asked of whole scans
 ]
 
 lnmet = Program("lnmet")
+# Whole scans are segmented: computing takes longer here than compiling.
+OPTIMIZED = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
 FEW = ("--tiny", "--run.steps", "2", "--split.num-folds", "2")
 TOLD = {"organs", "nodes", "identification", "status", "status-no-nodes"}
 
@@ -26,14 +29,14 @@ TOLD = {"organs", "nodes", "identification", "status", "status-no-nodes"}
 def finish(*words: object) -> str:
     """Run a command for as long as it takes; what it printed."""
     command = lnmet.command(*words)
-    process = subprocess.run(command, env=ENV, capture_output=True, text=True, timeout=1800)
+    process = subprocess.run(command, env=OPTIMIZED, capture_output=True, text=True, timeout=1800)
     assert process.returncode == 0, process.stderr[-4000:]
     return process.stdout
 
 
 def kill_after(step: Path, *words: object) -> None:
     """Kill a command once it has done a step."""
-    process = subprocess.Popen(lnmet.command(*words), env=ENV, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(lnmet.command(*words), env=OPTIMIZED, stderr=subprocess.DEVNULL)
     while not (step.is_file() and '"done"' in step.read_text()):
         assert process.poll() is None
         time.sleep(0.05)
@@ -95,7 +98,6 @@ def test_a_study_that_was_killed_and_repeated_ends_with_the_same_tables(tmp_path
     scores = {row["id"]: row["scores"] for row in table["rows"]}
     for case in staged["cases"]:
         assert case["decision"] in ("positive", "negative")
-        # Probabilities of both folds are averaged here and there.
-        assert case["scores"]["tumor alone"] == pytest.approx(
-            scores[case["id"]]["tumor alone"], abs=1e-4
-        )
+        # Both average the folds; prepared cases have the tumor resampled with all other labels.
+        expected = scores[case["id"]]["tumor alone"]
+        assert case["scores"]["tumor alone"] == pytest.approx(expected, abs=0.01)

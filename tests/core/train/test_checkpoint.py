@@ -1,3 +1,4 @@
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import jax
@@ -12,6 +13,7 @@ from core.train.checkpoint import (
     BEST,
     CHECKPOINTS,
     Checkpoints,
+    _Writer,
     checkpoint_steps,
     restore_model,
 )
@@ -61,6 +63,45 @@ def test_hosts_write_both_folders_at_once(tmp_path: Path):
     hosts.run("tests.core.train.two_folders", str(tmp_path))
     for folder in (CHECKPOINTS, BEST):
         assert max(checkpoint_steps(tmp_path / folder)) == two_folders.STEPS
+
+
+def test_trainings_in_threads_write_one_at_a_time(tmp_path: Path):
+    """Orbax counts operations in the process: two that overlap wait for each other's signals."""
+    running: list[str] = []
+
+    class Manager:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def save(self, step: int, args: object) -> None:
+            assert all(name == self.name for name in running)
+            running.append(self.name)
+
+        def wait_until_finished(self) -> None:
+            running[:] = [name for name in running if name != self.name]
+
+        close = wait_until_finished
+
+    writer, first, second = _Writer(), Manager("first"), Manager("second")
+    for manager in (first, second, second, first):
+        writer.save(manager, 1, None)
+    writer.close(first)
+    assert not running
+    writer.save(second, 2, None)
+    assert running == ["second"]
+
+
+def test_states_saved_in_threads_are_all_there(tmp_path: Path):
+    state, steps = make_state(1), range(1, 6)
+
+    def save(name: str) -> None:
+        with Checkpoints(tmp_path / name, keep=len(steps)) as checkpoints:
+            for step in steps:
+                checkpoints.save(step, state)
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(save, "abc"))
+    assert all(sorted(checkpoint_steps(tmp_path / name)) == list(steps) for name in "abc")
 
 
 def test_the_newest_are_kept_and_unfinished_ones_are_not_seen(tmp_path: Path):

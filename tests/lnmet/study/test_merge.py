@@ -7,13 +7,20 @@ import pytest
 
 from core import json_io
 from core.commands.study import Ended
+from core.train.run_folder import Division
+from lnmet.evaluate import compare, summarize_segmentation
+from lnmet.identification.metrics import summarize_identification
+from lnmet.node_evaluation import COMPARED
 from lnmet.status.methods import NODES, OURS, RADIOMICS
+from lnmet.study import merge
 from lnmet.study.answers import FILE, SEGMENTED
 from lnmet.study.external import answers_of, names_of
 from lnmet.study.merge import merge_folds
 from lnmet.study.plan import Plan, networks
 from lnmet.study.steps import ANSWERS, IDENTIFIED
+from tests.lnmet.identification.test_metrics import ROWS as NODES_OF_TWO_FOLDS
 from tests.lnmet.status.test_measures import row
+from tests.lnmet.test_evaluate import row as segmented
 from tests.lnmet.tiny import phantoms
 
 LEFT_OUT = {name: "no node is named" for name in (*SEGMENTED.values(), IDENTIFIED)}
@@ -142,3 +149,36 @@ def test_without_an_external_data_set_there_is_no_table_7(tmp_path):
     page = (tmp_path / "merged" / "report.html").read_text()
     assert "Table VI" not in page  # nobody answered
     assert "Left out" in page
+
+
+def test_tables_of_nodes_stand_below(tmp_path, monkeypatch):
+    phantoms(tmp_path / "data", num_cases=1)
+    rows = [
+        segmented(group, id_, **dict.fromkeys(COMPARED, value))
+        for group, value in (("nodes", 0.5), ("nodes without attention", 0.25))
+        for id_ in "abc"
+    ]
+    groups = {
+        name: summarize_segmentation([r for r in rows if r["group"] == name])
+        for name in ("nodes", "nodes without attention")
+    }
+    nodes = {"groups": groups, "comparisons": compare(rows), "rows": rows}
+    monkeypatch.setattr(merge, "_segmentation", lambda *_: nodes)
+    identified = {"summary": summarize_identification(NODES_OF_TWO_FOLDS)}
+    monkeypatch.setattr(merge, "_identification", lambda *_: identified)
+    fold = ended(tmp_path / "f", {ANSWERS: answers(row(0, True, {}, part="test"))}, {})
+    (tmp_path / "merged").mkdir()
+    merge_folds(plan(tmp_path), [], [fold], Ended(tmp_path, {}, ()), tmp_path / "merged")
+    page = (tmp_path / "merged" / "report.html").read_text()
+    for text in ("Table IV", "Table V", "Paired tests of Table V", "50.0 %", "25.0 %"):
+        assert text in page
+    assert not re.search(r"\bnan\b", re.sub(r"base64,[^\"]*", "", page))
+    assert "Left out" not in page
+
+
+def test_a_fold_whose_held_out_cases_name_no_node_has_no_row_of_table_5(tmp_path, monkeypatch):
+    phantoms(tmp_path / "data", num_cases=1)
+    folds = [Ended(tmp_path / "f", {IDENTIFIED: "why"}, (*SEGMENTED.values(), IDENTIFIED))]
+    nobody = Division(0, ("phantom_000",), (), (), {}, {})
+    monkeypatch.setattr(merge, "read_division", lambda run: nobody)
+    assert merge._segmentation(plan(tmp_path), folds) is None

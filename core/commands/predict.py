@@ -146,7 +146,7 @@ def held_out_of(
             raise InputError(f"has a case {both[0]}, and so has a data set before it", path=data)
         known |= of_one
     if absent := [name for name in names if name not in known]:
-        where = str(inputs[0]) if len(inputs) == 1 else f"{inputs[0]} … {inputs[-1]}"
+        where = inputs[0] if len(inputs) == 1 else f"{inputs[0]} … {inputs[-1]}"
         raise InputError(
             f"holds {len(names) - len(absent)} of the {len(names)} cases that {runs[0].path} held "
             f"out; {absent[0]} is not there",

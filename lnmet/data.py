@@ -12,10 +12,10 @@ from jaxtyping import Int16, Int32
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from core import check
 from core.augment.loading import loading_shape
 from core.data import patches
 from core.data.cache import Stored
+from core.data.epochs import numbers_of_host
 from core.errors import InputError
 from core.preprocess.crop import Box
 from core.preprocess.fingerprint import Intensities, intensities
@@ -161,12 +161,10 @@ def batches_of(
       host: index of this host.
       num_hosts: hosts that share the batch.
     """
-    check.divisible("batch", (batch,), num_hosts, "hosts that share it")
-    num_local = batch // num_hosts
+    numbers = numbers_of_host(batch, host, num_hosts)
 
     def make(step: int) -> Batch:
-        first = step * batch + host * num_local
-        examples = [draw(number) for number in range(first, first + num_local)]
+        examples = [draw(number) for number in numbers(step)]
         return {name: np.stack([example[name] for example in examples]) for name in examples[0]}
 
     return make

@@ -16,6 +16,7 @@ from core.infer.sliding import predictor
 from core.preprocess.crop import crop, pad_to
 from core.types import ModelState, Params
 from lnmet import model
+from lnmet.asking import own_choices
 from lnmet.config import Axes, Config, Phase, Target
 from lnmet.identification.config import IdentificationConfig
 from lnmet.labels import CLASSES
@@ -111,7 +112,7 @@ def load_system(runs: Sequence[Run[Config]], mesh: Mesh, choices: Mapping[str, A
       mesh: the devices that share the windows.
       choices: operating choices, of which "infer.…" override the configs'.
     """
-    own = {name: value for name, value in choices.items() if name.startswith("infer.")}
+    own = own_choices(choices, "infer")
     return {
         target: Segmenter(
             overridden(of_target[0].cfg, own),

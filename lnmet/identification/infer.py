@@ -17,6 +17,7 @@ from core.infer.batches import in_batches
 from core.infer.load import Run
 from core.preprocess.resample import Shape
 from core.types import Variables
+from lnmet.asking import own_choices, positive
 from lnmet.config import Phase
 from lnmet.identification.config import IdentificationConfig
 from lnmet.model import INTENSITIES, identification, normalize
@@ -64,7 +65,7 @@ class Identifier(NamedTuple):
             for node, middle in enumerate(middles, start=1):
                 yield crop_around(images, ids, node, middle, self.cfg.data.patch, fill)
 
-        of_folds = [probability(network.ask(crops(network.fill))) for network in self.networks]
+        of_folds = [positive(network.ask(crops(network.fill))) for network in self.networks]
         return np.mean(of_folds, axis=0)
 
     def is_positive(self, probability: float | None) -> bool:
@@ -82,11 +83,7 @@ def load_identifier(
       mesh: the devices that share the nodes.
       choices: operating choices, of which "identify.…" override the configs'.
     """
-    own = {
-        f"infer.{name.partition('.')[2]}": value
-        for name, value in choices.items()
-        if name.partition(".")[0] == SECTION
-    }
+    own = own_choices(choices, SECTION)
     networks = [_network(overridden(run.cfg, own), *run.weights(), mesh) for run in runs]
     return Identifier(overridden(runs[0].cfg, own), networks)
 
@@ -161,12 +158,6 @@ def _instance(
     # A node thinner than a voxel of the grid may lie between their centers.
     instance[tuple(size // 2 for size in shape)] = True
     return instance.astype(np.uint8)
-
-
-def probability(logits: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n"]:
-    """Softmax of being metastatic."""
-    difference = logits[:, 0].astype(np.float64) - logits[:, 1]
-    return np.exp(-np.logaddexp(0, difference))
 
 
 def _network(

@@ -10,6 +10,7 @@ from jaxtyping import Bool
 
 from core.infer.load import Run
 from core.train.run_folder import load_config
+from lnmet.asking import own_choices
 from lnmet.examination import Examined
 from lnmet.segmentation import Grids
 from lnmet.status.config import StatusConfig
@@ -115,11 +116,7 @@ def load_stager(networks: Networks, mesh: Mesh, choices: Mapping[str, Any], *, r
       choices: operating choices, of which "status.…" override the configs'.
       rule: name of the rule that looks at nodes alone.
     """
-    own = {
-        f"infer.{name.partition('.')[2]}": value
-        for name, value in choices.items()
-        if name.partition(".")[0] == SECTION
-    }
+    own = own_choices(choices, SECTION)
     systems = {name: load_system(runs, mesh, own) for name, runs in networks.items()}
     chosen = [read_threshold(run.path) for run in networks.get(OURS, ())]
     known = [threshold for threshold in chosen if threshold is not None]

@@ -16,6 +16,7 @@ from core.infer.batches import in_batches
 from core.infer.load import Run, load_runs, require_folds_of_one_data_set, require_same
 from core.train.run_folder import PARTS
 from core.types import Variables
+from lnmet.asking import positive
 from lnmet.config import Phase
 from lnmet.data import Prepared
 from lnmet.model import status
@@ -157,12 +158,6 @@ def asker(cfg: StatusConfig, variables: Variables, mesh: Mesh) -> Ask:
         return predict(inputs["image"], inputs["mask"], volumes)
 
     return ask
-
-
-def positive(logits: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n"]:
-    """Softmax of being metastasis-positive."""
-    difference = logits[:, 0].astype(np.float64) - logits[:, 1]
-    return np.exp(-np.logaddexp(0, difference))
 
 
 def _logits(

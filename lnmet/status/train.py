@@ -21,13 +21,14 @@ from core.train.config import RunConfig
 from core.train.task import Rows, Task
 from core.types import Key, ModelState, Params, Variables
 from lnmet import optimizers
+from lnmet.asking import positive
 from lnmet.data import Prepared
 from lnmet.model import status
 from lnmet.parts import parts_of
 from lnmet.prepare import find_cache, open_cases
 from lnmet.status.config import StatusConfig
 from lnmet.status.data import Example, batch_maker, num_inputs, scan_of, usable
-from lnmet.status.infer import asker, positive
+from lnmet.status.infer import asker
 from lnmet.status.loss import loss
 from lnmet.status.nodes_alone import choose_threshold, write_threshold
 from lnmet.status.pretrained import starting_file, unless_trained

@@ -9,13 +9,13 @@ import pytest
 from core import sharding
 from core.preprocess.fingerprint import Intensities
 from core.preprocess.resample import coarse_axis, resample_image, shape_at
+from lnmet.asking import positive
 from lnmet.identification.config import RECIPES, DataConfig, ModelConfig
 from lnmet.identification.infer import (
     Identifier,
     Network,
     classifier,
     crop_around,
-    probability,
 )
 from lnmet.model import identification
 
@@ -97,7 +97,7 @@ def test_the_threshold_itself_is_metastatic():
 
 def test_probabilities_are_a_softmax_without_overflow():
     logits = np.array([[0, 0], [0, 2], [800, 0], [0, 800]], np.float32)
-    np.testing.assert_allclose(probability(logits), [0.5, 1 / (1 + np.exp(-2)), 0, 1])
+    np.testing.assert_allclose(positive(logits), [0.5, 1 / (1 + np.exp(-2)), 0, 1])
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ from core import sharding
 from core.commands.prepare import load
 from core.csv_io import write_csv
 from core.train.run_folder import read_division
+from lnmet.asking import positive
 from lnmet.config import FineTuningConfig
 from lnmet.data import Prepared
 from lnmet.labels import PDAC
@@ -20,7 +21,7 @@ from lnmet.model import status
 from lnmet.prepare import cache_name, open_cases, prepare
 from lnmet.status.config import StatusConfig
 from lnmet.status.data import Example, scan_of
-from lnmet.status.infer import load_system, open_runs, positive, predict_cases
+from lnmet.status.infer import load_system, open_runs, predict_cases
 from lnmet.status.pretrained import PRETRAINED, starting_file, unless_trained
 from lnmet.status.train import build, length, optimizer
 from lnmet.status.volumes import VOLUMES

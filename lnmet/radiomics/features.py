@@ -131,10 +131,10 @@ def _pyradiomics() -> tuple[Callable, ModuleType]:
     """
     try:
         # Without the last two it leaves out local binary patterns, and says so in its log alone.
-        import SimpleITK as sitk
-        import skimage.feature  # noqa: F401
-        import trimesh.creation  # noqa: F401
-        from radiomics.featureextractor import RadiomicsFeatureExtractor
+        import SimpleITK as sitk  # pyright: ignore[reportMissingImports]
+        import skimage.feature  # noqa: F401  # pyright: ignore[reportMissingImports]
+        import trimesh.creation  # noqa: F401  # pyright: ignore[reportMissingImports]
+        from radiomics.featureextractor import RadiomicsFeatureExtractor  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise InputError(f"radiomics features need {error.name}", hint=INSTALL) from None
     return RadiomicsFeatureExtractor, sitk

@@ -53,13 +53,18 @@ def status_sections(
 def status_table(
     methods: Sequence[Mapping[str, Any]], paper: Mapping[str, Sequence[float]] | None = None
 ) -> Table:
-    """Figures of every method with intervals, in the order of Table VI, and the paper's."""
+    """Figures of every method with intervals, in the order of Table VI, each above the paper's."""
     columns: dict[str, Any] = {"method": "method", "cases": "num_cases"}
     for heading, name in zip(TITLES, MEASURES, strict=True):
         columns[heading] = lambda row, name=name: _with_interval(row, name)
-    for place, heading in enumerate(TITLES if paper else ()):
-        columns[f"paper: {heading}"] = lambda row, place=place: _of_paper(paper, row, place)
-    return table_of(columns, methods)
+    rows: list[Mapping[str, Any]] = []
+    for method in methods:
+        rows.append(method)
+        name = METHODS[method["method"]]
+        if figures := (paper or {}).get(name):
+            of_paper = dict(zip(MEASURES, figures, strict=True))
+            rows.append({"method": f"in the paper: {name}"} | of_paper)
+    return table_of(columns, rows)
 
 
 def difference_table(status: Mapping[str, Any]) -> Table:
@@ -77,17 +82,10 @@ def difference_table(status: Mapping[str, Any]) -> Table:
 def _with_interval(row: Mapping[str, Any], name: str) -> str:
     if not _is_defined(row[name]):
         return UNDEFINED
-    low, high = row[f"{name}_ci"]
+    low, high = row.get(f"{name}_ci", (None, None))  # the paper has none
     text = f"{row[name]:.3f} ({low:.3f}–{high:.3f})" if _is_defined(low) else f"{row[name]:.3f}"
     mean = row.get(f"{name}_of_folds")
     return f"{text}; {mean:.3f}" if _is_defined(mean) else text
-
-
-def _of_paper(
-    paper: Mapping[str, Sequence[float]] | None, row: Mapping[str, Any], place: int
-) -> float | None:
-    figures = (paper or {}).get(METHODS[row["method"]])
-    return None if figures is None else figures[place]
 
 
 def _with_holm(row: Mapping[str, Any], name: str) -> str:

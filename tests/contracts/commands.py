@@ -27,7 +27,8 @@ class Commands(NamedTuple):
       inputs: data set → what the verb is called on.
       damage: data set → the file of one case that was cut short.
       recipes: that a system needs; one run each.
-      few: flags of `train`: little of everything, two parts, seconds.
+      few: flags of `train`: little of everything, two parts, seconds. Few windows or pictures at a
+        time, for there are few: the others would be padding.
       fold: flags of `train` that hold patients out.
       other: flags of `prepare` that make another preparation than the recipes want.
       choice: an operating choice, as flags and as results.json has it.
@@ -153,7 +154,7 @@ S4C = Commands(
     recipes=("tiny-16", "tiny-32"),
     few=(
         *("--run.steps", "2", "--run.log-every", "1", "--data.batch", "2", "--model.width", "2"),
-        *("--infer.stride", "16", "--split.num-folds", "2"),
+        *("--infer.stride", "16", "--infer.batch", "1", "--split.num-folds", "2"),
     ),
     fold=("--fold", "0"),
     other=("--prepare.window-hu", "-50", "200"),
@@ -175,6 +176,7 @@ EUSDAF = Commands(
     few=(
         *("--run.steps", "2", "--run.epochs", "0", "--run.log-every", "1", "--data.batch", "2"),
         *("--model.width", "2", "--augment.elastic", "none", "--split.num-folds", "2"),
+        *("--infer.batch", "1"),
     ),
     fold=("--fold", "0"),
     other=("--prepare.size", "64"),
@@ -197,7 +199,7 @@ FEE = Commands(
     recipes=("tiny-locate", "tiny-segment", "tiny-diagnose"),
     few=(
         *("--run.steps", "2", "--run.epochs", "0", "--run.log-every", "1", "--data.batch", "2"),
-        *("--model.width", "4", *_AS_TINY),
+        *("--model.width", "4", "--infer.batch", "2", *_AS_TINY),
     ),
     fold=("--split.parts", "2", "1", "1"),
     same=(*_AS_TINY, "--prepare.window-hu", "20", "160"),
@@ -235,7 +237,7 @@ LNMET = Commands(
     few=(
         *("--run.steps", "2", "--run.log-every", "1", "--data.batch", "2", "--augment.scheme"),
         *("none", "--data.patch", "16", "16", "16", "--model.features", "2", "2", "2", "2"),
-        *("--split.num-folds", "2", *_COARSE),
+        *("--infer.batch", "1", "--split.num-folds", "2", *_COARSE),
     ),
     fold=("--fold", "0"),
     same=_COARSE,

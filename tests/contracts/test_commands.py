@@ -414,8 +414,7 @@ def study(system, tmp_path_factory) -> Path:
 def study_words(system, out: Path) -> tuple[object, ...]:
     paper = system.paper
     words = ("--data", system.data, "--cache", system.cache, "--recipe", paper.study)
-    # Few windows or pictures at a time, for there are few: the others would be padding.
-    return ("study", *words, "--out", out, *paper.few, "--infer.batch", "1")
+    return ("study", *words, "--out", out, *paper.few)
 
 
 @contextmanager

@@ -28,6 +28,7 @@ def paper(request) -> Paper:
     return request.param
 
 
+@pytest.mark.slow  # compiles for eight devices, and keeps nothing
 def test_one_device_equals_eight(paper, tmp_path):
     cfg = paper.small(paper.recipes[paper.sharded], 8, 2)
     task, traces = counted(paper.build(cfg))

@@ -137,6 +137,7 @@ def test_a_killed_training_resumes_to_the_same_bits(trained: Trained, tmp_path):
     assert steps(tmp_path / "killed") == steps(whole)
 
 
+@pytest.mark.slow  # the contract's test_held_out_takes_the_others as a user calls it
 def test_the_test_part_of_a_cohort_is_diagnosed_and_evaluated(trained: Trained, tmp_path):
     runs = tmp_path / "runs"
     for task in ("locate", "segment", "diagnose"):

@@ -6,13 +6,11 @@ from math import prod
 from typing import Any, NamedTuple
 
 import jax
-import jax.export
 import jax.numpy as jnp
 import pytest
 from jax import lax
 from jax.extend.mlir import ir
 from jax.extend.mlir.dialects import stablehlo
-from jax.interpreters import mlir
 
 import eusdaf.loss
 import eusdaf.model
@@ -135,11 +133,10 @@ class Convolution(NamedTuple):
 
 def faults(function: Callable[..., Any], *args: Any) -> list[str]:
     """What a program has that a GPU or a TPU would be slow at."""
-    jitted, faulty = jax.jit(function), []
+    traced, faulty = jax.jit(function).trace(*args), []
     for platform in PLATFORMS:
-        program = jax.export.export(jitted, platforms=[platform])(*args).mlir_module()
-        with mlir.make_ir_context():
-            module = ir.Module.parse(program)
+        module = traced.lower(lowering_platforms=(platform,)).compiler_ir("stablehlo")
+        with module.context:
             module.operation.walk(lambda op: _visit(op, faulty))
     return faulty
 

@@ -69,7 +69,6 @@ def test_a_held_out_fold_is_segmented_and_evaluated(trained: Trained, tmp_path):
         assert "https://" not in page
 
 
-@pytest.mark.slow
 def test_a_killed_training_resumes_to_the_same_bits(trained: Trained, tmp_path):
     words = ["train", "tiny", "--data", trained.cache, "--fold", 0, *FEW]
     eusdaf.kill_at(7, tmp_path / "killed", *words)

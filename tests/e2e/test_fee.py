@@ -126,7 +126,6 @@ def test_highdicom_opens_the_segmentation_of_a_diagnosis(trained: Trained, tmp_p
         assert sources
 
 
-@pytest.mark.slow
 def test_a_killed_training_resumes_to_the_same_bits(trained: Trained, tmp_path):
     words = ["train", "tiny-segment", "--data", trained.cache, *LONGER]
     whole = trained.runs / "segment"
@@ -137,7 +136,6 @@ def test_a_killed_training_resumes_to_the_same_bits(trained: Trained, tmp_path):
     assert steps(tmp_path / "killed") == steps(whole)
 
 
-@pytest.mark.slow  # the contract's test_held_out_takes_the_others as a user calls it
 def test_the_test_part_of_a_cohort_is_diagnosed_and_evaluated(trained: Trained, tmp_path):
     runs = tmp_path / "runs"
     for task in ("locate", "segment", "diagnose"):
@@ -156,7 +154,6 @@ def test_the_test_part_of_a_cohort_is_diagnosed_and_evaluated(trained: Trained, 
     assert metrics["summary"]["num_seen"] == 0
 
 
-@pytest.mark.slow
 def test_two_hosts_train_evaluate_and_finish(trained: Trained, tmp_path):
     words = ("--data", trained.cache, "--out", tmp_path / "run", "--split.parts", 4, 1, 1, *FEW)
     hosts.run("fee", "train", "tiny-locate", *map(str, words), "--distributed")

@@ -119,7 +119,6 @@ def test_known_organs_serve_instead_of_a_network(trained: Trained, tmp_path):
     np.testing.assert_array_equal(label[kept], truth[kept])
 
 
-@pytest.mark.slow
 def test_a_data_set_is_registered(tmp_path):
     one = ("--num-cases", 1, "--spacing-mm", 4)
     lnmet.done("phantom", tmp_path / "in", *one, "--breath-mm", 12)
@@ -140,7 +139,6 @@ def test_a_data_set_is_registered(tmp_path):
     assert errors[1] < 0.5 * errors[0]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("method", ["convexadam", "deeds"])
 def test_nodes_of_a_breathing_phantom_are_brought_back(method):
     phantom = make(1001, shape=(72, 104, 128), spacing_mm=(2.0, 2.0, 2.0), tumor_diameter_mm=25.0)
@@ -154,7 +152,6 @@ def test_nodes_of_a_breathing_phantom_are_brought_back(method):
     assert found.quality["folding_percent"] < 0.1
 
 
-@pytest.mark.slow
 def test_a_killed_training_resumes_to_the_same_bits(trained: Trained, tmp_path):
     words = ["train", "tiny-nodes", "--data", trained.cache, *LONGER]
     whole, run = trained.runs[1], tmp_path / "killed"

@@ -14,10 +14,7 @@ from core.io import nifti
 from lnmet.labels import PDAC
 from tests.e2e.program import Program, results
 
-pytestmark = [
-    pytest.mark.e2e,
-    pytest.mark.slow,  # nine networks of two folds are compiled, and asked of whole scans
-]
+pytestmark = pytest.mark.e2e
 
 lnmet = Program("lnmet")
 # Whole scans are segmented: computing takes longer here than compiling.

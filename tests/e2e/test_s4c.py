@@ -101,7 +101,6 @@ def test_nothing_to_screen_is_refused_in_one_line(trained: Trained, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.slow
 def test_a_killed_training_resumes_to_the_same_bits(trained: Trained, tmp_path):
     words = ["train", "tiny-16", "--data", trained.cache, *LONGER]
     whole, run = trained.runs[RUNS.index("tiny-16")], tmp_path / "killed"

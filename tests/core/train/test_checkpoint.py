@@ -59,6 +59,7 @@ def test_restore_inverts_save_on_any_mesh(
         assert restored.params["net"]["w"].sharding == wanted.params["net"]["w"].sharding
 
 
+@pytest.mark.slow
 def test_hosts_write_both_folders_at_once(tmp_path: Path):
     hosts.run("tests.core.train.two_folders", str(tmp_path))
     for folder in (CHECKPOINTS, BEST):

@@ -83,6 +83,7 @@ def test_killed_and_resumed_equals_uninterrupted_bit_for_bit(
     assert_same_run(tmp_path, whole[1])
 
 
+@pytest.mark.slow
 def test_two_processes_equal_one(whole: tuple[State, Path], tmp_path: Path):
     hosts.run("tests.core.train.tiny", str(tmp_path), "--distributed")
     ours, theirs = (checkpoint.restore_model(d / "checkpoints") for d in (tmp_path, whole[1]))

@@ -296,9 +296,9 @@ def _tiny(paper: Config, *, steps: int, spacing_mm: float, patch: Axes, batch: i
 
 
 # Few voxels besides a node, so that some of each patch is one.
-_TINY_NODES = {"steps": 900, "spacing_mm": 2.0, "patch": (24, 32, 32), "batch": 4}
+_TINY_NODES = {"steps": 500, "spacing_mm": 2.0, "patch": (24, 32, 32), "batch": 4}
 # Coarser, so that a patch holds most organs; vessels of 3 mm are still there.
-_TINY_WHOLE = {"steps": 800, "spacing_mm": 3.0, "patch": (32, 48, 56), "batch": 1}
+_TINY_WHOLE = {"steps": 400, "spacing_mm": 3.0, "patch": (32, 48, 56), "batch": 1}
 
 RECIPES = {
     "organs": _ORGANS,

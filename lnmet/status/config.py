@@ -169,10 +169,10 @@ _PAPER = {
 def _tiny(paper: StatusConfig) -> StatusConfig:
     """A paper recipe cut down to a minute on two cores, for scans of about 2 mm voxels."""
     # Few steps are too few to see a texture, and one of boxes takes as long as ten of pictures.
-    steps, batch = (120, 8) if paper.model.network == "resnet3d" else (1000, 16)
+    steps, batch = (120, 8) if paper.model.network == "resnet3d" else (400, 16)
     return replace(
         paper,
-        run=RunConfig(steps=steps, log_every=20, checkpoint_every=100),
+        run=RunConfig(steps=steps, log_every=20, checkpoint_every=steps),
         prepare=SEGMENTATION["tiny-nodes"].prepare,
         data=replace(paper.data, size=32, box=(16, 32, 32), batch=batch),
         model=replace(paper.model, width=8),

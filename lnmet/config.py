@@ -291,14 +291,15 @@ def _tiny(paper: Config, *, steps: int, spacing_mm: float, patch: Axes, batch: i
             strides=((1, 1, 1), (2, 2, 2), (2, 2, 2), (2, 2, 2)),
         ),
         optim=OptimConfig("adam", learning_rate=4e-3, steps_per_epoch=1),
-        infer=InferConfig(mirrored=False, batch=2, min_node_mm3=16.0),
+        infer=InferConfig(overlap=0.25, mirrored=False, batch=2, min_node_mm3=16.0),
     )
 
 
 # Few voxels besides a node, so that some of each patch is one.
-_TINY_NODES = {"steps": 500, "spacing_mm": 2.0, "patch": (24, 32, 32), "batch": 4}
+_TINY_NODES = {"steps": 800, "spacing_mm": 2.0, "patch": (24, 32, 32), "batch": 4}
 # Coarser, so that a patch holds most organs; vessels of 3 mm are still there.
-_TINY_WHOLE = {"steps": 400, "spacing_mm": 3.0, "patch": (32, 48, 56), "batch": 1}
+_TINY_ORGANS = {"steps": 700, "spacing_mm": 3.0, "patch": (32, 48, 56), "batch": 1}
+_TINY_TUMOR = {"steps": 500, "spacing_mm": 4.0, "patch": (24, 40, 48), "batch": 1}
 
 RECIPES = {
     "organs": _ORGANS,
@@ -306,9 +307,9 @@ RECIPES = {
     "pdac-arterial": _PDAC_ARTERIAL,
     "nodes": _NODES,
     "nodes-no-attention": _NODES_NO_ATTENTION,
-    "tiny-organs": _tiny(_ORGANS, **_TINY_WHOLE),
-    "tiny-pdac": _tiny(_PDAC, **_TINY_WHOLE),
-    "tiny-pdac-arterial": _tiny(_PDAC_ARTERIAL, **_TINY_WHOLE),
+    "tiny-organs": _tiny(_ORGANS, **_TINY_ORGANS),
+    "tiny-pdac": _tiny(_PDAC, **_TINY_TUMOR),
+    "tiny-pdac-arterial": _tiny(_PDAC_ARTERIAL, **_TINY_TUMOR),
     "tiny-nodes": _tiny(_NODES, **_TINY_NODES),
     "tiny-nodes-no-attention": _tiny(_NODES_NO_ATTENTION, **_TINY_NODES),
 }

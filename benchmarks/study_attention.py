@@ -80,7 +80,7 @@ def _segmented(name: str, data: Path, cache: Path, args: argparse.Namespace, fol
         out=out,
         organs=data / "labelsTr",
         held_out=True,
-        choices={"infer.threshold": THRESHOLD},
+        choices={"infer.threshold": THRESHOLD, "infer.overlap": 0.5},
     )
     return out
 

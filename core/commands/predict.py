@@ -177,7 +177,7 @@ def _call(scan: Scan, paths: Sequence[Path], job: Job) -> str:
         scan.id,  # two studies of a patient have one path
         [(str(path.absolute()), _source(path)) for path in paths],
         [(str(run.path.absolute()), run.step, fingerprint(run.cfg)) for run in job.runs],
-        json_io.plain([job.command, dict(job.choices), dict(job.options)]),
+        json_io.plain([results.VERSION, job.command, dict(job.choices), dict(job.options)]),
     ]
     return hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
 

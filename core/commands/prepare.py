@@ -23,6 +23,7 @@ from core.data.index import Contents, Entry, Index, caches_in, has_index, read_i
 from core.data.index import cases_of as cases_of_index
 from core.data.splits import Split
 from core.errors import InputError
+from core.io import remarks
 from core.io.paths import Skipped
 
 logger = logging.getLogger(__name__)
@@ -198,7 +199,7 @@ def _fill(sources: Sources, folder: Path, at_a_time: int) -> Contents:
             pool.shutdown(cancel_futures=True)
             raise
     cases = {
-        id_: Entry(case.files, case.patient, case.facts)
+        id_: Entry(case.files, case.patient, case.facts, _remarks(folder, id_))
         for id_, case in sorted(by_id.items())
         if id_ not in failures
     }
@@ -209,8 +210,15 @@ def _fill(sources: Sources, folder: Path, at_a_time: int) -> Contents:
 def _make(case: Source, folder: Path) -> None:
     source = source_of(case.files)
     if not is_current(folder, case.id, source):
-        write_case(folder, case.id, *case.read(), source=source)
+        with remarks.kept() as lines:
+            arrays, meta = case.read()
+        write_case(folder, case.id, arrays, {**meta, "remarks": lines}, source=source)
     logger.debug("prepared %s", case.id)
+
+
+def _remarks(folder: Path, id_: str) -> tuple[str, ...]:
+    """What was remarked on a case when it was made."""
+    return tuple(open_case(folder, id_).meta["remarks"])
 
 
 def _failure(case: Source, error: BaseException) -> Skipped:

@@ -10,11 +10,12 @@ from typing import Any
 
 from core import json_io
 from core.errors import InputError
+from core.io import remarks
 from core.io.paths import Skipped, unique_ids
 
 logger = logging.getLogger(__name__)
 
-VERSION = 2
+VERSION = 3
 RESULTS, UNFINISHED = "results.json", ".results.jsonl"
 """Written at the end; and meanwhile, a line for each case that is done."""
 
@@ -28,16 +29,19 @@ def attempt(case_id: str, source: Path, work: Callable[[], Mapping[str, Any]]) -
       work: does it, and tells what came out.
 
     Returns:
-      "id", "input", "status" ("done" or "failed"), what `work` told or "error", and "seconds".
+      "id", "input", "status" ("done" or "failed"), what `work` told or "error", "remarks" on its
+      input, and "seconds".
     """
     start = time.perf_counter()
     row: dict[str, Any] = {"id": case_id, "input": source, "status": "done"}
-    try:
-        row |= work()
-    except Exception as error:
-        text = _explained(error, source)
-        logger.error("%s", text, exc_info=logger.isEnabledFor(logging.DEBUG))
-        row |= {"status": "failed", "error": text}
+    with remarks.kept() as lines:
+        try:
+            row |= work()
+        except Exception as error:
+            text = _explained(error, source)
+            logger.error("%s", text, exc_info=logger.isEnabledFor(logging.DEBUG))
+            row |= {"status": "failed", "error": text}
+    row["remarks"] = lines
     row["seconds"] = time.perf_counter() - start
     return row
 

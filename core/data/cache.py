@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from core import atomic
 from core.errors import InputError
 
-FORMAT = 2
-"""Another number makes every case anew: 2 keeps a digest of the image."""
+FORMAT = 3
+"""Another number makes every case anew: 3 keeps remarks on its files."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from core.data.splits import Split
 from core.errors import InputError
 from core.io.paths import Skipped
 
-INDEX, VERSION = "index.json", 2
+INDEX, VERSION = "index.json", 3
 
 
 class Entry(NamedTuple):
@@ -23,11 +23,13 @@ class Entry(NamedTuple):
       files: its source files.
       patient: whose it is; cases of one patient stay on one side of every split.
       facts: what the data set's tables say of it, such as the contrast phase.
+      remarks: what was corrected in its files, or is in doubt.
     """
 
     files: tuple[Path, ...]
     patient: str
     facts: Mapping[str, Any]
+    remarks: tuple[str, ...] = ()
 
 
 class Contents(NamedTuple):
@@ -111,7 +113,12 @@ def _plain(contents: Contents) -> dict[str, Any]:
 
 def _contents(stored: Mapping[str, Any]) -> Contents:
     cases = {
-        id_: Entry(tuple(map(Path, entry["files"])), entry["patient"], entry["facts"])
+        id_: Entry(
+            tuple(map(Path, entry["files"])),
+            entry["patient"],
+            entry["facts"],
+            tuple(entry["remarks"]),
+        )
         for id_, entry in stored["cases"].items()
     }
     skipped = (Skipped(Path(s["path"]), s["reason"], s["is_broken"]) for s in stored["skipped"])

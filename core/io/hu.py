@@ -1,13 +1,12 @@
 """Stored values to Hounsfield units: int16 as long as every value is an integer that fits."""
 
-import logging
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-LOG = logging.getLogger(__name__)
+from core.io.remarks import remark
 
 AIR_HU = -1024
 INT16 = np.iinfo(np.int16)
@@ -38,7 +37,7 @@ def rescale(stored: NDArray, slope: float, intercept: float) -> NDArray:
 def warn_without_air(array: NDArray, path: Path) -> None:
     """Warn of a CT without air: the intercept of -1024 is missing, or it is no CT."""
     if array.min() >= 0:
-        LOG.warning("%s: no value is below 0, so nothing is air: is an offset missing?", path)
+        remark(path, "no value is below 0, so nothing is air: is an offset missing?")
 
 
 def _fits(values: NDArray) -> bool:

@@ -1,15 +1,13 @@
 """Check a label map against its image: same grid, declared ids."""
 
-import logging
 from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
 
 from core.errors import InputError
+from core.io.remarks import remark
 from core.volume import Volume, orientation, reorient, same_grid
-
-LOG = logging.getLogger(__name__)
 
 
 def check_ids(label: Volume, allowed: Collection[int], path: str | Path) -> None:
@@ -37,7 +35,7 @@ def require_same_grid(
     """Label map on the very grid of its image: axes permuted and flipped where they differ.
 
     Only the origin may differ (some public sets lost it in one of the two files): then voxels are
-    matched by index, with a warning in the log.
+    matched by index, with a remark.
 
     Returns:
       The label map with the axes of `image`.
@@ -59,5 +57,5 @@ def require_same_grid(
                 "another position",
                 hint="one of the two lost its geometry; copy the right header over",
             )
-        LOG.warning("%s: lies elsewhere than %s; matched by index", label_path, image_path)
+        remark(label_path, f"lies elsewhere than {image_path}; matched by index")
     return matched

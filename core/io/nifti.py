@@ -4,7 +4,6 @@ A file stores (x, y, z) with x fastest, which is (D, H, W) in C order: nothing i
 """
 
 import gzip
-import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -25,9 +24,8 @@ from core.io.nifti_header import (
     volume_shape,
     voxel_type,
 )
+from core.io.remarks import remark
 from core.volume import RAS_FROM_LPS, Volume, from_affine_lps
-
-LOG = logging.getLogger(__name__)
 
 FLOAT32_MAX = np.finfo(np.float32).max
 
@@ -35,7 +33,7 @@ FLOAT32_MAX = np.finfo(np.float32).max
 def read(path: str | Path) -> Volume:
     """CT of a NIfTI file, in the orientation it is stored in.
 
-    Voxels that are no number become air, with a warning in the log.
+    Voxels that are no number become air, with a remark.
 
     Args:
       path: a `.nii` or `.nii.gz` file under any name.
@@ -61,7 +59,7 @@ def read(path: str | Path) -> Volume:
         header, shape, slices = _open(stream, path)
         array = stack(map(finite, slices), shape)
     if num_bad:
-        LOG.warning("%s: %d voxels were no number and are now air", path, num_bad)
+        remark(path, f"{num_bad} voxels were no number and are now air")
     warn_without_air(array, path)
     return _place(array, header, path)
 

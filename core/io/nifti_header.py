@@ -5,7 +5,6 @@ plain, a pointer of Git LFS, or the shadow that a Mac leaves beside the real fil
 """
 
 import gzip
-import logging
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,8 +19,7 @@ from numpy.typing import NDArray
 
 from core.errors import InputError
 from core.io.paths import START_BYTES, refuse_stand_in
-
-LOG = logging.getLogger(__name__)
+from core.io.remarks import remark
 
 Header = nib.Nifti1Header  # NIfTI-2 is a subclass of it in nibabel
 
@@ -144,7 +142,7 @@ def affine_ras(header: Header, path: Path) -> NDArray[np.float64]:
         _refuse_conflict(sform, qform, path)
     chosen = sform if sform is not None else qform
     if chosen is None:
-        LOG.warning("%s: the header has no orientation; axes are taken as R, A, S", path)
+        remark(path, "the header has no orientation; axes are taken as R, A, S")
         return np.diag([*header["pixdim"][1:4].astype(np.float64), 1.0])
     return chosen.astype(np.float64)
 
@@ -159,7 +157,7 @@ def _refuse_conflict(sform: NDArray, qform: NDArray, path: Path) -> None:
         )
     difference = float(np.abs(sform - qform).max())
     if difference > 1e-3:
-        LOG.warning("%s: sform and qform differ by %.3g; the sform is used", path, difference)
+        remark(path, f"sform and qform differ by {difference:.3g}; the sform is used")
 
 
 def _header_class(start: bytes) -> type[Header] | None:

@@ -77,7 +77,8 @@ def results_page(
     counts = {f"{case}s": len(cases)}
     counts |= {label: decisions.count(name) for name, label in labels.items()}
     numbers = [html.Tile(label, str(count)) for label, count in counts.items()]
-    table = case_table(case, {**columns, "s": "seconds", "error": "error"}, cases)
+    last = {"remarks": _remarks, "s": "seconds", "error": "error"}
+    table = case_table(case, {**columns, **last}, cases)
     return html.page(
         f"{system} {job}",
         [
@@ -94,6 +95,10 @@ def results_page(
 def _files_not_used(skipped: Sequence[Row]) -> list[html.Section]:
     files = html.table("", table_of({"file": "path", "reason": "reason"}, skipped))
     return [html.details(f"{len(skipped)} files not used", [files])] if skipped else []
+
+
+def _remarks(case: Row) -> str:
+    return "; ".join(case["remarks"])
 
 
 def _title(row: Row, has_groups: bool) -> str:

@@ -1,7 +1,6 @@
 """Decode stored pixels to HU."""
 
 import itertools
-import logging
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,8 +17,7 @@ from core.errors import InputError
 from core.io.dicom.slice_header import SliceHeader
 from core.io.dicom.warnings import quiet
 from core.io.hu import AIR_HU, rescale, stack, warn_without_air
-
-LOG = logging.getLogger(__name__)
+from core.io.remarks import remark
 
 BATCH = 64
 
@@ -32,9 +30,9 @@ def read_hu(frames: Sequence[SliceHeader]) -> NDArray:
     """
     first = frames[0]
     if any(f.rescale is None for f in frames):
-        LOG.warning("%s: no rescale values; stored values are taken as HU", first.path.parent)
+        remark(first.path.parent, "no rescale values; stored values are taken as HU")
     if any(f.lossy for f in frames):
-        LOG.warning("%s: compressed with loss, which changes HU", first.path.parent)
+        remark(first.path.parent, "compressed with loss, which changes HU")
     with quiet():
         array = stack(_decoded(frames), (len(frames), *first.size))
     warn_without_air(array, first.path.parent)

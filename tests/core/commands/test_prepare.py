@@ -19,13 +19,14 @@ from core.data.index import cases_of, prescribed_folds, read_index
 from core.data.splits import Split
 from core.errors import InputError
 from core.io.paths import Skipped
+from core.io.remarks import remark
 
 
 class Cohort:
     """A data set of text files, a number in each, and what was read of it."""
 
     def __init__(self, root, cases):
-        self.root, self.made, self.broken = root, [], {}
+        self.root, self.made, self.broken, self.odd = root, [], {}, {}
         root.mkdir()
         self.files = {id_: root / f"{id_}.txt" for id_ in cases}
         for number, file in enumerate(self.files.values()):
@@ -43,6 +44,8 @@ class Cohort:
             if id_ in self.broken:
                 raise self.broken[id_]
             self.made.append(id_)
+            if id_ in self.odd:
+                remark(file, self.odd[id_])
             return {"image": np.full((2, 2, 2), int(file.read_text()))}, {"id": id_}
 
         return read
@@ -89,6 +92,20 @@ def test_a_case_that_cannot_be_read_is_counted_and_the_others_are_done(cohort, c
     assert str(error.args[-1] if not isinstance(error, InputError) else "no voxels") in (
         contents.skipped[1].reason
     )
+
+
+def test_what_a_reader_remarks_stays_in_the_index(cohort, cache, caplog):
+    cohort.odd["b"] = "has no offset"
+    line = f"{cohort.files['b']}: has no offset"
+    for _ in range(2):  # made, and found made
+        prepare([cohort.sources()], cache, at_a_time=2)
+        entries = cases_of(read_index(cache))
+        assert {id_: entry.remarks for id_, entry in entries.items()} == {
+            "a": (),
+            "b": (line,),
+            "c": (),
+        }
+    assert caplog.messages.count(line) == 1
 
 
 def test_a_labelled_case_that_the_reader_lost_counts(cohort, cache):

@@ -9,6 +9,7 @@ import pytest
 from core.commands import results
 from core.errors import InputError
 from core.io.paths import Skipped
+from core.io.remarks import remark
 from tests.refusals import refused
 
 SOURCE = Path("in/a.png")
@@ -25,7 +26,7 @@ def test_a_case_that_is_done_keeps_what_was_told_about_it_and_its_time(monkeypat
     clock = iter((10.0, 12.5))
     monkeypatch.setattr("core.commands.results.time.perf_counter", lambda: next(clock))
     row = results.attempt("a", SOURCE, lambda: {"score": 0.5})
-    told = {"score": 0.5, "seconds": 12.5 - 10.0}
+    told = {"score": 0.5, "remarks": [], "seconds": 12.5 - 10.0}
     assert row == {"id": "a", "input": SOURCE, "status": "done", **told}
 
 
@@ -45,6 +46,21 @@ def test_a_case_that_cannot_be_done_says_why_in_its_row_and_in_the_log(error, te
     assert row["status"] == "failed"
     assert row["error"].startswith(text)
     assert caplog.messages == [row["error"]]
+
+
+@pytest.mark.parametrize("error", [None, InputError("is bad", path=SOURCE)])
+def test_what_a_reader_remarks_stands_in_the_row_once_and_in_the_log(error, caplog):
+    def work():
+        for _ in range(2):
+            remark(SOURCE, "has no offset")
+        if error:
+            raise error
+        return {}
+
+    row = results.attempt("a", SOURCE, work)
+    assert row["remarks"] == ["in/a.png: has no offset"]
+    assert caplog.messages.count("in/a.png: has no offset") == 1
+    assert results.attempt("b", SOURCE, dict)["remarks"] == []
 
 
 def test_an_interrupt_ends_the_command():

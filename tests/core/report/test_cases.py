@@ -13,7 +13,7 @@ NAN = float("nan")
 
 
 def row(name, **values):
-    return {"id": name, "status": "done", "seconds": 1.0, **values}
+    return {"id": name, "status": "done", "remarks": [], "seconds": 1.0, **values}
 
 
 ROWS = [row("a"), row("b"), row("c", status="failed"), row("d")]
@@ -54,7 +54,8 @@ def test_titles_tell_rows_apart():
 
 @pytest.mark.parametrize("skipped", [[], [{"path": "x.txt", "reason": "is no image"}]])
 def test_the_page_of_a_job_counts_decisions_and_its_links_lead_to_sections(skipped):
-    cases = [row("a", decision="sick"), row("b", decision="well"), row("c", status="failed")]
+    odd = {"remarks": ["a.nii: no offset", "a.nii: no orientation"]}
+    cases = [row("a", decision="sick", **odd), row("b", decision="well"), row("c", status="failed")]
     tones = {"sick": Badge("sick", "bad"), "well": Badge("well", "good"), "failed": Badge("failed")}
     page = results_page(
         {"cases": cases, "skipped": skipped, "manifest": {}},
@@ -69,4 +70,5 @@ def test_the_page_of_a_job_counts_decisions_and_its_links_lead_to_sections(skipp
     tiles = re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", page)
     assert tiles == [("scans", "3"), ("called sick", "1"), ("failed", "1")]
     assert re.findall(r'href="#(s-.)"', page) == re.findall(r'id="(s-.)"', page) == ["s-a", "s-b"]
+    assert page.count("a.nii: no offset; a.nii: no orientation") == 1
     assert ("1 files not used" in page) == bool(skipped)

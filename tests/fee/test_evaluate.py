@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from core.commands.results import VERSION
 from core.errors import InputError
 from core.io.nifti import write
 from core.metrics.intervals import f1_interval, wilson_interval
@@ -113,7 +114,7 @@ def write_results(out: Path, cases: list[dict], **changes) -> Path:
     out.mkdir(parents=True, exist_ok=True)
     run = {"path": "run", "step": 1, "fingerprint": "f", "fold": None}
     results = {
-        "version": 2,
+        "version": VERSION,
         "manifest": {"commit": "unknown"},
         "runs": [run],
         "fold": None,

@@ -24,7 +24,7 @@ def to_json(cfg: Any) -> str:
     return json.dumps(_plain(cfg), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def from_json(cls: type[T], text: str, *, path: str | Path | None = None) -> T:
+def from_json(cls: type[T], text: str | bytes, *, path: str | Path | None = None) -> T:
     """Config of type `cls` from `to_json`'s text.
 
     Args:
@@ -38,7 +38,7 @@ def from_json(cls: type[T], text: str, *, path: str | Path | None = None) -> T:
     """
     try:
         return _build(cls, json.loads(text), "")
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"not a JSON file ({error})", path=path) from error
     except ValueError as error:
         raise InputError(str(error), path=path) from error

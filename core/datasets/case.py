@@ -11,6 +11,8 @@ from core.errors import InputError
 from core.io.paths import Skipped
 
 ENDINGS = (".nii.gz", ".nii")
+MAX_ID = 32767
+"""Of a label: label maps are read as int16."""
 PANORAMA_CASE = r"(\d{6})_\d{5}"
 """Case ids of PANORAMA: patient and study."""
 
@@ -175,9 +177,11 @@ def label_ids(labels: object, path: Path) -> dict[str, int]:
     if all(str(key).isdigit() for key in labels):
         labels = {str(name): key for key, name in labels.items()}
     try:
-        ids = {name: int(value) for name, value in labels.items()}
-    except (TypeError, ValueError):
+        ids = {name: int(str(value)) for name, value in labels.items()}
+    except ValueError:
         raise InputError(f'"labels" must map names to ids; got {labels}', path=path) from None
+    if wrong := [id_ for id_ in ids.values() if not 0 <= id_ <= MAX_ID]:
+        raise InputError(f"label ids {wrong} are not in 0 to {MAX_ID}", path=path)
     if len(set(ids.values())) < len(labels):
         raise InputError(f"two labels share an id: {ids}", path=path)
     return ids

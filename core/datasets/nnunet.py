@@ -139,7 +139,7 @@ def _read_splits(root: Path, usable: set[str], known: set[str]) -> tuple[Fold, .
 
 def _fold(fold: Any, k: int, usable: set[str], known: set[str], path: Path) -> Fold:
     try:
-        train, val = (list(fold[side]) for side in ("train", "val"))
+        train, val = ([*map(str, fold[side])] for side in ("train", "val"))
     except (KeyError, TypeError):
         raise InputError(f'fold {k} must have "train" and "val"', path=path) from None
     if strangers := sorted({*train, *val} - known):

@@ -59,7 +59,7 @@ def load_config(cls: type[T], workdir: Path) -> T:
     path = workdir / "config.json"
     if not path.is_file():
         raise InputError("is no run: config.json is missing", path=workdir)
-    return config.from_json(cls, path.read_text("utf-8"), path=path)
+    return config.from_json(cls, path.read_bytes(), path=path)
 
 
 class Division(NamedTuple):
@@ -101,12 +101,16 @@ def read_division(workdir: Path) -> Division:
     Raises:
       InputError: the folder has none, or one of an older version.
     """
-    stored = json_io.read_json(workdir / FOLDS)
+    path = workdir / FOLDS
+    stored = json_io.read_json(path)
     try:
-        parts = {name: tuple(stored[name]) for name in ("train", "val", "test")}
-        return Division(**{**{name: stored[name] for name in Division._fields}, **parts})
+        train, val, test = (tuple(map(str, stored[side])) for side in ("train", "val", "test"))
+        images, patients = (dict(stored[kind].items()) for kind in ("images", "patients"))
+        return Division(stored["fold"], train, val, test, images, patients)
     except KeyError as error:
-        raise InputError(f"has no {error}", path=workdir / FOLDS, hint="train again") from None
+        raise InputError(f"has no {error}", path=path, hint="train again") from None
+    except (TypeError, AttributeError):
+        raise InputError("is damaged", path=path, hint="train again") from None
 
 
 def is_finished(workdir: Path) -> bool:

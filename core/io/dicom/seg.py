@@ -22,7 +22,13 @@ from core.io.dicom.header import DAMAGED
 from core.io.dicom.slice_header import SliceHeader
 from core.io.dicom.warnings import quiet
 
-REFERENCED = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "FrameOfReferenceUID")
+REFERENCED = (
+    "StudyInstanceUID",
+    "SeriesInstanceUID",
+    "SOPClassUID",
+    "SOPInstanceUID",
+    "FrameOfReferenceUID",
+)
 
 _ORGAN = codes.SCT.AnatomicalStructure
 _LESION = codes.SCT.MorphologicallyAbnormalStructure
@@ -40,7 +46,6 @@ TERMS: Mapping[str, tuple[Code, Code]] = {
 ANONYMOUS_TAGS = frozenset(
     (
         *REFERENCED,
-        "SOPClassUID",
         "Modality",
         "ImageType",
         "Rows",

@@ -151,6 +151,7 @@ def test_splits_lose_only_the_cases_that_were_skipped(tmp_path, monkeypatch):
         ({"train": ["a"], "val": ["z"]}, r"fold 0 names unknown cases \['z'\]"),
         ({"train": ["a", "b"], "val": ["a"]}, r"fold 0 has \['a'\] on both sides"),
         ({"train": ["a"]}, 'must have "train" and "val"'),
+        ({"train": [["a"]], "val": ["b"]}, "fold 0 names unknown cases"),
     ],
 )
 def test_splits_that_cannot_be_meant_are_refused(tmp_path, fold, message):
@@ -208,6 +209,9 @@ def test_nnunet_v1_adds_the_channel_to_the_listed_names(tmp_path):
         ({"labels": {"background": 0, "organ": [1, 2]}}, r"labels \['organ'\] are regions"),
         ({"labels": {"background": 0, "a": 1, "b": 1}}, "two labels share an id"),
         ({"labels": {"background": "zero"}}, "must map names to ids; got"),
+        ({"labels": {"background": 0, "a": 1.5}}, "must map names to ids; got"),
+        ({"labels": {"background": 0, "a": -1}}, r"label ids \[-1\] are not in 0 to 32767"),
+        ({"labels": {"background": 0, "a": 2**31}}, r"label ids \[2147483648\] are not in"),
         ({"labels": []}, '"labels" must map names to ids'),
         ({"channel_names": {"0": "CT", "2": "CT"}}, "channel_names"),
         ({"channel_names": "CT"}, "channel_names"),

@@ -237,12 +237,13 @@ def test_an_empty_segmentation_is_legal_and_equal_input_gives_equal_uids(tmp_pat
     assert not segs[0].pixel_array.any()
 
 
-def test_a_series_without_uids_gets_nifti_and_a_note(tmp_path):
-    (scan,), _ = find_scans(save(tmp_path / "ct", slices(StudyInstanceUID="")))
+@pytest.mark.parametrize("name", ["StudyInstanceUID", "SOPClassUID"])
+def test_a_series_without_uids_gets_nifti_and_a_note(tmp_path, name):
+    (scan,), _ = find_scans(save(tmp_path / "ct", slices(**{name: ""})))
     truth = read_scan(scan).with_array(labels())
     files, note = write_segmentation(tmp_path / "out", scan, truth, NAMES)
     assert [f.name for f in files] == ["segmentation.nii.gz"]
-    assert note == "no DICOM-SEG: the images have no valid StudyInstanceUID to refer to"
+    assert note == f"no DICOM-SEG: the images have no valid {name} to refer to"
 
 
 def test_a_series_whose_headers_lack_what_a_seg_needs_gets_a_note(tmp_path):

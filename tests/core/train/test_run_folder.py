@@ -93,6 +93,21 @@ def test_a_record_of_an_older_version_is_refused(tmp_path: Path):
         read_division(tmp_path)
 
 
+@pytest.mark.parametrize(
+    "changes", [{"train": 5}, {"images": [1]}, {"patients": None}, {"val": None}]
+)
+def test_a_damaged_record_is_refused(tmp_path: Path, changes):
+    (tmp_path / "folds.json").write_text(json.dumps(DIVISION._asdict() | changes))
+    with refused(tmp_path / "folds.json", "is damaged", hint="train again"):
+        read_division(tmp_path)
+
+
+def test_a_config_that_is_no_text_is_refused(tmp_path: Path):
+    (tmp_path / "config.json").write_bytes(b'{"rate": "\x80"}')
+    with refused(tmp_path / "config.json", "not a JSON file"):
+        load_config(Config, tmp_path)
+
+
 def test_a_run_ends_with_where_it_came_from_and_its_curves(tmp_path: Path):
     lines = [
         {"step": step, "loss": 1 / step, "time": {"examples_per_second": rate, **once}}

@@ -56,6 +56,8 @@ check: install
 	$(BIN)/python -m pip install --quiet 'blosc2>=3.3.2,<5' 'scikit-learn<2' 'seaborn<1'
 # ConvexAdam; of what it depends on, SimpleITK alone is not there yet.
 	$(BIN)/python -m pip install --quiet --no-deps 'convexadam==0.2.0' 'simpleitk>=2.5,<3'
+# Readers of DICOM-SEG and of CT, and more real files to read.
+	$(BIN)/python -m pip install --quiet --no-deps 'dcmqi>=1.5,<2' 'pydicom-data==1.0.0'
 # DeLong's test; what it asks for is there already.
 	$(BIN)/python -m pip install --quiet --no-deps 'mlstatkit==0.1.91'
 	touch $@

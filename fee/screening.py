@@ -24,7 +24,7 @@ def slice_size_refusal(size: tuple[int, ...], cfg: ScreenConfig) -> str:
     """Why images of this size are not used; empty for the size that the recipe wants."""
     if cfg.size == 0 or size == (cfg.size, cfg.size):
         return ""
-    return f"{size[0]} × {size[1]} pixels, not {cfg.size} × {cfg.size}"
+    return f"not {cfg.size} × {cfg.size} pixels ({size[0]} × {size[1]})"
 
 
 def off_mm(series: Series) -> float:

@@ -30,5 +30,9 @@ def resize_map(values: Shaped[np.ndarray, "h w"], size: Size) -> Float[np.ndarra
 
 
 def resize_mask(mask: Bool[np.ndarray, "h w"], size: Size) -> Bool[np.ndarray, "p q"]:
-    """Resize a mask to `size` (rows, columns): pixels of which it covers at least half."""
+    """Resize a mask to `size` (rows, columns): 1 and 0 interpolated as `resize_map` does, cut at ½.
+
+    Made smaller, a pixel is weighed with its neighborhood by a triangle twice as wide as itself, so
+    a thin structure may vanish that covers half of the pixel alone.
+    """
     return mask if mask.shape == size else resize_map(mask, size) >= 0.5

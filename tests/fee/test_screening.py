@@ -4,6 +4,7 @@ from core.io.dicom.acquisition import Acquisition
 from core.io.scans import Scan
 from core.screening.patient import screen
 from core.screening.series import Series
+from core.screening.table import summary
 from fee.config import ScreenConfig
 from fee.screening import off_mm, rules
 from tests.core.io.dicom.make import hu, save, slices
@@ -18,7 +19,8 @@ def test_other_sizes_are_named_with_both(tmp_path):
     save(tmp_path / "b", slices(hu((10, 6, 8)), series="B"))
     screening = screen(tmp_path, rules(ScreenConfig(size=8)))
     assert [s.scan.id for s in screening.series] == ["a"]
-    assert reasons(screening) == {"6 × 8 pixels, not 8 × 8"}
+    assert reasons(screening) == {"not 8 × 8 pixels (6 × 8)"}
+    assert summary(screening).endswith("; skipped: 10 not 8 × 8 pixels")
 
 
 def test_phases_that_are_not_wanted_are_named(tmp_path):

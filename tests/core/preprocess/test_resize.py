@@ -34,6 +34,13 @@ def test_halving_averages_so_that_stripes_of_a_pixel_turn_gray():
     assert np.abs(inner.astype(int) - 100).max() <= 1
 
 
+def test_a_thin_structure_is_weighed_with_its_neighborhood():
+    lone, pair = np.zeros((2, 64, 64), bool)
+    lone[:, 31], pair[:, 30:32] = True, True  # half of each pixel, and the whole
+    assert not resize_mask(lone, (32, 32)).any()
+    assert resize_mask(pair, (32, 32))[:, 15].all()
+
+
 def test_a_mask_keeps_its_place_and_area():
     y, x = np.mgrid[:256, :320]
     disk = (y - 100) ** 2 + (x - 200) ** 2 <= 60**2

@@ -18,7 +18,7 @@ ANY = Rules(phases=("arterial", "venous", "delayed", "unknown"))
 
 
 def only_8_by_8(size):
-    return "" if size == (8, 8) else f"{size[0]} × {size[1]} pixels, not 8 × 8"
+    return "" if size == (8, 8) else f"not 8 × 8 pixels ({size[0]} × {size[1]})"
 
 
 SQUARE = ANY._replace(refuse_size=only_8_by_8)
@@ -142,7 +142,7 @@ def test_nifti_files_are_scans_too(tmp_path):
     [
         ({"values": np.ones((10, 8, 8), np.int16)}, "a mask or no CT: nothing is air"),
         ({"shape": (5, 8, 8)}, "5 slices, fewer than 8"),
-        ({"shape": (10, 8, 9)}, "8 × 9 pixels, not 8 × 8"),
+        ({"shape": (10, 8, 9)}, "not 8 × 8 pixels (8 × 9)"),
         ({"spacing_mm": (1, 2, 1)}, "coronal reformat"),
         ({"spacing_mm": (1, 1, 2)}, "sagittal reformat"),
         ({"direction": CANONICAL_DIRECTION[:, [1, 0, 2]], "spacing_mm": (1, 2, 1)}, None),

@@ -13,9 +13,10 @@ class InputError(Exception):
     """
 
     def __init__(self, message: str, *, path: str | Path | None = None, hint: str = "") -> None:
-        self.message, self.path, self.hint = message, path, hint
+        # Libraries break their messages, which stand in some of ours.
+        self.message, self.path, self.hint = " ".join(message.splitlines()), path, hint
         where = f"{path}: " if path is not None else ""
-        super().__init__(f"{where}{message}" + (f"; {hint}" if hint else ""))
+        super().__init__(f"{where}{self.message}" + (f"; {hint}" if hint else ""))
 
 
 class RunError(Exception):

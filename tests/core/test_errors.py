@@ -11,3 +11,7 @@ def test_one_line_says_which_file_what_and_what_to_do():
 
 def test_path_and_hint_are_optional():
     assert str(InputError("no CT volume")) == "no CT volume"
+
+
+def test_the_broken_message_of_a_library_stands_in_one_line():
+    assert str(InputError("not readable (no id,\nand none given)")).count("\n") == 0

@@ -8,19 +8,25 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from core.errors import InputError
+from core.names import escaped
+
+MAX_NAME_BYTES = 255
+"""Of a file or folder, on every usual file system."""
 
 
 @contextmanager
 def aside(path: str | Path) -> Iterator[Path]:
     """Give a hidden sibling of `path` to write a file or a folder to; rename it when all is well.
 
-    The sibling ends with the name of `path`, so writers that look at the suffix see the same one.
+    The sibling ends with the name of `path`, so writers that look at the suffix see the same one;
+    of a name that leaves no room for more, with the end of it.
     A file replaces an older file; a folder needs an absent or empty target. On an error the
     sibling is removed and `path` is as it was.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{secrets.token_hex(4)}-{path.name}")
+    mark = f".{secrets.token_hex(4)}-"
+    temporary = path.with_name(mark + _end(path.name, MAX_NAME_BYTES - len(mark)))
     try:
         yield temporary
         if temporary.is_file():
@@ -52,8 +58,14 @@ def write_bytes(path: str | Path, data: bytes) -> None:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write a UTF-8 text file, whole or not at all."""
-    write_bytes(path, text.encode())
+    """Write a UTF-8 text file, whole or not at all; what UTF-8 cannot hold is escaped."""
+    write_bytes(path, escaped(text).encode())
+
+
+def _end(name: str, num_bytes: int) -> str:
+    """As much of the end of a name as fits."""
+    whole = os.fsencode(name)
+    return name if len(whole) <= num_bytes else whole[-num_bytes:].decode(errors="ignore")
 
 
 def _flush(path: Path) -> None:

@@ -336,7 +336,12 @@ def _recipes_command(recipes: Recipes) -> Callable[..., None]:
 
 
 def _set_up(prog: str, *, quiet: bool) -> None:
-    """Plain lines on stderr from our own modules; compiled programs kept between processes."""
+    """Plain lines on stderr from our own modules; compiled programs kept between processes.
+
+    What the terminal cannot show is printed escaped: results are no reason to stop.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     logging.basicConfig(format="%(message)s", level=logging.WARNING, force=True)
     for name in ("core", prog):
         logging.getLogger(name).setLevel(logging.ERROR if quiet else logging.INFO)

@@ -10,6 +10,7 @@ import numpy as np
 
 from core import atomic
 from core.errors import InputError
+from core.names import escaped
 
 
 def plain(value: Any) -> Any:
@@ -47,4 +48,4 @@ def write_json(path: str | Path, value: Any) -> None:
 
 def line(value: Any) -> str:
     """A value as one line of JSON, newline included."""
-    return json.dumps(plain(value), ensure_ascii=False, allow_nan=False) + "\n"
+    return escaped(json.dumps(plain(value), ensure_ascii=False, allow_nan=False)) + "\n"

@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import os
 import re
 from collections import defaultdict
 from collections.abc import Sequence
@@ -93,7 +94,7 @@ def _cohort(root: Path, work: Path, screening: ScreenConfig, cfg: PrepareConfig)
     cohort = read_patients(root)
     table = read_phases(root / PHASES) if (root / PHASES).is_file() else {}
     # Two cohorts may have patients of one name.
-    work = work / hashlib.blake2b(str(root.resolve()).encode(), digest_size=8).hexdigest()
+    work = work / hashlib.blake2b(os.fsencode(root.resolve()), digest_size=8).hexdigest()
     sources: list[Source] = []
     skipped = list(cohort.skipped)
     for patient in cohort.patients:

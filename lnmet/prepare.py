@@ -17,6 +17,7 @@ from core.commands import prepare as prepared_data
 from core.commands.prepare import Made, digest, sources_of
 from core.config import fingerprint, flags
 from core.data.patches import sample_voxels
+from core.names import escaped
 from core.preprocess.crop import Box, bounding_box, crop
 from core.preprocess.fingerprint import draw_foreground
 from core.preprocess.resample import coarse_axis, resample_image, resample_label, shape_at
@@ -147,7 +148,7 @@ def make(case: LabelledCase, cfg: PrepareConfig) -> Made:
     arrays = {"image": hu, "label": ids}
     if organs_of(ids).any():
         arrays["attention"] = attention_in(organs_of(ids), box, cfg)
-    random = rng(0, *case.id.encode())  # the draw depends on the id alone
+    random = rng(0, *escaped(case.id).encode())  # the draw depends on the id alone
     for target in TARGETS:
         of_target = classes(ids, target)
         arrays[f"voxels_{target}"] = _some_voxels(random, of_target, len(CLASSES[target]))

@@ -16,6 +16,7 @@ from core.datasets.pancreas_cases import (
     require_annotated,
 )
 from core.errors import InputError
+from core.names import escaped
 from core.preprocess.crop import Box, bounding_box
 from core.preprocess.intensity import statistics, window_int16
 from core.random import rng
@@ -74,7 +75,7 @@ def make(case: PancreasCase, cfg: PrepareConfig) -> Made:
     hu = window_int16(image.array, *cfg.window_hu)
     mean, std = statistics(hu)
     # The same voxels whenever a case is prepared: the draw depends on its id alone.
-    random = rng(0, *case.id.encode())
+    random = rng(0, *escaped(case.id).encode())
     arrays = {
         "image": hu,
         "label": ids,

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from core.names import escaped
+
 LOG = logging.getLogger(__name__)
 
 
@@ -311,4 +313,8 @@ def _classes(patients: Mapping[str, object], seed: int) -> dict[str, list[str]]:
 
 def _shuffled(patients: Iterable[str], seed: int) -> list[str]:
     """Each patient once, in the order of a hash that the seed salts."""
-    return sorted(set(patients), key=lambda p: hashlib.sha256(f"{seed}:{p}".encode()).digest())
+
+    def salted(patient: str) -> bytes:
+        return hashlib.sha256(f"{seed}:{escaped(patient)}".encode()).digest()
+
+    return sorted(set(patients), key=salted)

@@ -10,13 +10,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from core.io.dicom.index import Index, key_of, path_of, place_of, plain
+from core.io.dicom.index import Index, key_of, path_of, place_of
 from core.io.dicom.pixels import equal_pixels
 from core.io.dicom.series import group
 from core.io.dicom.slice_header import SliceHeader, from_text
 from core.io.paths import Skipped, below, unique_ids
 from core.io.scans import Scan
 
+from core.names import escaped
 ENDINGS = (".nii.gz", ".nii", ".dcm", ".zip")
 
 _SCHEMA = """
@@ -114,12 +115,12 @@ class Assignment:
             self._add_scan(images, Path(os.path.commonpath(folders)))
         for stack, reason in grouped.refused:
             images = [(keys[f.path], f.index) for f in stack]
-            self._add_images(images, reason=plain(reason), in_refused=True)
+            self._add_images(images, reason=escaped(reason), in_refused=True)
             folder = key_of(path_of(images[0][0]).parent)
-            row = (min(images)[0], folder, plain(reason))
+            row = (min(images)[0], folder, escaped(reason))
             self._db.execute("INSERT INTO refused VALUES (?, ?, ?)", row)
         for frame, reason in grouped.duplicates:
-            self._add_images([(keys[frame.path], frame.index)], reason=plain(reason))
+            self._add_images([(keys[frame.path], frame.index)], reason=escaped(reason))
 
     def _add_scan(self, images: Sequence[tuple[bytes, int]], path: Path) -> None:
         row = (*min(images), key_of(path))

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -46,3 +47,18 @@ def test_folder_appears_whole_and_is_removed_on_failure(tmp_path: Path):
 def test_forgetting_to_write_is_an_error(tmp_path: Path):
     with pytest.raises(FileNotFoundError, match=r"a\.txt"), atomic.aside(tmp_path / "a.txt"):
         pass
+
+
+def test_text_of_file_names_that_are_no_utf8_is_written_escaped(tmp_path: Path):
+    atomic.write_text(tmp_path / "a.txt", os.fsdecode(b"\xb1.txt"))
+    assert (tmp_path / "a.txt").read_bytes() == rb"\udcb1.txt"
+
+
+@pytest.mark.parametrize("letter", ["a", "患"])
+def test_a_name_of_255_bytes_is_written_like_any_other(tmp_path: Path, letter):
+    stem = letter * ((255 - 7) // len(letter.encode()))
+    path = tmp_path / f"{stem}.nii.gz"
+    with atomic.aside(path) as temporary:
+        assert temporary.name.endswith(".nii.gz")
+        temporary.write_bytes(b"whole")
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]

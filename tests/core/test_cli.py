@@ -1,3 +1,4 @@
+import io
 import logging
 import os
 import subprocess
@@ -330,3 +331,12 @@ def test_overrides_that_go_together_are_checked_together():
         config.overridden(Recipe(), {"run.steps": 1, "run.epochs": 1})
     with pytest.raises(InputError, match=r"--run\.steps, --run\.epochs, --model\.width: too wide"):
         config.overridden(Recipe(), both | {"model.width": 50})
+
+
+def test_what_the_terminal_cannot_show_is_printed_escaped(monkeypatch):
+    printed = io.TextIOWrapper(io.BytesIO(), encoding="latin-1")
+    monkeypatch.setattr(sys, "stdout", printed)
+    commands = {"show": lambda: print(os.fsdecode(b"\xb1"), "0 – 1")}
+    assert cli.run(commands, prog="s4c", description="", args=["show"]) == 0
+    printed.flush()
+    assert printed.buffer.getvalue() == rb"\udcb1 0 \u2013 1" + b"\n"

@@ -1,6 +1,7 @@
 """Tables in every dialect give the same rows."""
 
 import csv
+import os
 import sys
 import zipfile
 from pathlib import Path
@@ -102,3 +103,8 @@ def test_csv_has_all_columns_in_order_and_leaves_undefined_cells_empty(tmp_path)
     assert lines[2] == ["b", "", "0", ""]
     assert lines[4] == ["d", "", "", "no such file"]
     assert lines[5] == ['comma, "quote"\n', "", "", ""]
+
+
+def test_file_names_that_are_no_utf8_are_written_escaped(tmp_path):
+    write_csv(tmp_path / "t.csv", [{"path": os.fsdecode(b"\xb1,\n.dcm")}])
+    assert read_rows(tmp_path / "t.csv") == [{"path": "\\udcb1,\n.dcm"}]

@@ -1,5 +1,6 @@
 import json
 import math
+import os
 from pathlib import Path
 
 import numpy as np
@@ -16,3 +17,10 @@ def test_undefined_numbers_are_null_and_numpy_is_plain(tmp_path: Path):
 
 def test_a_record_is_one_line():
     assert json_io.line({"text": "a\nb", "ok": np.True_}) == '{"text": "a\\nb", "ok": true}\n'
+
+
+def test_file_names_that_are_no_utf8_come_back_as_they_were(tmp_path: Path):
+    name = os.fsdecode("报告.txt".encode("gbk"))
+    json_io.write_json(tmp_path / "a.json", {"path": Path(name)})
+    assert json_io.read_json(tmp_path / "a.json") == {"path": name}
+    assert json.loads(json_io.line([name]).encode()) == [name]

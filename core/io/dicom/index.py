@@ -20,6 +20,7 @@ from typing import Any, Literal, NamedTuple
 
 from core.io.dicom.slice_header import SliceHeader, from_text, to_text
 from core.io.progress import Progress
+from core.names import escaped
 
 LOG = logging.getLogger(__name__)
 
@@ -136,7 +137,7 @@ class Index:
     def judge(self, path: Path, kind: Kind, reason: str) -> None:
         """Set what a file is, where more than its own content decides."""
         update = "UPDATE files SET kind = ?, reason = ? WHERE key = ?"
-        self.connection.execute(update, (kind, plain(reason), key_of(path)))
+        self.connection.execute(update, (kind, escaped(reason), key_of(path)))
         self.connection.commit()
 
     def series(self) -> Iterator[list[tuple[bytes, SliceHeader]]]:
@@ -166,7 +167,7 @@ class Index:
         files: list[tuple[Any, ...]] = []
         frames: list[tuple[Any, ...]] = []
         for (key, _, size, mtime_ns), content in zip(batch, contents, strict=True):
-            files.append((key, size, mtime_ns, content.kind, plain(content.reason)))
+            files.append((key, size, mtime_ns, content.kind, escaped(content.reason)))
             for number, frame in enumerate(content.frames):
                 frames.append((key, number, json.dumps(frame.series), to_text(frame)))
         with self.connection:
@@ -224,8 +225,3 @@ def _stamp(place: Path) -> tuple[int, int]:
         status = place.stat()
         return status.st_size, status.st_mtime_ns
     return -1, -1
-
-
-def plain(reason: str) -> str:
-    """Text that sqlite takes also where a file name in it is no valid text."""
-    return reason.encode(errors="backslashreplace").decode()

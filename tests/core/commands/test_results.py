@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 from pathlib import Path
 
 import pytest
@@ -120,3 +121,16 @@ def test_what_is_written_is_read_back(tmp_path):
 def test_a_folder_without_results_is_refused(tmp_path):
     with refused(tmp_path, "results.json", hint="paper job"):
         results.read(tmp_path, "paper job")
+
+
+def test_a_foreign_file_of_any_name_leaves_its_row_and_harms_no_other(tmp_path):
+    name = os.fsdecode("报告.txt".encode("gbk"))
+    row = results.attempt("a", SOURCE, lambda: {"score": 0.5})
+    results.append(tmp_path, row | {"call": name})
+    assert set(results.done_before(tmp_path)) == {name}
+    skipped = [Skipped(tmp_path / name, "not a DICOM file")]
+    written = results.write(tmp_path, [row], skipped=skipped, provenance={})
+    stored = json.loads((tmp_path / "results.json").read_bytes().decode())
+    assert stored == written
+    assert stored["skipped"] == [{"path": str(tmp_path / name), "reason": "not a DICOM file"}]
+    assert [case["id"] for case in stored["cases"]] == ["a"]

@@ -1,4 +1,5 @@
 import logging
+import os
 from fractions import Fraction
 
 import numpy as np
@@ -218,3 +219,8 @@ def test_the_seed_decides_who_validates():
 def test_more_nested_folds_than_patients_are_refused():
     with pytest.raises(ValueError, match="cannot make 3 folds of 2 patients"):
         nested_k_fold({"a": 0, "b": 1}, 3, 0.2, 0)
+
+
+def test_a_patient_of_any_bytes_has_a_place():
+    names = [os.fsdecode(b"\xb1"), "b", "c", "d"]
+    assert sorted(n for fold in k_fold(names, 2, 0) for n in fold.test) == sorted(names)

@@ -14,6 +14,7 @@ from core.io.inventory import find_scans
 from core.io.paths import Skipped, below, unique_ids
 from core.io.scans import Scan
 from core.json_io import read_json
+from core.names import normal
 from lnmet.cases import phase_of, phases_of
 from lnmet.config import Phase
 from lnmet.studies import choose, studies_of
@@ -103,18 +104,24 @@ def find_pairs(path: Path) -> tuple[list[Pair], list[Skipped]]:
 
 
 def pairs_of_files(scans: Sequence[Scan]) -> list[Pair]:
-    """Examinations that NIfTI files belong to by their names, in the order of their first files."""
-    by_case: dict[tuple[str, bool], dict[Phase, Scan]] = {}
+    """Examinations that NIfTI files belong to by their names, in the order of their first files.
+
+    The two phases lie in one folder: cases of one name in several folders are several cases.
+    """
+    by_case: dict[tuple[Path, str], dict[Phase, Scan]] = {}
     for scan in scans:
-        match = CHANNEL.fullmatch(scan.id)
-        key = (match[1], True) if match else (scan.id, False)
-        by_case.setdefault(key, {})[CHANNELS[match[2]] if match else "venous"] = scan
+        match = CHANNEL.fullmatch(normal(below(scan.path, scan.path, ENDINGS)))
+        key, phase = (scan.path, ""), "venous"
+        if match and CHANNELS[match[2]] not in by_case.get((scan.path.parent, match[1]), {}):
+            key, phase = (scan.path.parent, match[1]), CHANNELS[match[2]]
+        by_case.setdefault(key, {})[phase] = scan
     for phases in by_case.values():
         if "venous" not in phases:  # a data set of one channel has it as channel 0
             phases["venous"] = phases.pop("arterial")
+    firsts = [next(iter(phases.values())).id for phases in by_case.values()]
     return [
-        Pair(id_, phases, is_registered=len(phases) == 2, is_told=len(phases) == 2)
-        for (id_, _), phases in by_case.items()
+        Pair(_case(id_) or id_, phases, is_registered=len(phases) == 2, is_told=len(phases) == 2)
+        for id_, phases in zip(firsts, by_case.values(), strict=True)
     ]
 
 

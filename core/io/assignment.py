@@ -7,6 +7,7 @@ in memory at a time.
 import itertools
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,8 +17,8 @@ from core.io.dicom.series import group
 from core.io.dicom.slice_header import SliceHeader, from_text
 from core.io.paths import Skipped, below, unique_ids
 from core.io.scans import Scan
-
 from core.names import escaped
+
 ENDINGS = (".nii.gz", ".nii", ".dcm", ".zip")
 
 _SCHEMA = """
@@ -106,9 +107,18 @@ class Assignment:
         return Scan(name, path, "dicom", files, frames[0].description, frames)
 
     def _sort(self, members: list[tuple[bytes, SliceHeader]], min_slices: int) -> None:
-        """Put the frames of one series into scans, or aside."""
-        keys = {frame.path: key for key, frame in members}
-        grouped = group([f for _, f in members], min_slices=min_slices, equal=equal_pixels)
+        """Put the frames of one series into scans, or aside.
+
+        They are sorted by the paths that are shown: where an archive was unpacked is by chance.
+        """
+        shown = [(key, replace(frame, path=path_of(key))) for key, frame in members]
+        keys = {frame.path: key for key, frame in shown}
+        places = {key: frame.path for key, frame in members}
+
+        def equal(a: SliceHeader, b: SliceHeader) -> bool:
+            return equal_pixels(*(replace(f, path=places[keys[f.path]]) for f in (a, b)))
+
+        grouped = group([f for _, f in shown], min_slices=min_slices, equal=equal)
         for volume in grouped.volumes:
             images = [(keys[f.path], f.index) for f in volume]
             folders = {path_of(key).parent for key, _ in images}

@@ -1,5 +1,6 @@
 """List the files of a folder at any depth, in order, and give each a unique id."""
 
+import hashlib
 import itertools
 import os
 import re
@@ -9,8 +10,11 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from core.errors import InputError
+from core.names import normal
 
 START_BYTES = 64  # enough to tell them apart
+MAX_ID_BYTES = 240
+"""Of an id: names of files have 255, and "-2" and "_0000.nii.gz" may follow."""
 _APPLE_DOUBLE = b"\x00\x05\x16\x07"
 _GIT_LFS = b"version https://git-lfs"
 
@@ -66,6 +70,16 @@ def natural(path: Path) -> tuple[tuple[tuple[int, int, str], ...], ...]:
     )
 
 
+def on_disk(path: Path) -> Path:
+    """A path as the disk has it, where accents may be taken apart; itself where there is none."""
+    if path.exists() or str(path).isascii():
+        return path
+    folder = on_disk(path.parent)
+    names = os.listdir(folder) if folder.is_dir() else []
+    same = (name for name in sorted(names) if normal(name) == normal(path.name))
+    return folder / next(same, path.name)
+
+
 def below(path: Path, root: Path, endings: Sequence[str]) -> str:
     """Path below a root, without its ending; for the root itself its own name."""
     is_file = path == root and not root.is_dir()
@@ -78,6 +92,8 @@ def below(path: Path, root: Path, endings: Sequence[str]) -> str:
 def unique_ids(names: Sequence[str], *, instead: str) -> list[str]:
     """One id per name, fit for a file name; those that would share one are numbered.
 
+    Of a name that is too long the end is replaced by a hash of the whole.
+
     Args:
       names: as `below` gives them.
       instead: for a name of which nothing is left.
@@ -85,11 +101,19 @@ def unique_ids(names: Sequence[str], *, instead: str) -> list[str]:
     ids: list[str] = []
     taken = set()
     for name in names:
-        base = re.sub(r"[^\w.-]+", "_", name).strip("._") or instead
-        free = (f"{base}-{n}" if n > 1 else base for n in range(1, len(names) + 1))
+        base = re.sub(r"[^\w.-]+", "_", normal(name)).strip("._") or instead
+        free = (_short(f"{base}-{n}" if n > 1 else base) for n in range(1, len(names) + 1))
         ids.append(next(n for n in free if n not in taken))
         taken.add(ids[-1])
     return ids
+
+
+def _short(id_: str) -> str:
+    whole = id_.encode()
+    if len(whole) <= MAX_ID_BYTES:
+        return id_
+    mark = f"-{hashlib.sha256(whole).hexdigest()[:8]}"
+    return whole[: MAX_ID_BYTES - len(mark)].decode(errors="ignore") + mark
 
 
 class Named(Protocol):

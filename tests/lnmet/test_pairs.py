@@ -342,3 +342,23 @@ def test_a_folder_of_several_series_is_no_scan_of_a_phase(study):
 def test_an_empty_folder_is_refused(tmp_path):
     with pytest.raises(InputError, match="the folder is empty"):
         find_pairs(tmp_path)
+
+
+@pytest.mark.parametrize("stem", ["P1", "P" * 240, "患者" * 40, "Jose\u0301"])
+def test_cases_of_one_name_in_several_folders_are_several_pairs(tmp_path, stem):
+    phases = [f"{stem}_000{channel}.nii.gz" for channel in (0, 1)]
+    write(*(tmp_path / folder / name for folder in "ab" for name in phases))
+    pairs, skipped = find_pairs(tmp_path)
+    assert [{s.path.parent.name for s in pair.scans.values()} for pair in pairs] == [{"a"}, {"b"}]
+    assert [series(pair) for pair in pairs] == [{"arterial": phases[0], "venous": phases[1]}] * 2
+    assert len({pair.id for pair in pairs}) == 2
+    assert not skipped
+
+
+def test_a_folder_and_a_name_that_would_give_one_id_are_not_one_pair(tmp_path):
+    write(tmp_path / "a" / "b_0000.nii.gz", tmp_path / "a_b_0001.nii.gz")
+    pairs, _ = find_pairs(tmp_path)
+    assert [series(pair) for pair in pairs] == [
+        {"venous": "b_0000.nii.gz"},
+        {"venous": "a_b_0001.nii.gz"},
+    ]

@@ -205,3 +205,22 @@ def test_files_of_two_volumes_in_one_folder_name_their_own(tmp_path):
     scans, rows, _ = look(tmp_path)
     assert len(scans) == 2
     assert {r[2] for r in rows.values()} == {s.id for s in scans}
+
+
+@pytest.mark.parametrize("archive", ["a.zip", "z.zip"])
+@pytest.mark.parametrize("unpacked", ["a", "z"])
+def test_of_a_series_in_a_folder_and_in_an_archive_the_first_by_its_path_is_used(
+    tmp_path, monkeypatch, archive, unpacked
+):
+    save(tmp_path / "in" / "ct", slices())
+    packed(tmp_path / "in" / archive, tmp_path / "in" / "ct")
+    monkeypatch.setattr(inventory, "scratch", lambda: tmp_path / unpacked)
+    (scan,), rows, _ = look(tmp_path / "in")
+    used, left = (archive, "ct") if archive < "ct" else ("ct", archive)
+    assert scan.id == used.removesuffix(".zip")
+    assert scan.path == tmp_path / "in" / used
+    assert {name for name, row in rows.items() if row[0] == "used"} == {
+        f"{used}/I{k:03d}" for k in range(10)
+    }
+    assert rows[f"{left}/I003"] == ("skipped", "a duplicate of I003", "")
+    assert read_scan(scan).shape == (10, 6, 8)

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+from core.io.paths import on_disk
+
 SEGMENTATION = "segmentation.nii.gz"
 """Of a case in the output of `lnmet segment`."""
 
@@ -18,7 +20,7 @@ def map_of(folder: Path, case_id: str) -> Path | None:
         folder / "cases" / case_id / SEGMENTATION,
         *(folder / f"{case_id}{ending}" for ending in (".nii.gz", ".nii")),
     )
-    return next((path for path in places if path.is_file()), None)
+    return next((path for path in map(on_disk, places) if path.is_file()), None)
 
 
 def maps_of(folders: Iterable[Path | None], case_id: str) -> list[Path]:

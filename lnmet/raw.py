@@ -9,6 +9,7 @@ from jaxtyping import UInt8
 from numpy.typing import NDArray
 
 from core.json_io import read_json, write_json
+from core.names import normal
 from lnmet.config import Phase
 from lnmet.labels import IGNORE, NAMES
 
@@ -74,7 +75,7 @@ def copy_splits(source: Path, target: Path, case_ids: Collection[str]) -> None:
     if not (source / SPLITS).is_file():
         return
     folds = [
-        {side: [id_ for id_ in ids if id_ in case_ids] for side, ids in fold.items()}
+        {side: [id_ for id_ in map(normal, ids) if id_ in case_ids] for side, ids in fold.items()}
         for fold in read_json(source / SPLITS)
     ]
     write_json(target / SPLITS, folds)

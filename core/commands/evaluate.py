@@ -16,6 +16,7 @@ from core.commands import results
 from core.csv_io import write_csv
 from core.errors import InputError
 from core.metrics.rows import Row
+from core.names import normal
 from core.report.table import Table, to_text
 from core.train.run_folder import FOLDS, PARTS, read_division
 
@@ -198,10 +199,11 @@ def _match(
     same: Callable[[Prediction, Truth], bool],
 ) -> tuple[list[Matched], int]:
     """Pairs, and the number of predictions without truth."""
-    by_path = {truth.path.resolve(): truth for truth in truths}
+    by_path = {normal(str(truth.path.resolve())): truth for truth in truths}
+    by_path |= {str(truth.path.resolve()): truth for truth in truths}
     by_name: dict[str, list[Truth]] = defaultdict(list)
     for truth in truths:
-        for name in {_name(truth.path), *truth.names}:
+        for name in {_name(truth.path), *map(normal, truth.names)}:
             by_name[name].append(truth)
     inputs = {(p.output, p.row["input"]) for p in predictions}
     twice = Counter((output, _name(path)) for output, path in inputs)
@@ -210,13 +212,16 @@ def _match(
     for prediction in predictions:
         path = Path(prediction.row["input"]).resolve()
         # A series lies below its patient's folder.
-        truth = next((by_path[p] for p in (path, *path.parents) if p in by_path), None)
+        places = (f(str(p)) for p in (path, *path.parents) for f in (str, normal))
+        truth = next((by_path[place] for place in places if place in by_path), None)
         name = _name(prediction.row["input"])
         named = by_name.get(name, [])
         if truth is None and len(named) == 1 and twice[prediction.output, name] == 1:
             failed = prediction.row["status"] != "done"
             truth = named[0] if failed or same(prediction, named[0]) else None
         if truth is None:
+            if named and max(len(named), twice[prediction.output, name]) > 1:
+                logger.warning("%s is not evaluated: %s comes twice", prediction.folder, name)
             continue
         # Studies of one patient are reported apart, under one path.
         key = (prediction.group, prediction.fold, truth.path, prediction.row.get("study"))
@@ -227,7 +232,7 @@ def _match(
 
 
 def _name(path: str | Path) -> str:
-    name = Path(path).name
+    name = normal(Path(path).name)
     return next((name[: -len(e)] for e in ENDINGS if name.lower().endswith(e)), name)
 
 

@@ -15,6 +15,7 @@ from core.data.cache import source_of
 from core.errors import InputError
 from core.infer.load import Run, held_out
 from core.io.paths import Skipped, files_at
+from core.names import normal
 from core.report.manifest import manifest
 from core.train.run_folder import PARTS
 
@@ -139,9 +140,9 @@ def held_out_of(
     Raises:
       InputError: runs that held nothing out, or a held-out case that no data set has, or two.
     """
-    names, known = held_out(runs), {}
+    names, known = [normal(name) for name in held_out(runs)], {}
     for data in inputs:
-        of_one = cases(data)
+        of_one = {normal(name): case for name, case in cases(data).items()}
         if both := sorted(known.keys() & of_one.keys() & set(names)):
             raise InputError(f"has a case {both[0]}, and so has a data set before it", path=data)
         known |= of_one

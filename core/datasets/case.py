@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from core.csv_io import column_names, read_rows
 from core.errors import InputError
 from core.io.paths import Skipped
+from core.names import normal
 
 ENDINGS = (".nii.gz", ".nii")
 MAX_ID = 32767
@@ -137,7 +138,7 @@ def _patients_of_table(case_ids: Collection[str], table: Path) -> dict[str, str]
         raise InputError(f"has no column {' and '.join(sorted(absent))}", path=table)
     patients: dict[str, str] = {}
     for row in read_rows(table):
-        case, patient = row.get("case", ""), row.get("patient", "")
+        case, patient = (normal(row.get(name, "")) for name in ("case", "patient"))
         if case and patients.setdefault(case, patient) != patient:
             raise InputError(f"two rows about {case!r} differ", path=table, hint="keep one")
     if missing := sorted(case for case in case_ids if not patients.get(case)):

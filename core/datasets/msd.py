@@ -7,7 +7,8 @@ nnU-Net v1 writes the same list while its files carry the channel: `pancreas_001
 Source: http://medicaldecathlon.com
 """
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,11 @@ from core.datasets.case import (
     channel_names,
     label_ids,
 )
+from core.datasets.prescribed_folds import read_folds
 from core.errors import InputError
-from core.io.paths import Skipped, is_shadow
+from core.io.paths import Skipped, is_shadow, on_disk, unique_ids
 from core.json_io import read_json
+from core.names import normal
 
 
 def read_msd(root: Path) -> Dataset:
@@ -40,9 +43,10 @@ def read_msd(root: Path) -> Dataset:
     channels = channel_names(description, path)
     cases: dict[str, Case] = {}
     skipped = []
-    for entry in description["training"]:
-        image, label = _entry(root, entry, path)
-        case_id, _ = _split_ending(image, path)
+    entries = [_entry(root, entry, path) for entry in description["training"]]
+    ids = _ids(root, [image for image, _ in entries], path)
+    for image, label in entries:
+        case_id = ids[image]
         images = _channels(image, len(channels), path)
         if case_id in cases:
             skipped.append(Skipped(image, "listed twice in dataset.json"))
@@ -61,18 +65,30 @@ def read_msd(root: Path) -> Dataset:
         label_ids=label_ids(description.get("labels"), path),
         channels=channels,
         cases=tuple(cases[c] for c in sorted(cases)),
-        splits=(),
+        splits=read_folds(root, cases, ids.values()),
         skipped=tuple(skipped),
     )
 
 
 def _entry(root: Path, entry: Mapping[str, Any], path: Path) -> tuple[Path, Path]:
     try:
-        return root / entry["image"], root / entry["label"]
+        return on_disk(root / entry["image"]), on_disk(root / entry["label"])
     except (KeyError, TypeError):
         raise InputError(
             f'"training" must list {{"image": "…", "label": "…"}}; got {entry}', path=path
         ) from None
+
+
+def _ids(root: Path, images: Sequence[Path], path: Path) -> dict[Path, str]:
+    """Id of each image: its file name, or where images share one, its path below the root."""
+    images = list(dict.fromkeys(images))
+    split = [_split_ending(image, path) for image in images]
+    names = [normal(stem) for stem, _ in split]
+    if len(set(names)) < len(names):
+        places = (os.path.relpath(image, root) for image in images)
+        below = [place.removesuffix(end) for place, (_, end) in zip(places, split, strict=True)]
+        names = unique_ids(below, instead="case")
+    return dict(zip(images, names, strict=True))
 
 
 def _channels(image: Path, num_channels: int, path: Path) -> tuple[Path, ...]:

@@ -18,13 +18,14 @@ from core.datasets.case import (
     ENDINGS,
     Case,
     Dataset,
-    Fold,
     channel_names,
     label_ids,
 )
+from core.datasets.prescribed_folds import read_folds
 from core.errors import InputError
-from core.io.paths import Skipped, is_shadow
+from core.io.paths import Skipped, is_shadow, on_disk
 from core.json_io import read_json
+from core.names import normal
 
 Files = tuple[dict[str, Path], Path]  # channel ("0000") to image, and the label
 
@@ -61,7 +62,7 @@ def read_nnunet(root: Path) -> Dataset:
         label_ids=label_ids(description.get("labels"), path),
         channels=channels,
         cases=tuple(cases),
-        splits=_read_splits(root, {c.id for c in cases}, set(files)),
+        splits=read_folds(root, {c.id for c in cases}, files),
         skipped=tuple(skipped),
     )
 
@@ -95,9 +96,13 @@ def _found(root: Path, ending: str) -> tuple[dict[str, Files], list[Skipped]]:
         elif match is None:
             skipped.append(Skipped(image, f"not named CASE_0000{ending}"))
         else:
-            case_id, channel = match.groups()
-            label = root / "labelsTr" / f"{case_id}{ending}"
-            files.setdefault(case_id, ({}, label))[0][channel] = image
+            case_id, channel = normal(match[1]), match[2]
+            label = on_disk(root / "labelsTr" / f"{match[1]}{ending}")
+            images, _ = files.setdefault(case_id, ({}, label))
+            if channel in images:
+                skipped.append(Skipped(image, f"has the name of {images[channel]}", True))
+            else:
+                images[channel] = image
     labels = {label for _, label in files.values()}
     for label in sorted((root / "labelsTr").glob(f"*{ending}")):
         if label not in labels and not is_shadow(label):
@@ -111,7 +116,9 @@ def _listed(root: Path, listed: object, path: Path) -> tuple[dict[str, Files], l
     try:
         for case_id, entry in listed.items():  # type: ignore[attr-defined]
             images = {f"{c:04d}": _resolve(root, name) for c, name in enumerate(entry["images"])}
-            files[case_id] = (images, _resolve(root, entry["label"]))
+            if normal(case_id) in files:
+                raise InputError(f"two cases are called {case_id!r}", path=path)
+            files[normal(case_id)] = (images, _resolve(root, entry["label"]))
     except (AttributeError, KeyError, TypeError):
         raise InputError(
             '"dataset" must be like {"CASE": {"images": ["…"], "label": "…"}}', path=path
@@ -120,31 +127,4 @@ def _listed(root: Path, listed: object, path: Path) -> tuple[dict[str, Files], l
 
 
 def _resolve(root: Path, name: str) -> Path:
-    return root / os.path.expandvars(name)
-
-
-def _read_splits(root: Path, usable: set[str], known: set[str]) -> tuple[Fold, ...]:
-    """Folds of `splits_final.json`, beside the data or where nnU-Net keeps it."""
-    places = [root]
-    if preprocessed := os.environ.get("nnUNet_preprocessed"):
-        places.append(Path(preprocessed) / root.name)
-    for path in (place / "splits_final.json" for place in places):
-        if path.is_file():
-            folds = read_json(path)
-            if not isinstance(folds, list):
-                raise InputError("expected a list of folds", path=path)
-            return tuple(_fold(fold, k, usable, known, path) for k, fold in enumerate(folds))
-    return ()
-
-
-def _fold(fold: Any, k: int, usable: set[str], known: set[str], path: Path) -> Fold:
-    try:
-        train, val = ([*map(str, fold[side])] for side in ("train", "val"))
-    except (KeyError, TypeError):
-        raise InputError(f'fold {k} must have "train" and "val"', path=path) from None
-    if strangers := sorted({*train, *val} - known):
-        raise InputError(f"fold {k} names unknown cases {strangers[:5]}", path=path)
-    if both := sorted({*train} & {*val}):
-        raise InputError(f"fold {k} has {both[:5]} on both sides", path=path)
-    # A case that was skipped is out of every fold; `Dataset.skipped` says why.
-    return Fold(*(tuple(c for c in side if c in usable) for side in (train, val)))
+    return on_disk(root / os.path.expandvars(name))

@@ -6,6 +6,7 @@
     phases.csv                           series,phase where headers do not tell it; optional
 
 A mask has 0 for background, 1 for pancreas and 2 for tumor, on the grid of its phase's series.
+Names are compared as readers see them: a Mac and a spreadsheet may write accents in two ways.
 """
 
 from pathlib import Path
@@ -15,7 +16,8 @@ from core.csv_io import column_names, read_rows
 from core.datasets.case import ENDINGS
 from core.datasets.series_masks import SeriesMask, mask_in_file
 from core.errors import InputError
-from core.io.paths import Skipped
+from core.io.paths import Skipped, on_disk
+from core.names import normal
 
 TABLE, STUDIES, MASKS, PHASES = "patients.csv", "patients", "masks", "phases.csv"
 TRUTHS = {"0": False, "1": True, "": None}
@@ -26,7 +28,7 @@ class Patient(NamedTuple):
     """One patient."""
 
     id: str
-    """As the table writes it."""
+    """As the table writes it, accents composed."""
     study: Path
     """Folder or archive of the files."""
     tumor: bool | None
@@ -53,8 +55,8 @@ def read_patients(root: Path) -> Patients:
     Raises:
       InputError: the table is damaged, or none of its patients has files.
     """
-    path, studies = root / TABLE, _studies(root / STUDIES)
-    rows, skipped, patients = _rows(path), [], []
+    path, (studies, skipped) = root / TABLE, _studies(root / STUDIES)
+    rows, patients = _rows(path), []
     for name, row in rows.items():
         if name not in studies:
             skipped.append(Skipped(root / STUDIES / name, f"in {TABLE}, but not there", True))
@@ -76,23 +78,31 @@ def _rows(path: Path) -> dict[str, dict[str, str]]:
         raise InputError(f"has no column {' and '.join(sorted(absent))}", path=path)
     rows: dict[str, dict[str, str]] = {}
     for row in read_rows(path):
-        if (name := row["patient"]) and rows.setdefault(name, row) is not row:
+        if (name := normal(row.get("patient", ""))) and rows.setdefault(name, row) is not row:
             raise InputError(f"two rows about {name!r}", path=path, hint="keep one")
     return rows
 
 
-def _studies(folder: Path) -> dict[str, Path]:
-    places = sorted(folder.iterdir()) if folder.is_dir() else []
-    return {
-        place.name if place.is_dir() else place.name.removesuffix(".zip"): place
-        for place in places
-        if place.is_dir() or place.suffix == ".zip"
-    }
+def _studies(folder: Path) -> tuple[dict[str, Path], list[Skipped]]:
+    """Folder or archive of each patient, and what is neither or comes twice."""
+    studies: dict[str, Path] = {}
+    skipped = []
+    for place in sorted(folder.iterdir()) if folder.is_dir() else []:
+        is_archive = place.suffix.lower() == ".zip"
+        name = normal(place.stem if is_archive and place.is_file() else place.name)
+        if not (place.is_dir() or is_archive):
+            skipped.append(Skipped(place, "neither a folder nor a .zip of a patient"))
+        elif name in studies:
+            skipped.append(Skipped(place, f"{studies[name].name} is used for this patient"))
+        else:
+            studies[name] = place
+    return studies, skipped
 
 
 def _masks(folder: Path, patient: str) -> dict[str, Path]:
-    inside = {_stem(p): p for p in sorted((folder / patient).glob("*")) if p.name.endswith(ENDINGS)}
-    alone = next((p for e in ENDINGS if (p := folder / f"{patient}{e}").is_file()), None)
+    masks = sorted(on_disk(folder / patient).glob("*"))
+    inside = {_stem(p): p for p in masks if p.name.endswith(ENDINGS)}
+    alone = next((p for e in ENDINGS if (p := on_disk(folder / f"{patient}{e}")).is_file()), None)
     return inside if alone is None else {MASK_PHASE: alone, **inside}
 
 
@@ -102,4 +112,4 @@ def _orphans(folder: Path, patients: set[str]) -> list[Skipped]:
 
 
 def _stem(path: Path) -> str:
-    return path.name.removesuffix(".gz").removesuffix(".nii")
+    return normal(path.name.removesuffix(".gz").removesuffix(".nii"))

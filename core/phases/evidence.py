@@ -13,6 +13,7 @@ from core.csv_io import column_names, read_rows
 from core.errors import InputError
 from core.io.dicom.acquisition import Acquisition
 from core.io.scans import Scan, VolumeCache
+from core.names import normal
 from core.phases import Phase
 from core.phases.image import scan_enhancement
 from core.phases.words import phase_of_delay, phase_of_text
@@ -124,5 +125,5 @@ def phases_of_patient(table: PhaseTable, patient: str) -> dict[str, Phase]:
 
 
 def _key(text: str) -> str:
-    """Descriptions differ in case and blanks where people copy them."""
-    return " ".join(text.replace("\\", "/").strip("/").split()).casefold()
+    """Descriptions differ in case, blanks and accents where people copy them."""
+    return normal(" ".join(text.replace("\\", "/").strip("/").split()).casefold())

@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple
 
 from core.csv_io import column_names, read_rows
 from core.errors import InputError
+from core.names import normal
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +64,7 @@ def read_status(path: Path) -> StatusTable:
         )
     rows: dict[str, dict[str, bool | None]] = {}
     for row in read_rows(path):
-        if not (name := row.get(key, "")):
+        if not (name := normal(row.get(key, ""))):
             continue
         told = {column: _meaning(row, column, name, path) for column in COLUMNS}
         if rows.setdefault(name, told) != told:

@@ -1,6 +1,7 @@
 """Who is matched with whom, who counts, and in which column."""
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -194,3 +195,32 @@ def test_what_is_written_and_printed(truths, tmp_path, capsys):
     assert json.loads((tmp_path / "eval/metrics.json").read_text())["rows"][0]["id"] == "a"
     assert (tmp_path / "eval/rows.csv").read_text().startswith("id,patient,group,fold")
     assert (tmp_path / "eval/report.html").read_text() == "<p>page"
+
+
+@pytest.mark.parametrize("name", ["Jos\u00e9", "Jose\u0301", os.fsdecode(b"\xb1\xa8"), "患者"])
+def test_a_case_is_matched_by_its_path_and_name_in_whatever_form_they_are(tmp_path, name):
+    truth = Truth("p", tmp_path / "data" / f"{name}.nii.gz", (), "sick")
+    other = "Jos\u00e9" if name.startswith("Jose") else name
+    for number, path in enumerate((truth.path.with_name(f"{other}.nii.gz"), f"x/{other}.nii.gz")):
+        pred = output(tmp_path / str(number), [row(path, id="a")])
+        assert ids(evaluate(PAPER, [pred], [truth])) == ["a"]
+
+
+def test_two_files_whose_names_differ_in_form_alone_stay_two(tmp_path):
+    paths = [tmp_path / "data" / f"{name}.nii.gz" for name in ("Jos\u00e9", "Jose\u0301")]
+    truths = [Truth(f"p{n}", path, (), "sick") for n, path in enumerate(paths)]
+    rows = [row(path, id=str(n)) for n, path in enumerate(paths)]
+    evaluated = evaluate(PAPER, [output(tmp_path / "o", rows)], truths)
+    assert [row["patient"] for row in evaluated.metrics["rows"]] == ["p0", "p1"]
+
+
+def test_files_of_one_name_in_several_folders_are_matched_by_path_or_not_at_all(tmp_path, caplog):
+    truths = [Truth(f"p{n}", tmp_path / f"s{n}" / "ct.nii.gz", (), "sick") for n in range(2)]
+    rows = [row(truth.path, id=f"ct-{n}") for n, truth in enumerate(truths)]
+    rows.append(row("moved/ct.nii.gz", id="ct-2"))
+    evaluated = evaluate(PAPER, [output(tmp_path / "o", rows)], truths)
+    assert [(r["id"], r["patient"]) for r in evaluated.metrics["rows"]] == [
+        ("ct-0", "p0"),
+        ("ct-1", "p1"),
+    ]
+    assert f"{tmp_path / 'o/cases/ct-2'} is not evaluated: ct comes twice" in caplog.text

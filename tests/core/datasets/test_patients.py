@@ -63,3 +63,37 @@ def test_a_damaged_table_is_refused(root):
     table.write_text("patient,tumor\nq,1\n")
     with refused(root, "patients.csv", "patients/"):
         read_patients(root)
+
+
+@pytest.mark.parametrize("in_table", ["Jos\u00e9", "Jose\u0301"])
+@pytest.mark.parametrize("on_disk", ["Jos\u00e9", "Jose\u0301"])
+@pytest.mark.parametrize("mask", ["{}/arterial.nii.gz", "{}.nii.gz"])
+def test_a_patient_is_one_in_whichever_form_the_name_is_written(root, in_table, on_disk, mask):
+    with (root / "patients.csv").open("a", encoding="utf-8") as file:
+        file.write(f"{in_table},1,\n")
+    (root / "patients" / on_disk).mkdir()
+    path = root / "masks" / mask.format(on_disk)
+    path.parent.mkdir(exist_ok=True)
+    path.touch()
+    read = read_patients(root)
+    assert read.skipped == ()
+    assert (read.patients[-1].id, read.patients[-1].study.name) == ("Jos\u00e9", on_disk)
+    assert [m.path for m in read.patients[-1].masks] == [path]
+
+
+def test_what_lies_beside_the_patients_is_named(root):
+    for name in ("p1.zip", "p3.ZIP", "p2.tar.gz"):
+        (root / "patients" / name).touch()
+    patients, skipped = read_patients(root)
+    assert [p.study.name for p in patients] == ["p1", "p2.zip", "p3"]
+    assert {s.path.name: s.reason for s in skipped} == {
+        "p1.zip": "p1 is used for this patient",
+        "p3.ZIP": "p3 is used for this patient",
+        "p2.tar.gz": "neither a folder nor a .zip of a patient",
+    }
+
+
+def test_an_archive_in_capitals_is_one(root):
+    (root / "patients" / "p3").rmdir()
+    (root / "patients" / "p3.ZIP").touch()
+    assert [p.study.name for p in read_patients(root).patients] == ["p1", "p2.zip", "p3.ZIP"]

@@ -273,3 +273,67 @@ def test_a_missing_json_is_named(tmp_path):
 
     with pytest.raises(InputError, match="no such file"):
         read_json(tmp_path / "dataset.json")
+
+
+MAC, TYPED = "Jose\u0301", "Jos\u00e9"
+
+
+@pytest.mark.parametrize(("image", "label"), [(MAC, TYPED), (TYPED, MAC), (MAC, MAC)])
+def test_names_from_a_mac_and_typed_ones_are_one_name(tmp_path, image, label):
+    files = [f"imagesTr/{image}_0000.nii.gz", f"labelsTr/{label}.nii.gz"]
+    nnunet(tmp_path, "b")
+    root = make(tmp_path, NNUNET, files)
+    (root / "splits_final.json").write_text(json.dumps([{"train": [label], "val": ["b"]}]))
+    table = tmp_path / "patients.csv"
+    table.write_text(f"case,patient\n{label},{image}\nb,q\n", encoding="utf-8")
+    dataset = read_dataset(root, patients=table)
+    assert [(c.id, c.patient) for c in dataset.cases] == [(TYPED, TYPED), ("b", "q")]
+    assert dataset.cases[0].label.is_file()
+    assert dataset.splits == (Fold((TYPED,), ("b",)),)
+    assert dataset.skipped == ()
+
+
+def test_two_files_of_one_name_in_two_forms_are_not_both_used(tmp_path):
+    dataset = read_dataset(nnunet(tmp_path, TYPED, MAC))
+    assert [c.id for c in dataset.cases] == [TYPED]
+    assert [s.is_broken for s in dataset.skipped] == [True, True]
+
+
+@pytest.mark.parametrize("listed", [MAC, TYPED])
+def test_listed_files_are_found_in_whichever_form_the_disk_has_them(tmp_path, listed):
+    files = [f"{folder}/{MAC}.nii.gz" for folder in ("imagesTr", "labelsTr")]
+    training = [{"image": f"imagesTr/{listed}.nii.gz", "label": f"labelsTr/{listed}.nii.gz"}]
+    dataset = read_dataset(make(tmp_path / "msd", {**MSD, "training": training}, files))
+    assert ([c.id for c in dataset.cases], dataset.skipped) == ([TYPED], ())
+    cases = {listed: {"images": [files[0].replace(MAC, listed)], "label": files[1]}}
+    (case,) = read_dataset(make(tmp_path / "v2", {**NNUNET, "dataset": cases}, files)).cases
+    assert (case.id, case.images[0].is_file()) == (TYPED, True)
+    with pytest.raises(InputError, match="two cases are called"):
+        read_dataset(
+            make(
+                tmp_path / "w",
+                {**NNUNET, "dataset": dict.fromkeys((MAC, TYPED), cases[listed])},
+                files,
+            )
+        )
+
+
+def test_scans_of_one_file_name_in_several_folders_are_several_cases(tmp_path):
+    names = ["s0001", "s0002"]
+    training = [{"image": f"./{n}/ct.nii.gz", "label": f"./{n}/label.nii.gz"} for n in names]
+    files = [path[2:] for entry in training for path in entry.values()]
+    description = {**MSD, "training": [*training, training[0]]}
+    dataset = read_dataset(make(tmp_path, description, files))
+    assert [(c.id, c.label) for c in dataset.cases] == [
+        ("s0001_ct", tmp_path / "s0001/label.nii.gz"),
+        ("s0002_ct", tmp_path / "s0002/label.nii.gz"),
+    ]
+    assert [s.reason for s in dataset.skipped] == ["listed twice in dataset.json"]
+
+
+def test_folds_are_used_in_every_layout(tmp_path):
+    files = [f"{f}/pancreas_{n}.nii.gz" for n in ("001", "004") for f in ("imagesTr", "labelsTr")]
+    root = make(tmp_path, MSD, files)
+    folds = [{"train": ["pancreas_001"], "val": ["pancreas_004"]}]
+    (root / "splits_final.json").write_text(json.dumps(folds))
+    assert read_dataset(root).splits == (Fold(("pancreas_001",), ("pancreas_004",)),)

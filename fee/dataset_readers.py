@@ -19,6 +19,7 @@ from core.datasets.images import read_case, read_images
 from core.datasets.pancreas import TUMOR
 from core.datasets.pancreas_cases import PUBLIC_PHASE
 from core.datasets.patients import PHASES, TABLE, Patient, read_patients
+from core.datasets.prescribed_folds import FOLDS
 from core.datasets.series_masks import SeriesMask, match_masks
 from core.errors import InputError
 from core.io.labels import require_same_grid
@@ -67,9 +68,7 @@ def read_data(
     )
     if data is None:
         return _pictures(root, patient_pattern, cfg)
-    if data.folds:
-        note = "%s: splits_final.json is not used: FEE-DL parts patients by --split.*"
-        logger.warning(note, root)
+    folds = [Skipped(root / FOLDS, "FEE-DL parts patients by --split.*")] if data.folds else []
     labels_tumors = TUMOR in data.annotated
     sources = [
         Source(
@@ -81,7 +80,7 @@ def read_data(
         )
         for case in data.cases
     ]
-    return Sources(root, sources, data.skipped)
+    return Sources(root, sources, [*data.skipped, *folds])
 
 
 def _facts(phase: str, tumor: bool | None, tumor_type: str = "") -> dict[str, Any]:

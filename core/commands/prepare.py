@@ -22,6 +22,7 @@ from core.data.cache import CachedCase, is_current, open_case, source_of, write_
 from core.data.index import Contents, Entry, Index, caches_in, has_index, read_index, write_index
 from core.data.index import cases_of as cases_of_index
 from core.data.splits import Split
+from core.datasets.prescribed_folds import FOLDS
 from core.errors import InputError
 from core.io import remarks
 from core.io.paths import Skipped
@@ -29,9 +30,6 @@ from core.io.paths import Skipped
 logger = logging.getLogger(__name__)
 
 LEFTOVER_S = 3600
-FOLDS = "splits_final.json"
-"""Of nnU-Net; a layout without folds leaves it out as any other file."""
-
 Made = tuple[Mapping[str, NDArray], Mapping[str, Any]]
 """Arrays by name, and meta: the arguments of `cache.write_case`."""
 
@@ -91,7 +89,7 @@ def prepare(data_sets: Sequence[Sources], folder: Path, *, at_a_time: int) -> in
         index[root] = _fill(sources, folder, at_a_time)
         write_index(folder, index)
         _log_contents(sources.root, index[root])
-        if any(skipped.path.name == FOLDS for skipped in sources.skipped):
+        if _leaves_folds_out(sources):
             logger.warning("%s: %s is not used: folds are cut by --split.*", sources.root, FOLDS)
     contents = [index[sources.root.resolve()] for sources in data_sets]
     if not any(part.cases for part in contents):
@@ -205,6 +203,12 @@ def _fill(sources: Sources, folder: Path, at_a_time: int) -> Contents:
     }
     skipped = (*sources.skipped, *(failures[id_] for id_ in sorted(failures)))
     return Contents(cases, skipped, tuple(_usable(sources.folds, cases)))
+
+
+def _leaves_folds_out(sources: Sources) -> bool:
+    """Whether there is a splits_final.json that the layout, or the paper, has no use for."""
+    is_skipped = any(skipped.path.name == FOLDS for skipped in sources.skipped)
+    return is_skipped or (not sources.folds and (sources.root / FOLDS).is_file())
 
 
 def _make(case: Source, folder: Path) -> None:

@@ -10,8 +10,10 @@ import jax
 from jax.experimental.multihost_utils import sync_global_devices
 
 from core import sharding
-from core.data.index import prescribed_folds, read_index
+from core.data.index import Index, prescribed_folds, read_index
+from core.data.index import cases_of as cases_of_index
 from core.data.splits import Parts, Split, cases_of, k_fold
+from core.datasets.prescribed_folds import FOLDS
 from core.errors import InputError
 from core.train.config import RunConfig
 from core.train.fit import fit
@@ -190,10 +192,25 @@ def splits_of(folder: Path, own: Callable[[], Sequence[Split]]) -> tuple[Sequenc
     """
     index = read_index(folder)
     if prescribed := prescribed_folds(index):
-        return prescribed, "splits_final.json"
+        _warn_of_patients_on_both_sides(prescribed, index)
+        return prescribed, FOLDS
     if any(part.folds for part in index.values()):
-        logger.warning("splits_final.json is not used: it does not cover every case of the cache")
+        logger.warning("%s is not used: it does not cover every case of the cache", FOLDS)
     return own(), "the recipe's split"
+
+
+def _warn_of_patients_on_both_sides(splits: Sequence[Split], index: Index) -> None:
+    patient_of = {id_: entry.patient for id_, entry in cases_of_index(index).items()}
+    for number, split in enumerate(splits):
+        train, test = ({patient_of[id_] for id_ in side} for side in (split.train, split.test))
+        if both := train & test:
+            logger.warning(
+                "fold %d of %s has %d patients on both sides: what is measured on them is no "
+                "estimate for new patients",
+                number,
+                FOLDS,
+                len(both),
+            )
 
 
 def _first_host_first(load: Callable[[], T]) -> T:

@@ -268,3 +268,11 @@ def test_a_digest_knows_an_image_whatever_its_type_and_tells_shapes_apart():
     assert digest(image) == digest(image.astype(np.float32) + 0.3)
     assert digest(image) != digest(image + 1)
     assert digest(image) != digest(image.reshape(2, 4, 3))
+
+
+def test_folds_that_no_reader_took_are_a_warning(cohort, cache, caplog):
+    (cohort.root / "splits_final.json").write_text("[]")
+    prepare([cohort.sources(folds=[Split(("a", "b"), ("c",))])], cache, at_a_time=1)
+    assert "splits_final.json is not used" not in caplog.text
+    prepare([cohort.sources()], cache, at_a_time=1)
+    assert f"{cohort.root}: splits_final.json is not used" in caplog.text

@@ -83,3 +83,12 @@ def test_an_image_counts_as_the_most_seen_of_its_parts():
     assert record.images == {"A": "train", "B": "val", "C": "test"}
     assert record.patients == {"p": "train", "q": "test"}
     assert (record.fold, record.train, record.test) == (3, parts.train, parts.test)
+
+
+@pytest.mark.parametrize(("patients", "told"), [("ppq", True), ("pqq", False), ("pqr", False)])
+def test_prescribed_folds_that_part_a_patient_are_a_warning(tmp_path, caplog, patients, told):
+    cases = {id_: Entry((), patient, {}) for id_, patient in zip("abc", patients, strict=True)}
+    folds = (Split(("a",), ("b", "c")), Split(("b", "c"), ("a",)))
+    write_index(tmp_path, {tmp_path: Contents(cases, (), folds)})
+    assert choose_fold(tmp_path, 0, "abc", lambda: OWN).test == ("b", "c")
+    assert ("fold 0 of splits_final.json has 1 patients on both sides" in caplog.text) is told

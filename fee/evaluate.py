@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from core import cli, json_io
 from core.commands import evaluate as evaluation
 from core.commands.evaluate import Paper, Prediction, Truth
-from core.datasets.pancreas import TUMOR
+from core.datasets.pancreas import IGNORE, TUMOR, in_pancreas
 from core.datasets.patients import Patient
 from core.datasets.series_masks import SeriesMask, match_masks
 from core.errors import InputError
@@ -126,13 +125,14 @@ def _against_masks(
                 raise mask
             path = folder / phase["name"] / SEGMENTATION
             pred = canonical(nifti.read_label(path))
-            true: NDArray = require_same_grid(pred, mask.read(), path, mask.path).array > 0
+            label = require_same_grid(pred, mask.read(), path, mask.path).array
         except InputError as error:
             logger.error("%s", error)
             errors.append(str(error))
             continue
         num_annotated += 1
-        voxels = total((voxels, confusion_counts(pred.array > 0, true)))
+        true, annotated = in_pancreas(label), label != IGNORE
+        voxels = total((voxels, confusion_counts((pred.array > 0)[annotated], true[annotated])))
         located = np.array([s["located"] for s in phase["slices"]])
         slices = total((slices, confusion_counts(located, np.asarray(true.any(axis=(1, 2))))))
     row: dict[str, Any] = {

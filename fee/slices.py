@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from core import check
 from core.commands.prepare import Made, digest
-from core.datasets.pancreas import PANCREAS, TUMOR
+from core.datasets.pancreas import IGNORE, PANCREAS, TUMOR
+from core.errors import InputError
 from core.preprocess.intensity import window
 from core.preprocess.resize import resize_gray, resize_mask
 from core.volume import Volume, canonical
@@ -66,8 +67,17 @@ def make(
       read: → HU, and the mask on the same grid or None.
       cfg: how slices are made.
       labels_tumors: whether the mask tells, by itself, if there is a tumor.
+
+    Raises:
+      InputError: the mask has voxels that nobody annotated.
     """
     image, label = read()
+    if label is not None and (label.array == IGNORE).any():
+        raise InputError(
+            f"{np.count_nonzero(label.array == IGNORE)} voxels are labelled ignore, and FEE-DL "
+            "learns from every pixel of a slice",
+            hint="annotate them, or leave the case out",
+        )
     image = canonical(image)
     mask = None if label is None else to_mask_slices(label, cfg)
     drawn = bool((mask == TUMOR).any()) if mask is not None and labels_tumors else None

@@ -26,7 +26,7 @@ from lnmet.evaluation_page import evaluation_page, main_table
 from lnmet.identification.evaluate import evaluate_identification
 from lnmet.identification.identify import COMMAND as IDENTIFY
 from lnmet.label_files import SEGMENTATION
-from lnmet.labels import PDAC, has_target, organs_of
+from lnmet.labels import BACKGROUND, IGNORE, PDAC, has_target, organs_of
 from lnmet.node_evaluation import (
     COMPARED,
     NODE_RATES,
@@ -114,6 +114,8 @@ def _measure(truth: Truth[LabelledCase], prediction: Prediction | None) -> dict[
         return row
     path = prediction.folder / SEGMENTATION
     label = require_same_grid(true, canonical(nifti.read_label(path)), truth.path, path)
+    # What was not annotated is no false alarm.
+    label = label.with_array(np.where(true.array == IGNORE, BACKGROUND, label.array))
     segmented = prediction.results["networks"]
     asked = segmented_kinds(segmented)
     kinds = [kind for kind in annotated_kinds(case.annotated) if kind in asked]

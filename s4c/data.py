@@ -15,7 +15,7 @@ from numpy.random import Generator
 from core.data import patches
 from core.data.cache import Stored
 from core.data.epochs import numbers_of_host
-from core.datasets.pancreas import BACKGROUND, PANCREAS, TUMOR
+from core.datasets.pancreas import BACKGROUND, PANCREAS, TUMOR, in_pancreas
 from core.errors import InputError
 from core.preprocess.crop import Box, grow, intersect
 from core.preprocess.intensity import normalize
@@ -40,7 +40,7 @@ class Prepared(NamedTuple):
     mean: float
     std: float
     label: Stored
-    """Ids uint8 (d, h, w): 0 background, 1 pancreas, 2 tumor."""
+    """Ids uint8 (d, h, w): 0 background, 1 pancreas, 2 tumor, 255 not annotated."""
     pancreas_voxels: Int32[np.ndarray, "p 3"]
     """Some voxels of the pancreas set, tumor included."""
     tumor_voxels: Int32[np.ndarray, "t 3"]
@@ -159,7 +159,7 @@ def patch_type(label: UInt8[np.ndarray, "d h w"], fraction: float) -> int:
     """
     if np.count_nonzero(label == TUMOR) >= fraction * label.size:
         return TUMOR
-    return PANCREAS if np.count_nonzero(label) >= fraction * label.size else BACKGROUND
+    return PANCREAS if np.count_nonzero(in_pancreas(label)) >= fraction * label.size else BACKGROUND
 
 
 def cut(case: Prepared, start: Sequence[int], side: int) -> Example:

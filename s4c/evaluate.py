@@ -9,7 +9,7 @@ import numpy as np
 from core import cli
 from core.commands import evaluate as evaluation
 from core.commands.evaluate import Paper, Prediction, Truth
-from core.datasets.pancreas import BACKGROUND, TUMOR
+from core.datasets.pancreas import TUMOR
 from core.datasets.pancreas_cases import PancreasCase, read_pancreas
 from core.io import nifti
 from core.io.labels import require_same_grid
@@ -20,10 +20,11 @@ from core.metrics.intervals import (
     delong_interval,
     wilson_interval,
 )
-from core.metrics.overlap import confusion_counts, dice
+from core.metrics.overlap import confusion_counts
 from core.metrics.rows import Row, column, summarize
 from core.volume import reorient, same_grid
 from s4c.evaluation_page import evaluation_page, table_1
+from s4c.overlap import overlap
 
 BOOTSTRAP_SEED = 0
 DSC_NAMES = ("tumor_dsc", "pancreas_dsc", "normal_pancreas_dsc", "abnormal_pancreas_dsc")
@@ -71,13 +72,11 @@ def _measure(truth: Truth[PancreasCase], prediction: Prediction | None) -> dict[
         return row
     path = prediction.folder / SEGMENTATION
     label = require_same_grid(true, nifti.read_label(path), truth.path, path).array
-    pancreas_dsc = dice(label != BACKGROUND, true.array != BACKGROUND)
-    tumor_dsc = dice(label == TUMOR, tumor)
     return row | {
         "called": prediction.row["decision"] == "PDAC",
         "score": prediction.row["score"],
         "tumor_ml": prediction.row["tumor_ml"],
-        **_overlaps(row["abnormal"], pancreas_dsc, tumor_dsc),
+        **_overlaps(row["abnormal"], *overlap(label, true.array)),
     }
 
 

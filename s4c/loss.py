@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from core.augment.spatial import cube_symmetry
+from core.datasets.pancreas import IGNORE
 from core.losses.entropy import cross_entropy
 from core.random import stream
 from core.types import Batch, Key, Metrics, ModelState, Params, Scalar
@@ -15,6 +16,8 @@ def loss(
     cfg: Config, params: Params, model_state: ModelState, batch: Batch, key: Key
 ) -> tuple[Scalar, tuple[ModelState, Metrics]]:
     """Main cross-entropy plus weighted auxiliary ones, on augmented patches.
+
+    Voxels that nobody annotated count nowhere: means are over the others of the whole batch.
 
     Args:
       cfg: network, augmentation and loss weights.
@@ -32,8 +35,13 @@ def loss(
         image, label = jax.vmap(cube_symmetry)(keys, image, label)
     outputs, model_state = model.apply(cfg.model, params, model_state, image, train=True)
 
+    # Ignored voxels add nothing to the entropy, which is a mean over all.
+    num_annotated = jnp.sum(label != IGNORE, dtype=jnp.float32)
+    of_annotated = jnp.float32(label.size) / jnp.maximum(num_annotated, 1)
+
     def entropy(logits: jax.Array) -> Scalar:
-        return jnp.mean(cross_entropy(logits, label, class_weights=cfg.loss.class_weights))
+        per_example = cross_entropy(logits, label, class_weights=cfg.loss.class_weights)
+        return jnp.mean(per_example) * of_annotated
 
     main, aux = entropy(outputs.main), map(entropy, outputs.aux)
     total = main + sum(w * a for w, a in zip(cfg.loss.aux_weights, aux, strict=True))

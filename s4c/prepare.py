@@ -9,7 +9,7 @@ from core.commands.prepare import Made, digest, sources_of
 from core.config import fingerprint, flags
 from core.data.patches import sample_voxels
 from core.data.splits import Split, cases_of, k_fold_and_hard_split
-from core.datasets.pancreas import BACKGROUND, NAMES, TUMOR
+from core.datasets.pancreas import NAMES, TUMOR, in_pancreas
 from core.datasets.pancreas_cases import (
     PancreasCase,
     read_pancreas,
@@ -79,14 +79,14 @@ def make(case: PancreasCase, cfg: PrepareConfig) -> Made:
     arrays = {
         "image": hu,
         "label": ids,
-        "pancreas_voxels": sample_voxels(random, ids != BACKGROUND, MAX_VOXELS),
+        "pancreas_voxels": sample_voxels(random, in_pancreas(ids), MAX_VOXELS),
         "tumor_voxels": sample_voxels(random, ids == TUMOR, MAX_VOXELS),
     }
     meta = {
         "digest": digest(image.array),
         "mean": mean,
         "std": std,
-        "pancreas_box": bounding_box(ids != BACKGROUND),
+        "pancreas_box": bounding_box(in_pancreas(ids)),
         "tumor_box": bounding_box(ids == TUMOR),
     }
     return arrays, meta

@@ -12,8 +12,6 @@ from core.commands import train as training
 from core.commands.train import Division, Training
 from core.data import patches
 from core.data.pipeline import batches
-from core.datasets.pancreas import BACKGROUND, TUMOR
-from core.metrics.overlap import dice
 from core.train import optim
 from core.train.task import Rows, Task
 from core.types import ModelState, Params
@@ -22,6 +20,7 @@ from s4c.cascade import most_probable
 from s4c.config import Config
 from s4c.data import Prepared, batch_maker, cut
 from s4c.loss import loss
+from s4c.overlap import overlap
 from s4c.prepare import find_cache, folds, open_cases
 
 
@@ -113,12 +112,12 @@ def _evaluator(cfg: Config, cases: Sequence[Prepared]) -> Callable[[Params, Mode
         rows = []
         for case, (image, label) in zip(with_pancreas, examples, strict=True):
             logits = forward(params, model_state, image[None, ..., None])
-            pred = most_probable(np.asarray(logits)[0])
+            found = overlap(most_probable(np.asarray(logits)[0]), label)
             rows.append(
                 {
                     "id": case.id,
-                    "pancreas_dsc": dice(pred != BACKGROUND, label != BACKGROUND),
-                    "tumor_dsc": dice(pred == TUMOR, label == TUMOR),
+                    "pancreas_dsc": found.pancreas,
+                    "tumor_dsc": found.tumor,
                 }
             )
         return rows

@@ -10,6 +10,8 @@ from core.datasets.case import plain_name
 from core.errors import InputError
 
 BACKGROUND, PANCREAS, TUMOR = 0, 1, 2
+IGNORE = 255
+"""Voxels that nobody annotated, "ignore" in data sets of nnU-Net: no loss or score counts them."""
 NAMES = {PANCREAS: "pancreas", TUMOR: "tumor"}
 
 # Vessels and the bile duct of PANORAMA lie beside the pancreas; its duct lies within.
@@ -29,7 +31,13 @@ _ID_OF_NAME = {
     "pdac": TUMOR,
     "pdac lesion": TUMOR,
     "pancreatic lesion": TUMOR,
+    "ignore": IGNORE,
 }
+
+
+def in_pancreas(label: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """Where a label shows the pancreas, its tumor included."""
+    return (label == PANCREAS) | (label == TUMOR)
 
 
 def lookup(

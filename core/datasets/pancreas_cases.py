@@ -9,11 +9,12 @@ from typing import NamedTuple
 
 from core.datasets import nih, panorama, read_dataset
 from core.datasets.case import Case, Dataset, Fold
-from core.datasets.pancreas import NAMES, PANCREAS, lookup
+from core.datasets.pancreas import NAMES, PANCREAS, TUMOR, lookup
 from core.errors import InputError
 from core.io import nifti
 from core.io.labels import check_ids, require_same_grid
 from core.io.paths import Skipped
+from core.io.remarks import remark
 from core.volume import Volume
 
 PUBLIC_PHASE = "venous"
@@ -32,7 +33,8 @@ class PancreasCase(NamedTuple):
       files: all that it is made from.
       phase: contrast phase; "unknown" where nothing tells.
       tumor: whether a table says that there is one; None where only the label tells.
-      read: → CT in HU, and its label on the same grid: 0 background, 1 pancreas, 2 tumor.
+      read: → CT in HU, and its label on the same grid: 0 background, 1 pancreas, 2 tumor, and 255
+        where nobody annotated.
       read_label: → the label alone.
     """
 
@@ -126,15 +128,20 @@ def _volume(case: Case, dataset: Dataset, tumor: bool | None, phase: str) -> Pan
     if label_path is None:
         raise ValueError(f"case {case.id} has no label")
 
+    ids = lookup(dataset.label_ids, dataset.root, needed=(PANCREAS,))
+    told = tumor if TUMOR in ids else None
+
     def read_label() -> Volume:
         label = nifti.read_label(label_path)
         check_ids(label, dataset.label_ids.values(), label_path)
-        ids = lookup(dataset.label_ids, dataset.root, needed=(PANCREAS,))
         return label.with_array(ids[label.array])
 
     def read() -> tuple[Volume, Volume]:
-        image = nifti.read(path)
-        return image, require_same_grid(image, read_label(), path, label_path)
+        image, label = nifti.read(path), read_label()
+        if told is not None and told != bool((label.array == TUMOR).any()):
+            words = ("a tumor", "none") if told else ("no tumor", "one")
+            remark(label_path, "the table tells of {}, and the label shows {}".format(*words))
+        return image, require_same_grid(image, label, path, label_path)
 
     # The description too: another map of label names makes other labels.
     files = (path, label_path, dataset.root / "dataset.json")

@@ -348,6 +348,19 @@ def test_images_of_nnunet_are_matched_by_path_or_by_name_and_grid(pred, tmp_path
     assert rows["a"]["dsc"] == 1
 
 
+def test_what_nobody_annotated_is_neither_missed_nor_a_false_alarm(pred, tmp_path):
+    ids = {"background": 0, "pancreas": 1, "tumor": 2, "ignore": 3}
+    data = write_nnunet(tmp_path / "data", ids, "a")
+    label, found = np.minimum(TRUE, 2), predicted("a")
+    label[:, :2], found[:, :2] = 3, 1
+    write(data / "labelsTr" / "a.nii.gz", volume(label))
+    case = write_case(pred, "a") | {"input": str(data / "imagesTr" / "a_0000.nii.gz")}
+    write(pred / "cases" / "a" / "arterial" / "segmentation.nii.gz", volume(found))
+    write_results(pred, [case])
+    (row,) = evaluate([pred], [data], tmp_path / "out")["rows"]
+    assert (row["dsc"], row["miou"]) == (1, 1)
+
+
 def test_nih_patients_are_matched_by_their_folder(pred, tmp_path):
     folder = tmp_path / "data" / "PANCREAS_0007"
     made = slices(np.full((*SHAPE,), 50, np.int16), step_mm=(0, 0, 5), spacing_mm=(1, 1))

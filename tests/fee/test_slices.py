@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 
+from core.datasets.pancreas import IGNORE
 from core.io import nifti
 from core.io.inventory import find_scans
 from core.io.scans import read_scan
 from core.volume import CANONICAL_DIRECTION, Volume, canonical, orientation, reorient, same_grid
 from fee.config import PrepareConfig
-from fee.slices import to_mask_slices, to_slices, to_volume
+from fee.slices import make, to_mask_slices, to_slices, to_volume
+from tests.refusals import refused
 
 LIVER = 5
 """In the table of names of the real label file."""
@@ -102,3 +104,11 @@ def test_a_mask_of_another_number_of_slices_is_refused():
         to_volume(np.zeros((2, 32, 32), np.uint8), volume(np.zeros((3, 32, 32), np.int16)))
     with pytest.raises(ValueError, match="mask must have 3 axes"):
         to_volume(np.zeros((32, 32), np.uint8), volume(np.zeros((3, 32, 32), np.int16)))
+
+
+def test_a_mask_with_voxels_that_nobody_annotated_is_refused():
+    label = disk((3, 32, 32))
+    label[1, 0, :5] = IGNORE
+    read = lambda: (volume(np.zeros(label.shape, np.int16)), volume(label))  # noqa: E731
+    with refused(None, "5 voxels are labelled ignore", hint="leave the case out"):
+        make(read, PrepareConfig(size=32), labels_tumors=True)

@@ -1,9 +1,14 @@
 """Rates of patients, paired tests, and the tables beside the paper's."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
+from core.commands.evaluate import Prediction, Truth
+from core.io import nifti
 from core.metrics import detection
+from core.volume import CANONICAL_DIRECTION, Volume
 from lnmet.config import ORGANS
 from lnmet.evaluate import PAPER, compare, organ_names, summarize_segmentation
 from lnmet.evaluation_page import (
@@ -14,7 +19,8 @@ from lnmet.evaluation_page import (
     table_5,
     table_pdac,
 )
-from lnmet.labels import METASTATIC, NODE, PDAC
+from lnmet.label_files import SEGMENTATION
+from lnmet.labels import IGNORE, METASTATIC, NODE, PDAC
 from lnmet.node_evaluation import COMPARED, KINDS, node_row, rates_of
 
 
@@ -156,3 +162,22 @@ def test_what_was_looked_for_decides_which_table_is_printed():
         rows = metrics | {"rows": [row("g", "a", **columns)]}
         assert main_table(rows).columns == table(rows).columns
     assert list(table_pdac(metrics).rows[0]) == ["Dice", 0.6, 0.683]
+
+
+def test_what_nobody_annotated_is_neither_missed_nor_a_false_alarm(tmp_path):
+    true = label((NODE, slice(0, 4)), (PDAC, slice(20, 30)), (IGNORE, slice(31, 40)))
+    known = label((NODE, slice(1, 4)), (PDAC, slice(20, 25)))
+    guessed = label((NODE, slice(1, 4)), (PDAC, slice(20, 25)), (NODE, slice(31, 40)))
+
+    def volume(array):
+        return Volume(array, (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), CANONICAL_DIRECTION)
+
+    case = SimpleNamespace(annotated=frozenset({NODE, PDAC}), read_label=lambda: volume(true))
+    rows = []
+    for number, found in enumerate((known, guessed)):
+        folder = tmp_path / str(number)
+        nifti.write(folder / SEGMENTATION, volume(found))
+        prediction = Prediction({}, folder, tmp_path, {"networks": "pdac + nodes"}, "g")
+        rows.append(PAPER.measure(Truth("p", tmp_path, (), case), prediction))
+    assert rows[0]["pdac_dsc"] == pytest.approx(2 * 5 / 15)
+    np.testing.assert_equal(rows[1], rows[0])

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from core.datasets.pancreas import BACKGROUND, PANCREAS, TUMOR
+from core.datasets.pancreas import BACKGROUND, IGNORE, PANCREAS, TUMOR
 from core.errors import InputError
 from core.preprocess.crop import bounding_box
 from core.preprocess.intensity import normalize
@@ -131,3 +131,8 @@ def test_the_parts_of_all_hosts_are_the_batch_of_one(cases, cfg):
 def test_a_batch_that_the_hosts_cannot_share_is_refused(cases):
     with pytest.raises(ValueError, match="must be divisible by 4"):
         batch_maker(cases, ROI, 0, host=0, num_hosts=4)
+
+
+def test_what_nobody_annotated_makes_no_patch_of_the_pancreas():
+    label = np.full((4, 4, 4), IGNORE, np.uint8)
+    assert patch_type(label, 0.1) == BACKGROUND

@@ -188,3 +188,20 @@ def test_a_screening_of_other_scans_is_refused(folders, tmp_path):
 def test_a_folder_without_a_screening_is_refused(folders, tmp_path):
     with pytest.raises(InputError, match=r"holds no results\.json"):
         evaluate([tmp_path], [folders[0]], tmp_path / "out")
+
+
+def test_what_nobody_annotated_is_neither_miss_nor_false_alarm(folders, tmp_path):
+    truth, pred, _ = folders
+    known = evaluate([pred], [truth], tmp_path / "known")["rows"]
+    description = json.loads((truth / "dataset.json").read_text())
+    description["labels"]["ignore"] = 3
+    (truth / "dataset.json").write_text(json.dumps(description))
+    for id_, array in TRUTH.items():
+        array = array.copy()
+        array.flat[100:] = 3
+        save(array, truth / "labelsTr" / f"{id_}.nii.gz")
+        found = PRED[id_].copy()
+        found.flat[100:] = TUMOR
+        save(found, pred / "cases" / f"{id_}_0000" / "segmentation.nii.gz")
+    ignored = evaluate([pred], [truth], tmp_path / "ignored")["rows"]
+    np.testing.assert_equal(ignored, known)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from core.datasets.pancreas import IGNORE
 from s4c import model
 from s4c.config import RECIPES
 from s4c.loss import loss
@@ -65,3 +66,29 @@ def test_patches_are_turned_at_random_where_the_recipe_says_so(symmetries, turne
     values = {float(of_key(jax.random.key(seed))[0]) for seed in range(4)}
     # Four draws of 48 turns are all the same once in 110,000.
     assert (len(values) > 1) is turned
+
+
+def test_voxels_that_nobody_annotated_count_nowhere():
+    tiny = RECIPES["tiny-16"]
+    cfg = replace(
+        tiny, data=replace(tiny.data, symmetries="none"), model=replace(tiny.model, width=2)
+    )
+    variables = model.init(cfg.model, jax.random.key(0), (1, 16, 16, 16, 1))
+    params, state = variables["params"], {"batch_stats": variables["batch_stats"]}
+    rng = np.random.default_rng(0)
+    image = jnp.asarray(rng.standard_normal((2, 16, 16, 16, 1), np.float32))
+    label = rng.integers(0, 3, (2, 16, 16, 16), np.uint8)
+    label[0, 4:] = IGNORE
+
+    def main(label):
+        batch = {"image": image, "label": jnp.asarray(label)}
+        return float(loss(cfg, params, state, batch, jax.random.key(1))[1][1]["loss_main"])
+
+    logits = model.apply(cfg.model, params, state, image, train=True)[0].main
+    known = label != IGNORE
+    logp = np.asarray(jax.nn.log_softmax(logits))[known]
+    weights = np.array(cfg.loss.class_weights)[label[known]]
+    expected = -np.mean(weights * logp[np.arange(len(logp)), label[known]])
+    # Means of thousands of float32 entropies in another order.
+    assert main(label) == pytest.approx(expected, rel=1e-5)
+    assert main(np.full_like(label, IGNORE)) == 0

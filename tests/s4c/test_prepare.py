@@ -11,7 +11,7 @@ import pytest
 
 from core.config import fingerprint
 from core.data.index import read_index
-from core.datasets.pancreas import PANCREAS, TUMOR
+from core.datasets.pancreas import IGNORE, PANCREAS, TUMOR
 from core.errors import InputError
 from core.io import nifti
 from core.phantom.ct.cohort import label_table
@@ -182,3 +182,16 @@ def test_folds_share_the_normal_test_patients_and_part_the_abnormal_ones():
 def test_too_few_patients_for_the_folds_are_refused():
     with pytest.raises(InputError, match=r"set --split\.num-folds"):
         folds([prepared("t", tumor=True), prepared("n", tumor=False)], SplitConfig())
+
+
+def test_voxels_that_nobody_annotated_are_kept_and_are_no_pancreas(data, tmp_path):
+    write_description(data, {"background": 0, "pancreas": 4, "tumor": 7, "ignore": 9})
+    path = data / "labelsTr" / "b.nii.gz"
+    array = np.asarray(nib.load(path).dataobj).copy()
+    array[8:] = 9
+    nib.save(nib.Nifti1Image(array, AFFINE), path)
+    assert not prepare([data], tmp_path / "cache", CFG)
+    _, b = load([tmp_path / "cache"], CFG, tmp_path)
+    assert set(np.unique(b.label)) == {0, PANCREAS, IGNORE}
+    assert len(b.pancreas_voxels) == 4 * 6 * 4
+    assert b.pancreas_box.shape == (4, 6, 4)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from core.datasets.pancreas import PANCREAS, TUMOR, lookup
+from core.datasets.pancreas import IGNORE, PANCREAS, TUMOR, in_pancreas, lookup
 from tests.refusals import refused
 
 BOTH = (PANCREAS, TUMOR)
@@ -39,3 +39,14 @@ def test_a_data_set_without_tumors_is_refused(tmp_path):
 def test_healthy_patients_need_no_tumor(tmp_path):
     table = lookup({"background": 0, "pancreas": 1}, tmp_path, needed=(PANCREAS,))
     np.testing.assert_array_equal(table, [0, 1])
+
+
+def test_what_nobody_annotated_is_ignored_whatever_its_number(tmp_path):
+    ids = {"background": 0, "pancreas": 1, "tumor": 2, "ignore": 3}
+    np.testing.assert_array_equal(lookup(ids, tmp_path, needed=BOTH), [0, 1, 2, IGNORE])
+    assert in_pancreas(np.array([0, PANCREAS, TUMOR, IGNORE])).tolist() == [
+        False,
+        True,
+        True,
+        False,
+    ]

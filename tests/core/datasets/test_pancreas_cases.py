@@ -9,6 +9,7 @@ import pytest
 from core.datasets.pancreas import PANCREAS, TUMOR
 from core.datasets.pancreas_cases import read_pancreas, require_annotated
 from core.errors import InputError
+from core.io import remarks
 
 SHAPE = (6, 5, 4)
 
@@ -68,3 +69,21 @@ def test_what_is_no_data_set_is_refused(tmp_path):
         read_pancreas(tmp_path / "absent")
     with pytest.raises(InputError, match="is no annotated data set"):
         read_pancreas(tmp_path)
+
+
+@pytest.mark.parametrize("is_drawn", [True, False])
+@pytest.mark.parametrize("diagnosis", ["PDAC", "non-PDAC"])
+@pytest.mark.parametrize("names", [["pancreas", "pdac lesion"], ["pancreas"]])
+def test_a_table_that_contradicts_the_label_is_remarked(tmp_path, diagnosis, is_drawn, names):
+    root = write(tmp_path / "d", names)
+    header = "PANORAMA_patient_id,PANORAMA_study_id,label"
+    (root / "clinical_information.csv").write_text(f"{header}\n100000,1,{diagnosis}\n")
+    (case,) = read_pancreas(root).cases
+    if not is_drawn:
+        label = np.ones(SHAPE, np.int16)
+        nib.save(nib.Nifti1Image(label, np.diag([-1.0, -1.0, 1.0, 1.0])), case.files[1])
+    with remarks.kept() as lines:
+        case.read()
+    contradicts = (diagnosis == "PDAC") != is_drawn and "pdac lesion" in names
+    told = [line for line in lines if line.startswith(f"{case.files[1]}: the table tells of")]
+    assert len(told) == contradicts

@@ -6,11 +6,15 @@ from typing import Any
 
 from core.errors import InputError
 from core.nn import torch_weights
-from core.nn.torch_weights import ModulePath, torchvision_resnet
+from core.nn.torch_weights import ModulePath, Tensors, torchvision_resnet
 
 HEADS = ("fc.", "last_linear.", "classifier.", "10.")
 """Prefixes of the ImageNet classifiers behind the trunk; "10." in a flat sequence of layers."""
 
+STEMS = ("conv1.weight", "layer0.0.weight", "0.weight", "features.0.weight")
+"""First tensor of a ResNet in each layout."""
+DAF = "resnext."
+"""Prefix of the encoder in a DAF checkpoint."""
 STEM: ModulePath = ("stem", "conv")
 IN_SEQUENCE: dict[ModulePath, str] = {
     ("conv1", "conv"): "0.0.0.0",
@@ -36,9 +40,9 @@ def load_trunk(
     Args:
       variables: of the network; all but those of the trunk are kept.
       trunk: name of the ResNet in the network.
-      path: `.safetensors`, `.pth`, `.pt` or `.bin`: a ResNet or ResNeXt as torchvision or timm name
-        it, as a sequence of layers like the official release of ResNeXt 32x4d, or the encoder
-        inside a DAF checkpoint.
+      path: of `torch_weights.read`: a ResNet or ResNeXt as torchvision or timm name it, as a
+        sequence of layers like the official release of ResNeXt 32x4d, or the encoder inside a DAF
+        checkpoint; also under prefixes that all its tensors share.
       is_gray: whether the network has one channel where the file has three; the stem's kernels are
         summed over them, which is what three equal channels would give.
 
@@ -51,10 +55,9 @@ def load_trunk(
     """
     if any(trunk not in tree for tree in variables.values()):
         raise InputError("weights of a ResNet do not fit a network without one", path=path)
-    tensors = torch_weights.read(path)
-    if inside := {n: t for n, t in tensors.items() if n.startswith("resnext.")}:
-        tensors = {name.removeprefix("resnext."): t for name, t in inside.items()}
-    tensors = {name: t for name, t in tensors.items() if not name.startswith(HEADS)}
+    tensors = _without_heads(torch_weights.read(path))  # those that lie beside a prefixed trunk
+    tensors = torch_weights.unwrapped(tensors, lambda inner: _is_resnet(_of_daf(inner)))
+    tensors = _without_heads(_of_daf(tensors))
     name_of = trunk_names(tensors, path)
     stem = f"{name_of(STEM)}.weight"
     if is_gray and tensors[stem].ndim == 4:
@@ -64,6 +67,20 @@ def load_trunk(
     return {
         collection: {**tree, trunk: loaded[collection]} for collection, tree in variables.items()
     }
+
+
+def _without_heads(tensors: Tensors) -> Tensors:
+    return {name: t for name, t in tensors.items() if not name.startswith(HEADS)}
+
+
+def _of_daf(tensors: Tensors) -> Tensors:
+    """Tensors of the encoder, where they are those of a DAF checkpoint."""
+    inside = {n.removeprefix(DAF): t for n, t in tensors.items() if n.startswith(DAF)}
+    return inside or tensors
+
+
+def _is_resnet(names: Collection[str]) -> bool:
+    return any(stem in names for stem in STEMS)
 
 
 def trunk_names(
@@ -86,8 +103,8 @@ def trunk_names(
         stages = [f"{prefix}{place}." for place in range(4, 8)]
     else:
         raise InputError(
-            "no ResNet: neither conv1.weight, layer0.0.weight, 0.weight nor "
-            "features.0.weight is there",
+            f"no ResNet: neither {', '.join(STEMS[:-1])} nor {STEMS[-1]} is there; the file has "
+            f"{torch_weights.first_names(tensors)}",
             path=path,
         )
     named = any(".conv2." in name for name in tensors)

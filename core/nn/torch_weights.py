@@ -4,7 +4,7 @@ A tree tells which tensors are wanted, and a function gives the name that PyTorc
 of ours; so nothing is guessed from the order of the tensors in a file.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,17 +28,24 @@ LEAVES = {
 """PyTorch's name for each array of a layer."""
 
 NAMES_SHOWN = 4
+READERS = (".safetensors", ".pth", ".pt", ".bin", ".ckpt", ".tar")
+WRAPPERS = (
+    *("state_dict", "model_state_dict", "model_state", "model", "network_weights", "network"),
+    *("net", "module", "backbone", "encoder", "weights", "params"),
+)
+"""Names under which trainings keep the state dict among other things; the first is looked for
+first."""
 
 
 def read(path: str | Path) -> Tensors:
     """Tensors of a state dict in a file, by name.
 
-    A dictionary around it under `state_dict` and the prefix `module.` of a parallel training are
-    taken off; counters of batch norms are left out.
+    A dictionary around it under one of `WRAPPERS`, and the prefix `module.` of a parallel training,
+    are taken off; other prefixes are for `unwrapped`. Counters of batch norms are left out.
 
     Args:
-      path: `.safetensors`, or `.pth`, `.pt` or `.bin`, for which PyTorch must be installed. Only
-        tensors are unpickled, never code.
+      path: `.safetensors`, or `.pth`, `.pth.tar`, `.pt`, `.bin` or `.ckpt`, for which PyTorch must
+        be installed. Only tensors are unpickled, never code.
 
     Raises:
       InputError: no such file, another format, damaged, or without tensors.
@@ -46,14 +53,40 @@ def read(path: str | Path) -> Tensors:
     path = Path(path)
     if not path.is_file():
         raise InputError("no such file of weights", path=path)
-    readers = {".safetensors": _safetensors, ".pth": _pickled, ".pt": _pickled, ".bin": _pickled}
-    if path.suffix not in readers:
+    if path.suffix not in READERS:
         raise InputError(
             f"weights with the ending {path.suffix!r} cannot be read",
             path=path,
-            hint=f"known are {', '.join(readers)}",
+            hint=f"known are {', '.join(READERS)}",
         )
-    return _plain(readers[path.suffix](path), path)
+    return _plain(_safetensors(path) if path.suffix == READERS[0] else _pickled(path), path)
+
+
+def unwrapped(tensors: Tensors, is_known: Callable[[Tensors], bool]) -> Tensors:
+    """Tensors without the prefixes that all of them share: "backbone.", "model.", "encoder.", ….
+
+    Args:
+      tensors: of a state dict.
+      is_known: whether the names are those of the wanted network.
+
+    Returns:
+      With as few prefixes taken off as make the names known; as they are, where none does.
+    """
+    inner = tensors
+    while not is_known(inner):
+        prefixes = {name.partition(".")[0] for name in inner}
+        if len(prefixes) != 1 or not all("." in name for name in inner):
+            return tensors
+        inner = {name.partition(".")[2]: tensor for name, tensor in inner.items()}
+    return inner
+
+
+def first_names(names: Collection[str]) -> str:
+    """Some names and how many more there are, for a line that refuses a file."""
+    if not names:
+        return "none"
+    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+    return ", ".join(list(names)[:NAMES_SHOWN]) + more
 
 
 def fill(
@@ -67,7 +100,7 @@ def fill(
 
     Args:
       template: {"params": …, "batch_stats": …}; leaves have the shapes wanted, in our layout.
-      tensors: in PyTorch's layout; none may be left over.
+      tensors: in PyTorch's layout; none may be left over. A prefix that all share is taken off.
       name_of: from the path of a module of ours to its PyTorch name, ("stem", "conv") → "conv1".
       path: the file they came from, named in errors.
 
@@ -78,7 +111,9 @@ def fill(
       InputError: tensors missing, left over, or of another shape; names the first few.
     """
     wanted = {keys: _tensor_name(keys, name_of) for keys, _ in _leaves(template)}
-    _refuse("missing", [name for name in wanted.values() if name not in tensors], path)
+    tensors = unwrapped(tensors, lambda inner: not inner.keys().isdisjoint(wanted.values()))
+    missing = [name for name in wanted.values() if name not in tensors]
+    _refuse("missing", missing, path, found=f"; the file has {first_names(tensors)}")
     _refuse("not part of this network", sorted(set(tensors) - set(wanted.values())), path)
     arrays = {keys: _our_layout(keys[-1], tensors[name]) for keys, name in wanted.items()}
     misfits = [
@@ -149,8 +184,11 @@ def _pickled(path: Path) -> Any:
 
 def _plain(loaded: Any, path: Path) -> Tensors:
     """The state dict inside what a reader gave, with plain names, in float32."""
-    while isinstance(loaded, Mapping) and isinstance(loaded.get("state_dict"), Mapping):
-        loaded = loaded["state_dict"]
+    while isinstance(loaded, Mapping):
+        inside = (loaded[name] for name in WRAPPERS if isinstance(loaded.get(name), Mapping))
+        if (inner := next(inside, None)) is None:
+            break
+        loaded = inner
     if not isinstance(loaded, Mapping) or not all(hasattr(t, "shape") for t in loaded.values()):
         raise InputError(
             "no state dict of tensors in this file",
@@ -192,12 +230,10 @@ def _our_layout(leaf: str, tensor: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(np.moveaxis(tensor, (0, 1), (-1, -2)))
 
 
-def _refuse(fault: str, names: list[str], path: str | Path | None) -> None:
+def _refuse(fault: str, names: list[str], path: str | Path | None, *, found: str = "") -> None:
     if names:
-        more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
-        listed = ", ".join(names[:NAMES_SHOWN]) + more
         raise InputError(
-            f"tensors {fault}: {listed}",
+            f"tensors {fault}: {first_names(names)}{found}",
             path=path,
             hint="are these the weights of another network or width?",
         )

@@ -77,13 +77,13 @@ def load_pretrained(
       cfg: the network.
       variables: of `init`.
       path: ResNet-18 of ImageNet as torchvision names it, or for the 3D network 3D ResNet-18
-        (`r3d18_KM_200ep.pth`); `.safetensors`, `.pth`, `.pt` or `.bin`.
+        (`r3d18_KM_200ep.pth`), in a file of `torch_weights.read`.
 
     Raises:
       InputError: an unreadable file, one for the other dimension, or tensors missing, left over
         or of another shape.
     """
-    tensors = torch_weights.read(path)
+    tensors = torch_weights.unwrapped(torch_weights.read(path), lambda inner: _STEM in inner)
     axes = len(STEM_STRIDE[cfg.network])
     if _STEM in tensors and tensors[_STEM].ndim != axes + 2:
         raise InputError(

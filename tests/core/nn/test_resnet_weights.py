@@ -151,3 +151,28 @@ def test_colors_of_the_stem_are_summed_for_a_gray_network(layout, source, tmp_pa
 def test_a_network_without_a_trunk_is_refused(tmp_path):
     with pytest.raises(InputError, match="do not fit a network without one"):
         load({"params": {"decoder": DECODER}}, tmp_path / "net.safetensors")
+
+
+@pytest.mark.parametrize("layout", sorted(layouts(draw(1))))
+@pytest.mark.parametrize("prefix", ["backbone.", "model.", "module.encoder.net."])
+def test_a_prefix_of_all_tensors_is_taken_off_in_every_layout(
+    layout, prefix, source, ours, tmp_path
+):
+    tensors = {f"{prefix}{n}": t for n, t in layouts(source)[layout].items()}
+    save_file(tensors, tmp_path / "net.safetensors")
+    assert_equal(encoder(load(ours, tmp_path / "net.safetensors")), encoder(source))
+
+
+def test_a_head_beside_a_trunk_with_a_prefix_is_left_out(source, ours, tmp_path):
+    tensors = {f"backbone.{n}": t for n, t in in_torchvision(source).items()}
+    tensors |= {f"classifier.{k}": v for k, v in HEAD.items()}
+    save_file(tensors, tmp_path / "net.safetensors")
+    assert_equal(encoder(load(ours, tmp_path / "net.safetensors")), encoder(source))
+
+
+def test_names_that_are_not_understood_are_shown(source, ours, tmp_path):
+    tensors = {f"encoder_q.{n}": t for n, t in in_torchvision(source).items()}
+    tensors |= {"queue": np.zeros((2, 2), np.float32)}
+    save_file(tensors, tmp_path / "net.safetensors")
+    with refused(tmp_path / "net.safetensors", "no ResNet", "the file has encoder_q."):
+        load(ours, tmp_path / "net.safetensors")

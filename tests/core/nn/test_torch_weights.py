@@ -1,11 +1,13 @@
 import sys
 
+import jax
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
 from core.errors import InputError
-from core.nn.torch_weights import export, fill, read, torchvision_resnet
+from core.nn import torch_weights
+from core.nn.torch_weights import export, fill, read, torchvision_resnet, unwrapped
 from tests.refusals import refused
 
 
@@ -163,3 +165,47 @@ class TestPickles:
         torch.save({"epoch": 3}, tmp_path / "net.pth")
         with refused(tmp_path / "net.pth", "state dict", hint="state_dict()"):
             read(tmp_path / "net.pth")
+
+
+@pytest.mark.parametrize("prefix", ["backbone.", "model.", "net.encoder.", "module.model.0.", "x."])
+def test_a_prefix_that_all_tensors_share_is_taken_off(tensors, tmp_path, prefix):
+    save_file({f"{prefix}{n}": t for n, t in state_dict().items()}, tmp_path / "p.safetensors")
+    wrapped = read(tmp_path / "p.safetensors")
+    for ours, theirs in zip(
+        *(jax.tree.leaves(fill(TEMPLATE, t, ".".join)) for t in (wrapped, tensors)), strict=True
+    ):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_prefix_that_some_tensors_lack_stays_and_the_first_names_are_shown(tensors):
+    wrapped = {f"student.{n}": t for n, t in tensors.items()} | {"queue": normal(0, (2,))}
+    with refused("net", "conv.weight", "the file has student.", "and 3 more", hint="width"):
+        fill(TEMPLATE, wrapped, ".".join, path="net")
+
+
+def test_known_names_keep_the_prefix_that_they_share():
+    tensors = {"features.0.weight": 0, "features.1.weight": 0}
+    assert unwrapped(tensors, lambda inner: "features.0.weight" in inner) == tensors
+    assert unwrapped(tensors, lambda inner: "0.weight" in inner) == {"0.weight": 0, "1.weight": 0}
+    assert unwrapped(tensors, lambda inner: False) == tensors
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda d: {"state_dict": d, "optimizer": {"state": {}}, "epoch": 3},
+        lambda d: {"model_state_dict": d, "optimizer_state_dict": {"state": {}}},
+        lambda d: {"model": d, "args": None},
+        lambda d: {"network_weights": d, "trainer_name": "x"},
+        lambda d: {"net": {"state_dict": d}},
+        lambda d: {"backbone": d, "head": {"weight": np.zeros(3)}},
+    ],
+)
+@pytest.mark.parametrize("ending", [".pth", ".ckpt", ".pth.tar", ".pt", ".bin"])
+def test_a_state_dict_is_found_in_what_trainings_keep_around_it(
+    tensors, tmp_path, monkeypatch, wrap, ending
+):
+    path = tmp_path / f"net{ending}"
+    path.touch()
+    monkeypatch.setattr(torch_weights, "_pickled", lambda path: wrap(state_dict()))
+    assert read(path).keys() == tensors.keys()

@@ -5,6 +5,7 @@ Each row of the table of behaviours is a test below; each test runs for each pap
 
 import json
 import logging
+import os
 import shutil
 import subprocess
 import sys
@@ -391,6 +392,27 @@ def test_evaluate_of_nothing_in_common_is_refused(system, output, tmp_path, caps
     system.paper.rename(other, "x")
     words = ("--pred", output, "--truth", other, "--out", tmp_path / "eval")
     assert "none of" in refused(capsys, system.paper, "evaluate", *words)
+
+
+@pytest.mark.parametrize("prefix", [os.fsdecode("患者".encode("gbk")), "Jose\u0301 "])
+def test_names_of_any_bytes_and_foreign_files_harm_no_command(system, tmp_path, prefix):
+    paper, data, out = system.paper, tmp_path / "data", tmp_path / "out"
+    paper.write(data, 4, 2)
+    paper.rename(data, prefix)
+    for place in paper.inputs(data):
+        if place.is_dir():
+            (place / os.fsdecode("报告.txt".encode("gbk"))).write_text("text")
+    assert paper.prepare("--data", data, "--out", tmp_path / "cache") == 0
+    (part,) = index(tmp_path / "cache")["data"].values()
+    assert all(Path(file).is_file() for case in part["cases"].values() for file in case["files"])
+    words = (*paper.runs(system.runs), "--out", out)
+    assert paper(paper.verb, *paper.inputs(data), *words) == 0
+    assert {case["status"] for case in results(out)["cases"]} == {"done"}
+    (out / "report.html").read_text("utf-8")
+    assert paper("evaluate", "--pred", out, "--truth", data, "--out", tmp_path / "eval") == 0
+    metrics = json.loads((tmp_path / "eval" / "metrics.json").read_text("utf-8"))
+    assert (len(metrics["rows"]), metrics["summary"]["num_without_truth"]) == (2, 0)
+    assert len((tmp_path / "eval" / "rows.csv").read_text("utf-8").splitlines()) == 3
 
 
 # study

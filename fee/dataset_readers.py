@@ -56,18 +56,21 @@ def read_data(
       screening: which series of a cohort are used.
       cfg: how slices are made.
       patient_pattern: regular expression whose first group is the patient in a case id.
-      patients: table with the columns case,patient.
+      patients: table with the columns case,patient; of slices, image,patient.
 
     Raises:
       InputError: nothing that is known.
     """
     if (root / TABLE).is_file():
+        if patient_pattern is not None or patients is not None:
+            note = "%s: --patient-pattern and --patients are not used: %s tells who is who"
+            logger.warning(note, root, TABLE)
         return _cohort(root, work, screening, cfg)
     data = read_volumes(
         root, patient_pattern=patient_pattern, patients=patients, flip=cfg.label_flip
     )
     if data is None:
-        return _pictures(root, patient_pattern, cfg)
+        return _pictures(root, patient_pattern, patients, cfg)
     folds = [Skipped(root / FOLDS, "FEE-DL parts patients by --split.*")] if data.folds else []
     labels_tumors = TUMOR in data.annotated
     sources = [
@@ -149,10 +152,12 @@ def _read_series(scan: Scan, mask: SeriesMask | InputError | None) -> tuple[Volu
     return volume, require_same_grid(volume, mask.read(), scan.path, mask.path)
 
 
-def _pictures(root: Path, patient_pattern: str | None, cfg: PrepareConfig) -> Sources:
+def _pictures(
+    root: Path, patient_pattern: str | None, table: Path | None, cfg: PrepareConfig
+) -> Sources:
     """Patients of a folder of gray slices and masks, the slices of each in the order of names."""
     try:
-        dataset = read_images(root, patient_pattern=patient_pattern)
+        dataset = read_images(root, patient_pattern=patient_pattern, patients=table)
     except InputError as error:
         raise InputError(
             error.message,
@@ -161,7 +166,7 @@ def _pictures(root: Path, patient_pattern: str | None, cfg: PrepareConfig) -> So
             "PANCREAS_0001 and label0001.nii.gz, or images/ beside masks/",
         ) from None
     from_nih = all(re.fullmatch(NIH_SLICE, case.id) for case in dataset.cases)
-    if from_nih:
+    if from_nih and patient_pattern is None and table is None:
         dataset = read_images(root, patient_pattern=NIH_SLICE)
     patients: dict[str, list[ImageCase]] = defaultdict(list)
     for case in dataset.cases:

@@ -3,6 +3,7 @@
 nnU-Net raw, MSD and PANORAMA (a folder with `dataset.json`), and NIH Pancreas-CT.
 """
 
+import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +17,8 @@ from core.io.labels import check_ids, require_same_grid
 from core.io.paths import Skipped
 from core.io.remarks import remark
 from core.volume import Volume
+
+logger = logging.getLogger(__name__)
 
 PUBLIC_PHASE = "venous"
 """Of NIH Pancreas-CT, MSD and PANORAMA: about 70 s after the injection."""
@@ -90,6 +93,9 @@ def read_pancreas(
         dataset = read_dataset(root, patient_pattern=patient_pattern, patients=patients)
         return _from_dataset(dataset)
     if nih_data := nih.find_nih(root):
+        if patient_pattern is not None or patients is not None:
+            note = "%s: --patient-pattern and --patients are not used: folders are patients"
+            logger.warning(note, root)
         cases = [_from_nih(case, flip) for case in nih_data.cases]
         return PancreasData(root, cases, nih_data.skipped, (), {PANCREAS})
     raise InputError(

@@ -19,6 +19,7 @@ from core.phantom.dicom.series import write_dicom_study
 from core.volume import CANONICAL_DIRECTION, Volume, canonical
 from fee.config import PrepareConfig, ScreenConfig
 from fee.data import PreparedSeries
+from fee.dataset_readers import read_data
 from fee.prepare import find_cache, open_series, prepare
 from fee.slices import to_mask_slices, to_slices
 from tests.core.io.dicom.make import save, slices
@@ -270,6 +271,30 @@ def test_other_slices_are_taken_as_they_are(tmp_path):
     assert (case.patient, case.phase, case.tumor) == ("a", "unknown", None)
     np.testing.assert_array_equal(case.image[0], picture)
     np.testing.assert_array_equal(case.mask[0], picture > 200)
+
+
+def test_a_table_tells_the_patients_of_slices(tmp_path):
+    picture = np.random.default_rng(0).integers(0, 256, (SIZE, SIZE), np.uint8)
+    for part in ("images", "masks"):
+        (tmp_path / "data" / part).mkdir(parents=True)
+        for name in "abc":
+            Image.fromarray(picture).save(tmp_path / "data" / part / f"{name}.png")
+    (tmp_path / "who.csv").write_text("image,patient\na.png,p\nb.png,p\nc.png,q\n")
+    table, options = tmp_path / "who.csv", {"screen": ANY_SIZE, "prepare": CFG}
+    prepare([tmp_path / "data"], tmp_path / "cache", patients=table, **options)
+    cases = open_series(cache(tmp_path / "cache"))
+    assert [(case.patient, len(case.image)) for case in cases] == [("p", 2), ("q", 1)]
+
+
+def test_a_cohort_whose_table_tells_the_patients_says_that_others_are_not_used(
+    cohort, tmp_path, caplog
+):
+    read_data(cohort, tmp_path, screening=ANY_SIZE, cfg=CFG)
+    assert "not used" not in caplog.text
+    for option in ({"patient_pattern": "(.*)"}, {"patients": tmp_path / "who.csv"}):
+        caplog.clear()
+        read_data(cohort, tmp_path, screening=ANY_SIZE, cfg=CFG, **option)
+        assert f"{cohort}: --patient-pattern and --patients are not used" in caplog.text
 
 
 def test_what_is_prepared_is_not_made_again(tmp_path):

@@ -87,3 +87,11 @@ def test_a_table_that_contradicts_the_label_is_remarked(tmp_path, diagnosis, is_
     contradicts = (diagnosis == "PDAC") != is_drawn and "pdac lesion" in names
     told = [line for line in lines if line.startswith(f"{case.files[1]}: the table tells of")]
     assert len(told) == contradicts
+
+
+def test_folders_of_nih_are_patients_and_another_word_on_it_is_not_used(tmp_path, caplog):
+    (tmp_path / "PANCREAS_0001").mkdir()
+    read_pancreas(tmp_path)
+    assert "not used" not in caplog.text
+    read_pancreas(tmp_path, patient_pattern="(.*)")
+    assert f"{tmp_path}: --patient-pattern and --patients are not used" in caplog.text

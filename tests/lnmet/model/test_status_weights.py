@@ -28,7 +28,9 @@ def write(path, variables, prefix=""):
     return path
 
 
-@pytest.mark.parametrize(("cfg", "prefix"), [(SQUARE, ""), (BOX, "module.")])
+@pytest.mark.parametrize(
+    ("cfg", "prefix"), [(SQUARE, ""), (SQUARE, "model.backbone."), (BOX, "module.")]
+)
 def test_the_resnet_is_read_and_all_else_stays(tmp_path, cfg, prefix):
     source, ours = draw(cfg, 1), draw(cfg, 2)
     loaded = status.load_pretrained(cfg, ours, write(tmp_path / "w.safetensors", source, prefix))

@@ -14,6 +14,7 @@ from lnmet import pseudo as module
 from lnmet.cases import read_cases
 from lnmet.labels import IGNORE, METASTATIC, NODE, PANCREAS, PDAC
 from lnmet.pseudo import merged, pseudo
+from lnmet.raw import copy_splits
 from tests.lnmet.tiny import volume, write_predictions, write_raw
 from tests.refusals import refused
 
@@ -250,3 +251,11 @@ def test_a_folder_that_holds_something_is_refused(tmp_path, images):
     pred = write_predictions(tmp_path / "pred", {case: label(_1=PDAC) for case in images})
     with refused(data, "already holds something", hint="new folder"):
         pseudo(data, pred=pred, out=data)
+
+
+def test_folds_are_copied_in_whichever_form_their_names_are(tmp_path):
+    folds = [{"train": ["Jose\u0301", "lost"], "val": ["b"]}]
+    (tmp_path / "splits_final.json").write_text(json.dumps(folds))
+    copy_splits(tmp_path, tmp_path / "new", ["Jos\u00e9", "b"])
+    copied = json.loads((tmp_path / "new" / "splits_final.json").read_text("utf-8"))
+    assert copied == [{"train": ["Jos\u00e9"], "val": ["b"]}]

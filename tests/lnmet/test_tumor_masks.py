@@ -11,6 +11,7 @@ from core.data.index import read_index
 from core.io import nifti
 from lnmet.cases import read_cases
 from lnmet.config import PrepareConfig
+from lnmet.label_files import SEGMENTATION, map_of
 from lnmet.labels import METASTATIC, NODE, PANCREAS, PDAC
 from lnmet.prepare import cache_name, open_cases, prepare
 from lnmet.tumor_masks import tumor_masks
@@ -135,3 +136,14 @@ def test_a_table_that_contradicts_an_annotated_node_is_warned_of(data, tmp_path,
     assert METASTATIC in a.annotated
     assert (a.status, b.status) == (True, False)
     assert "negative by the table, but with an annotated metastatic node: b" in caplog.text
+
+
+def test_a_map_is_found_in_whichever_form_its_name_is(tmp_path):
+    for path in (
+        tmp_path / "a" / "Jose\u0301.nii.gz",
+        tmp_path / "b/cases/Jose\u0301" / SEGMENTATION,
+    ):
+        path.parent.mkdir(parents=True)
+        path.touch()
+        folder = path.parents[len(path.relative_to(tmp_path).parts) - 2]
+        assert map_of(folder, "Jos\u00e9") == path

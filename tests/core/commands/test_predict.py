@@ -216,3 +216,10 @@ def test_held_out_refuses_what_it_cannot_find(tmp_path):
     assert refusal.value.path == tmp_path
     with pytest.raises(InputError, match="held no cases out"):
         held(tmp_path, division=DIVISION._replace(test=()))
+
+
+def test_held_out_cases_are_found_in_whichever_form_their_names_are(tmp_path):
+    division = DIVISION._replace(test=("Jose\u0301",))
+    assert held(tmp_path, cases=["Jos\u00e9"], division=division) == ["Jos\u00e9"]
+    division = DIVISION._replace(test=("Jos\u00e9",))
+    assert held(tmp_path, cases=["Jose\u0301"], division=division) == ["Jose\u0301"]

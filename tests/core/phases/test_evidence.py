@@ -128,3 +128,10 @@ def test_a_table_that_cannot_be_read_says_why(tmp_path):
     (tmp_path / "x.csv").write_bytes(np.int32(2**31 - 1).tobytes() * 9)
     with pytest.raises(InputError, match="UTF-8"):
         read_phases(tmp_path / "x.csv")
+
+
+def test_a_name_whose_accents_a_spreadsheet_took_apart_is_the_same(tmp_path):
+    path = tmp_path / "phases.csv"
+    path.write_text("patient,series,phase\nJose\u0301,Phase arte\u0301rielle,arterial\n", "utf-8")
+    table = phases_of_patient(read_phases(path), "Jos\u00e9")
+    assert table == {"phase art\u00e9rielle": "arterial"}

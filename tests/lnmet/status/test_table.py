@@ -97,3 +97,8 @@ def test_a_data_set_may_bring_its_own(tmp_path):
 def test_long_lists_are_cut():
     assert listed("ab") == "a, b"
     assert listed("abcdefg") == "a, b, c, d, e and 2 more"
+
+
+def test_a_name_whose_accents_a_spreadsheet_took_apart_is_the_same(tmp_path):
+    table = read_status(write(tmp_path / "t.csv", "patient,status", "Jose\u0301,1"))
+    assert table.facts(Named("c", "Jos\u00e9"))["status"] is True

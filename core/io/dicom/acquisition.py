@@ -10,7 +10,8 @@ from pathlib import Path
 
 from pydicom.dataset import Dataset
 
-from core.io.dicom.header import DAMAGED, NotUsedError, read_header, values
+from core.io.dicom.elements import DAMAGED, NotUsedError, seconds_of_day, values
+from core.io.dicom.header import read_header
 from core.io.dicom.warnings import quiet
 
 TAGS = [
@@ -43,7 +44,6 @@ NESTED = (
 )
 DAY_S = 24 * 3600
 MAX_DELAY_S = 3600.0  # what lies further apart is no delay but a wrong clock
-_CLOCK = re.compile(r"(?:\d{8})?(\d{2}):?(\d{2}):?(\d{2}(?:\.\d*)?)(?:[+-]\d{4})?")
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def delay_s(acquired: str, injected: str) -> float | None:
 
     A scan at 00:00:20 came 30 s after an injection at 23:59:50.
     """
-    start, scan = _seconds(injected), _seconds(acquired)
+    start, scan = seconds_of_day(injected), seconds_of_day(acquired)
     if start is None or scan is None:
         return None
     apart = (scan - start + DAY_S / 2) % DAY_S - DAY_S / 2
@@ -115,7 +115,7 @@ def _acquisition(header: Dataset) -> Acquisition:
         thickness_mm=_positive(text("SliceThickness")),
         image_type=tuple(str(v).strip().upper() for v in values(header, "ImageType")),
         frame_of_reference=text("FrameOfReferenceUID"),
-        acquired_s=_seconds(acquired),
+        acquired_s=seconds_of_day(acquired),
         delay_s=delay_s(acquired, text("ContrastBolusStartTime")),
     )
 
@@ -127,14 +127,6 @@ def _places(header: Dataset) -> Iterator[Dataset]:
     for name in names:
         if items := header.get(name):
             yield from _places(items[0])
-
-
-def _seconds(clock: str) -> float | None:
-    match = _CLOCK.fullmatch(clock.strip())
-    if match is None:
-        return None
-    hours, minutes, seconds = (float(part) for part in match.groups())
-    return 3600 * hours + 60 * minutes + seconds
 
 
 def _positive(number: str) -> float | None:

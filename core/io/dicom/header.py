@@ -4,18 +4,13 @@ Only the elements listed here are ever read; none of them identifies the patient
 """
 
 import functools
-import math
-import struct
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import pydicom
 from pydicom.dataset import Dataset
-from pydicom.errors import BytesLengthException, InvalidDicomError
-from pydicom.multival import MultiValue
 from pydicom.tag import Tag
 from pydicom.uid import (
     CTImageStorage,
@@ -24,13 +19,14 @@ from pydicom.uid import (
     MediaStorageDirectoryStorage,
 )
 
+from core.io.dicom.elements import DAMAGED, DAMAGED_HEADER, NotUsedError
+from core.io.dicom.elements import values as values  # pictures take it from here
+from core.io.dicom.frames import ACQUIRED, SPLIT_BY, frames_of
+from core.io.dicom.quantity import not_hu
 from core.io.dicom.slice_header import SliceHeader
 from core.io.dicom.truncation import missing_pixels
 
 CT_CLASSES = {CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage}
-LOCALIZER_WORDS = {"LOCALIZER", "SCOUT", "TOPOGRAM", "REF_SURVIEW"}
-PROJECTION_WORDS = {"MIP", "MINIP", "MAX_IP", "MIN_IP", "PROJECTION IMAGE"}
-
 TAGS = [
     "SOPClassUID",
     "SOPInstanceUID",
@@ -38,13 +34,10 @@ TAGS = [
     "SeriesInstanceUID",
     "FrameOfReferenceUID",
     "Modality",
-    "SeriesNumber",
-    "SeriesDescription",
-    "ImageType",
-    "AcquisitionNumber",
-    "TemporalPositionIdentifier",
-    "ConvolutionKernel",
+    "InstanceNumber",
     "LossyImageCompression",
+    "VolumeBasedCalculationTechnique",
+    "MultienergyCTCharacteristicsSequence",
     "Rows",
     "Columns",
     "NumberOfFrames",
@@ -55,41 +48,20 @@ TAGS = [
     "ImageOrientationPatient",
     "RescaleSlope",
     "RescaleIntercept",
+    "RescaleType",
+    "Units",
+    "ModalityLUTSequence",
+    "RealWorldValueMappingSequence",
     "PixelPaddingValue",
     "PixelPaddingRangeLimit",
     "SharedFunctionalGroupsSequence",
     "PerFrameFunctionalGroupsSequence",
+    "ContentTime",
     "SpecificCharacterSet",
+    *ACQUIRED,
+    *SPLIT_BY,
 ]
-# Where the enhanced form keeps the values of a frame.
-GROUPS = (
-    "PlanePositionSequence",
-    "PlaneOrientationSequence",
-    "PixelMeasuresSequence",
-    "PixelValueTransformationSequence",
-    "FrameContentSequence",
-)
-# What pydicom raises where an element holds what it must not. Its messages quote the file.
-DAMAGED = (ValueError, TypeError, LookupError, AttributeError, NotImplementedError, OSError)
-# A wrong length may ask for more memory than there is.
-DAMAGED += (EOFError, OverflowError, MemoryError, struct.error, zlib.error)
-DAMAGED += (InvalidDicomError, BytesLengthException)
-DAMAGED_HEADER = "its header is damaged"
 ENDINGS = (".dcm", ".dicom")
-_EMPTY = Dataset()
-
-
-class NotUsedError(Exception):
-    """Reason why a file is not used as part of a CT volume.
-
-    Args:
-      reason: in words.
-      is_broken: whether it should be one, and is damaged.
-    """
-
-    def __init__(self, reason: str, *, is_broken: bool = False) -> None:
-        super().__init__(reason)
-        self.is_broken = is_broken
 
 
 def read_frames(path: Path) -> tuple[SliceHeader, ...]:
@@ -102,7 +74,7 @@ def read_frames(path: Path) -> tuple[SliceHeader, ...]:
         header = _parse(file, path, TAGS)
         try:
             _refuse_other_kinds(header)
-            frames = tuple(_frames(path, header))
+            frames = tuple(frames_of(path, header))
             missing = missing_pixels(file, header)
         except DAMAGED:  # pydicom converts a value, and fails, on first access
             raise NotUsedError(DAMAGED_HEADER, is_broken=True) from None
@@ -161,87 +133,19 @@ def _numbers(names: tuple[str, ...]) -> list[int]:
 
 def _refuse_other_kinds(header: Dataset) -> None:
     kind, modality = header.get("SOPClassUID"), header.get("Modality")
-    image_type = {str(word).strip().upper() for word in values(header, "ImageType")}
     if header.file_meta.get("MediaStorageSOPClassUID") == MediaStorageDirectoryStorage:
         raise NotUsedError("an index of other files (DICOMDIR)")
     if kind and kind not in CT_CLASSES:
         raise NotUsedError(f"{kind.name}, not a CT image")
     if not kind and modality != "CT":
         raise NotUsedError("no SOP class, and the modality is not CT")
-    if image_type & LOCALIZER_WORDS:
-        raise NotUsedError("a localizer")
-    if image_type & PROJECTION_WORDS:
-        raise NotUsedError("a projection through slices, not a slice")
+    if reason := not_hu([header]):
+        raise NotUsedError(reason)
     if not header.get("Rows") or not header.get("Columns"):
         raise NotUsedError("it has no pixels")
     if header.get("PhotometricInterpretation", "MONOCHROME2") != "MONOCHROME2":
         raise NotUsedError(f"its pixels are {header.PhotometricInterpretation}, not HU")
+    if header.get("ModalityLUTSequence"):
+        raise NotUsedError("its values pass through a table (Modality LUT), not to HU by a slope")
     if header.get("BitsAllocated") == 8:
         raise NotUsedError("its pixels have 8 bits: gray values of a display, not HU")
-
-
-def _frames(path: Path, header: Dataset) -> Iterator[SliceHeader]:
-    shared = _first(header, "SharedFunctionalGroupsSequence")
-    groups = header.get("PerFrameFunctionalGroupsSequence") or [_EMPTY]
-    if len(groups) != int(header.get("NumberOfFrames") or 1):
-        raise NotUsedError("it has several images without a position each")
-    for index, group in enumerate(groups):
-        # What the old form writes once per file, the enhanced form writes per frame or shared.
-        places = [_first(place, name) for place in (group, shared) if place for name in GROUPS]
-        yield _frame(path, index, header, [*filter(len, places), header])
-
-
-def _frame(path: Path, index: int, header: Dataset, groups: list[Dataset]) -> SliceHeader:
-    def numbers(name: str) -> tuple[float, ...]:
-        value = next((v for place in groups if (v := values(place, name))), [])
-        converted = tuple(float(v) for v in value)
-        if not all(map(math.isfinite, converted)):
-            raise NotUsedError(DAMAGED_HEADER, is_broken=True)
-        return converted
-
-    position, orientation = numbers("ImagePositionPatient"), numbers("ImageOrientationPatient")
-    spacing, slope, intercept = (
-        numbers(name) for name in ("PixelSpacing", "RescaleSlope", "RescaleIntercept")
-    )
-    if (len(position), len(orientation), len(spacing)) != (3, 6, 2):
-        raise NotUsedError("it has no position, orientation or pixel spacing")
-    padding = numbers("PixelPaddingValue") + numbers("PixelPaddingRangeLimit")
-    folder = () if header.get("SeriesInstanceUID") else (str(path.parent),)
-    series = ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")
-    if folder:
-        series += ("SeriesNumber", "SeriesDescription")
-    phase = ("TemporalPositionIndex", "StackID", "FrameAcquisitionNumber", "AcquisitionNumber")
-    return SliceHeader(
-        path=path,
-        index=index,
-        uid=str(header.get("SOPInstanceUID") or ""),
-        series=folder + tuple(str(header.get(name) or "") for name in series),
-        description=str(header.get("SeriesDescription") or "").strip(),
-        split_keys=(
-            "/".join(str(v) for n in phase for p in groups for v in values(p, n)),
-            "/".join(str(v) for v in values(header, "TemporalPositionIdentifier")),
-            "/".join(str(v) for v in values(header, "ImageType")),
-            "/".join(str(v) for v in values(header, "ConvolutionKernel")),
-        ),
-        size=(int(header.Rows), int(header.Columns)),
-        spacing_mm=(spacing[0], spacing[1]),
-        position_mm=(position[0], position[1], position[2]),
-        orientation=orientation,
-        rescale=(slope[0], intercept[0]) if slope and intercept else None,
-        padding=(int(min(padding)), int(max(padding))) if padding else None,
-        syntax=str(header.file_meta.get("TransferSyntaxUID") or ""),
-        lossy=str(header.get("LossyImageCompression") or "") == "01",
-    )
-
-
-def values(place: Dataset, name: str) -> list[Any]:
-    """Values of an element: none where it is absent or empty, one, or several."""
-    value = place.get(name)
-    if value is None or value == "":
-        return []
-    return list(value) if isinstance(value, MultiValue) else [value]
-
-
-def _first(place: Dataset, name: str) -> Dataset:
-    items = place.get(name)
-    return items[0] if items else _EMPTY

@@ -26,7 +26,7 @@ LOG = logging.getLogger(__name__)
 
 BATCH, PER_TASK = 500, 20  # files
 # Raise it whenever the same file gives other rows: an older journal is then read anew.
-FORMAT = 1
+FORMAT = 2
 UNREAD, READ_BEFORE, READ_NOW = 0, 1, 2
 
 _SCHEMA = f"""

@@ -33,6 +33,8 @@ def read_hu(frames: Sequence[SliceHeader]) -> NDArray:
         remark(first.path.parent, "no rescale values; stored values are taken as HU")
     if any(f.lossy for f in frames):
         remark(first.path.parent, "compressed with loss, which changes HU")
+    for doubt in sorted({doubt for frame in frames for doubt in frame.doubts}):
+        remark(first.path.parent, doubt)
     with quiet():
         array = stack(_decoded(frames), (len(frames), *first.size))
     warn_without_air(array, first.path.parent)

@@ -16,7 +16,10 @@ class SliceHeader:
       uid: SOP instance UID; may be empty.
       series: what images of one series share.
       description: series description.
-      split_keys: values by which images at one position are told apart, strongest first.
+      split_keys: values that tell apart volumes which share a series: the stack of a multi-frame
+        file, then the others, strongest first.
+      times_s: second of the day of its acquisition, and of its making; None where unknown.
+      number: of the image in its series; None where unknown.
       size: (rows, columns).
       spacing_mm: between rows, between columns.
       position_mm: LPS position of the first pixel's center.
@@ -25,6 +28,7 @@ class SliceHeader:
       padding: stored values, from and to, that are no measurement.
       syntax: transfer syntax UID; empty where the file does not say.
       lossy: whether the pixels were ever compressed with loss.
+      doubts: what its header makes doubtful, to be told where its pixels are read.
     """
 
     path: Path
@@ -33,6 +37,8 @@ class SliceHeader:
     series: tuple[str, ...]
     description: str
     split_keys: tuple[str, ...]
+    times_s: tuple[float | None, float | None]
+    number: int | None
     size: tuple[int, int]
     spacing_mm: tuple[float, float]
     position_mm: tuple[float, float, float]
@@ -41,6 +47,7 @@ class SliceHeader:
     padding: tuple[int, int] | None
     syntax: str
     lossy: bool
+    doubts: tuple[str, ...]
 
 
 _STORED = [field.name for field in fields(SliceHeader) if field.name != "path"]

@@ -6,7 +6,13 @@ import numpy as np
 import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, RLELossless, generate_uid
+from pydicom.uid import (
+    CTImageStorage,
+    EnhancedCTImageStorage,
+    ExplicitVRLittleEndian,
+    RLELossless,
+    generate_uid,
+)
 
 AXIAL = (1, 0, 0, 0, 1, 0)
 CORONAL = (1, 0, 0, 0, 0, -1)
@@ -71,6 +77,37 @@ def one_slice(values, *, position, number, series, orientation, spacing_mm, **ch
         else:
             setattr(d, name, value)
     return d
+
+
+def enhanced(frames, **changes):
+    """One multi-frame file of (height, HU, elements of the frame content and `rescale`)."""
+    (base,) = slices(hu((1, 6, 8)))
+    for name in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"):
+        delattr(base, name)
+    for name in ("AcquisitionNumber", "RescaleSlope", "RescaleIntercept", "RescaleType"):
+        delattr(base, name)
+    base.SOPClassUID = base.file_meta.MediaStorageSOPClassUID = EnhancedCTImageStorage
+    shared, measures, orientation = Dataset(), Dataset(), Dataset()
+    measures.PixelSpacing, orientation.ImageOrientationPatient = [0.7, 0.8], list(AXIAL)
+    shared.PixelMeasuresSequence, shared.PlaneOrientationSequence = [measures], [orientation]
+    base.SharedFunctionalGroupsSequence, groups = [shared], []
+    for mm, _, content in frames:
+        group, position, transformation, named = (Dataset() for _ in range(4))
+        position.ImagePositionPatient = [0, 0, float(mm)]
+        slope, intercept = content.pop("rescale", (1, -1024))
+        transformation.RescaleSlope, transformation.RescaleIntercept = slope, intercept
+        transformation.RescaleType = "HU"
+        for name, value in content.items():
+            setattr(named, name, value)
+        group.PlanePositionSequence, group.FrameContentSequence = [position], [named]
+        group.PixelValueTransformationSequence = [transformation]
+        groups.append(group)
+    base.PerFrameFunctionalGroupsSequence, base.NumberOfFrames = groups, len(groups)
+    stored = np.stack([pixels for _, pixels, _ in frames]).astype(np.int32) + 1024
+    base.PixelData = stored.astype(np.int16).tobytes()
+    for name, value in changes.items():
+        setattr(base, name, value)
+    return base
 
 
 def save(folder: Path, datasets, *, order=None) -> Path:

@@ -37,6 +37,7 @@ OTHERS = [
     "JPEGLSNearLossless_16.dcm",
     "JPGExtended.dcm",
 ]
+LOSSY = {"JPEGLSNearLossless_16.dcm", "JPGExtended.dcm"}
 # Offered with 8 bits only, which hold no HU. JPEG without loss is tested on real slices beside.
 NOT_OF_16_BITS = {JPEGBaseline8Bit, JPEGLosslessSV1, DeflatedExplicitVRLittleEndian}
 
@@ -71,6 +72,18 @@ def read(folder):
 def test_a_series_decodes_as_pydicom_does(tmp_path, name):
     expected = as_ct(name, tmp_path)
     np.testing.assert_array_equal(read(tmp_path), np.broadcast_to(expected, (8, *expected.shape)))
+
+
+@pytest.mark.parametrize("name", [*SAME, *OTHERS])
+def test_compression_that_loses_is_told_whatever_the_header_says(tmp_path, name, caplog):
+    as_ct(name, tmp_path)
+    for path in tmp_path.iterdir():
+        data = pydicom.dcmread(path)
+        if "LossyImageCompression" in data:
+            del data.LossyImageCompression
+            data.save_as(path)
+    read(tmp_path)
+    assert ("compressed with loss" in caplog.text) == (name in LOSSY)
 
 
 @pytest.mark.parametrize("name", SAME[1:])

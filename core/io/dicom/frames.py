@@ -18,6 +18,7 @@ from core.io.dicom.elements import (
 )
 from core.io.dicom.quantity import doubt, not_hu, rescaling_in_hu
 from core.io.dicom.slice_header import SliceHeader
+from core.io.dicom.stored import bits_doubt
 
 # Where the enhanced form keeps the values of a frame.
 GROUPS = (
@@ -117,7 +118,7 @@ def _frame(path: Path, index: int, header: Dataset, places: list[Dataset]) -> Sl
         padding=(int(min(padding)), int(max(padding))) if padding else None,
         syntax=syntax,
         lossy=syntax in LOSSY or str(header.get("LossyImageCompression") or "") == "01",
-        doubts=tuple(filter(None, (taken, doubt(places)))),
+        doubts=tuple(filter(None, (taken, bits_doubt(header), doubt(places)))),
     )
 
 

@@ -24,6 +24,7 @@ from core.io.dicom.elements import values as values  # pictures take it from her
 from core.io.dicom.frames import ACQUIRED, SPLIT_BY, frames_of
 from core.io.dicom.quantity import not_hu
 from core.io.dicom.slice_header import SliceHeader
+from core.io.dicom.stored import bits_problem
 from core.io.dicom.truncation import missing_pixels
 
 CT_CLASSES = {CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage}
@@ -41,8 +42,11 @@ TAGS = [
     "Rows",
     "Columns",
     "NumberOfFrames",
+    "SamplesPerPixel",
     "PhotometricInterpretation",
     "BitsAllocated",
+    "BitsStored",
+    "HighBit",
     "PixelSpacing",
     "ImagePositionPatient",
     "ImageOrientationPatient",
@@ -147,5 +151,5 @@ def _refuse_other_kinds(header: Dataset) -> None:
         raise NotUsedError(f"its pixels are {header.PhotometricInterpretation}, not HU")
     if header.get("ModalityLUTSequence"):
         raise NotUsedError("its values pass through a table (Modality LUT), not to HU by a slope")
-    if header.get("BitsAllocated") == 8:
-        raise NotUsedError("its pixels have 8 bits: gray values of a display, not HU")
+    if reason := bits_problem(header):
+        raise NotUsedError(reason)

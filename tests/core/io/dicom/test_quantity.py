@@ -127,6 +127,11 @@ def test_other_descriptions_are_not(tmp_path, name, caplog):
         ({"Units": "BQML"}, "its values are in BQML, not HU"),
         ({"Modality": "PT"}, "the modality is PT, not CT"),
         ({"VolumeBasedCalculationTechnique": "MAX_IP"}, PROJECTION),
+        (
+            {"BitsStored": 8, "HighBit": 7},
+            "its pixels have 8 bits: gray values of a display, not HU",
+        ),
+        ({"SamplesPerPixel": 3}, "its pixels have 3 samples, not one"),
     ],
 )
 def test_other_elements_that_speak_against_hu_are_reasons(tmp_path, changes, reason):

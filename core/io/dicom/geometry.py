@@ -39,11 +39,8 @@ def problem(frames: Sequence[SliceHeader]) -> str:
         return "its pixel spacing is not positive"
     heights = np.array([height_mm(f, axis) for f in frames])
     steps = np.diff(heights)
-    if (repeated := np.flatnonzero(steps < SAME_POSITION_MM)).size:
-        return (
-            f"{repeated.size + 1} slices share a position: the first pair is at "
-            f"{heights[repeated[0]]:.2f} mm along the normal"
-        )
+    if (steps < SAME_POSITION_MM).any():
+        return _repeated(heights)
     reasons = [_tilt(frames, axis), _spacing(heights, steps)]
     return "; ".join(r for r in reasons if r) or _straightness(frames)
 
@@ -57,6 +54,22 @@ def grid(frames: Sequence[SliceHeader]) -> Volume:
     affine[:3, 2] = np.multiply(first.orientation[:3], first.spacing_mm[1])
     affine[:3, 3] = first.position_mm
     return from_affine_lps(np.broadcast_to(np.uint8(0), (len(frames), *first.size)), affine)
+
+
+def repeats(frames: Sequence[SliceHeader]) -> bool:
+    """Whether two of sorted frames share a position."""
+    axis = normal(frames[0])
+    return bool((np.diff([height_mm(f, axis) for f in frames]) < SAME_POSITION_MM).any())
+
+
+def _repeated(heights: NDArray) -> str:
+    """How many slices are not alone at their position, and at how many positions."""
+    starts = np.flatnonzero(np.diff(heights, prepend=-np.inf) >= SAME_POSITION_MM)
+    counts = np.diff(starts, append=len(heights))
+    num, places = counts[counts > 1].sum(), np.count_nonzero(counts > 1)
+    where = "a position" if places == 1 else f"{places} positions"
+    first_mm = heights[starts[counts > 1][0]]
+    return f"{num} slices share {where}: the first pair is at {first_mm:.2f} mm along the normal"
 
 
 def _tilt(frames: Sequence[SliceHeader], axis: NDArray) -> str:

@@ -1,12 +1,13 @@
 """Group DICOM slices into volumes by their header values."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import numpy as np
 
-from core.io.dicom.geometry import SAME_POSITION_MM, height_mm, normal, problem
+from core.io.dicom.division import divide, sorted_frames
+from core.io.dicom.geometry import SAME_POSITION_MM, height_mm, normal, problem, repeats
 from core.io.dicom.slice_header import SliceHeader
 
 Frames = tuple[SliceHeader, ...]
@@ -41,14 +42,27 @@ def group(
     """
     grouped = Grouped([], [], [])
     for stack in _stacks(frames):
-        stack, twins = _without_duplicates(stack, equal)
+        parts, twins = _parts(stack, min_slices, equal)
         grouped.duplicates.extend(twins)
-        for part in _split_by_phase(stack, min_slices):
+        for part in parts:
             if reason := _refusal(part, min_slices):
                 grouped.refused.append((part, f"{_title(part)}: {reason}"))
             else:
                 grouped.volumes.append(part)
     return grouped
+
+
+def _parts(
+    stack: Frames, min_slices: int, equal: Callable[[SliceHeader, SliceHeader], bool]
+) -> tuple[list[Frames], list[tuple[SliceHeader, str]]]:
+    """Volumes that share a stack, and its duplicates."""
+    kept, twins = _without_duplicates(stack, equal)
+    if twins and repeats(kept):
+        # Two volumes that differ may still have equal slices of air: their headers differ.
+        mixed, copies = _without_duplicates(stack, lambda a, b: _same_header(a, b) and equal(a, b))
+        if len(parts := divide(mixed, min_slices)) > 1:
+            return parts, copies
+    return divide(kept, min_slices), twins
 
 
 def _stacks(frames: Iterable[SliceHeader]) -> list[Frames]:
@@ -62,7 +76,7 @@ def _stacks(frames: Iterable[SliceHeader]) -> list[Frames]:
                 break
         else:
             candidates.append([frame])
-    return [_sorted(members) for candidates in stacks.values() for members in candidates]
+    return [sorted_frames(members) for candidates in stacks.values() for members in candidates]
 
 
 def _parallel(a: SliceHeader, b: SliceHeader) -> bool:
@@ -71,12 +85,6 @@ def _parallel(a: SliceHeader, b: SliceHeader) -> bool:
     return np.allclose(a.orientation, b.orientation, rtol=0, atol=1e-3) and np.allclose(
         a.spacing_mm, b.spacing_mm, rtol=1e-3
     )
-
-
-def _sorted(frames: Iterable[SliceHeader]) -> Frames:
-    frames = tuple(frames)
-    axis = normal(frames[0])
-    return tuple(sorted(frames, key=lambda f: (height_mm(f, axis), f.path, f.index)))
 
 
 def _without_duplicates(
@@ -99,27 +107,12 @@ def _without_duplicates(
     return tuple(kept), twins
 
 
+def _same_header(a: SliceHeader, b: SliceHeader) -> bool:
+    return (a.split_keys, a.times_s) == (b.split_keys, b.times_s)
+
+
 def _same_object(a: SliceHeader, b: SliceHeader) -> bool:
     return bool(a.uid) and (a.uid, a.index, a.position_mm) == (b.uid, b.index, b.position_mm)
-
-
-def _split_by_phase(stack: Frames, min_slices: int) -> list[Frames]:
-    """Where positions repeat, several passes share the series: split by what tells them apart."""
-    if not _repeats(stack):
-        return [stack]
-    for key in range(len(stack[0].split_keys)):
-        parts: dict[str, list[SliceHeader]] = defaultdict(list)
-        for frame in stack:
-            parts[frame.split_keys[key]].append(frame)
-        clean = all(len(p) >= min_slices and not _repeats(p) for p in parts.values())
-        if clean:
-            return [_sorted(parts[value]) for value in sorted(parts)]
-    return [stack]
-
-
-def _repeats(stack: Sequence[SliceHeader]) -> bool:
-    axis = normal(stack[0])
-    return bool((np.diff([height_mm(f, axis) for f in stack]) < SAME_POSITION_MM).any())
 
 
 def _refusal(stack: Frames, min_slices: int) -> str:

@@ -135,18 +135,35 @@ def test_times_of_each_slice_tell_two_passes(tmp_path, offset_mm, jitter_s, way)
     assert shapes(folder) == [(0, STEP_MM, 10), (offset_mm, STEP_MM, 10)]
 
 
-def test_a_table_that_goes_to_and_fro_without_a_pause_makes_two_passes(tmp_path):
+SECOND = {
+    "back": up()[::-1],
+    "again": up(),
+    "from just below": up(start_mm=-STEP_MM),
+    "from above, back": up(start_mm=7 * STEP_MM)[::-1],
+}
+
+
+@pytest.mark.parametrize("name", SECOND)
+def test_a_table_that_does_not_pause_between_two_passes_is_seen_to_turn(tmp_path, name):
     times = [clock(100 + 0.5 * k) for k in range(20)]
-    folder = save(tmp_path, at(up() + up()[::-1], AcquisitionTime=times))
+    folder = save(tmp_path, at(up() + SECOND[name], AcquisitionTime=times, InstanceNumber=1))
+    assert shapes(folder) == sorted([(0, STEP_MM, 10), (min(SECOND[name]), STEP_MM, 10)])
+
+
+def test_a_pass_over_midnight_is_one(tmp_path):
+    times = [clock(24 * 3600 - 2.25 + 0.5 * k + 30 * (k > 9)) for k in range(20)]
+    folder = save(tmp_path, at(up() + up(), AcquisitionTime=times, InstanceNumber=1))
     assert shapes(folder) == [(0, STEP_MM, 10)] * 2
 
 
 @pytest.mark.parametrize("name", ["ContentTime", "InstanceNumber"])
 def test_what_says_least_divides_only_where_positions_repeat(tmp_path, name):
-    values = [clock(k) for k in range(20)] if name == "ContentTime" else [*range(1, 21)]
-    repeated = at(up() + up(), AcquisitionTime=None, **{name: values})
+    times = [clock(k) for k in range(20)]
+    number = {"InstanceNumber": [*range(1, 21)], "ContentTime": None}
+    told = number if name == "InstanceNumber" else {"InstanceNumber": 1, "ContentTime": times}
+    repeated = at(up() + up(), AcquisitionTime=None, **told)
     assert shapes(save(tmp_path / "a", repeated)) == [(0, STEP_MM, 10)] * 2
-    between = at(up() + up(start_mm=1.25), AcquisitionTime=None, **{name: values})
+    between = at(up() + up(start_mm=1.25), AcquisitionTime=None, **told)
     assert shapes(save(tmp_path / "b", between)) == [(0, STEP_MM / 2, 20)]
 
 

@@ -141,6 +141,18 @@ def test_padding_beyond_the_stored_bits_is_air(tmp_path, padding, caplog):
     assert caplog.messages == []
 
 
+def test_padding_that_unsigned_values_cannot_have_is_air(tmp_path, caplog):
+    stored = VALUES.astype(int) + 1024
+    stored[:, 0, :4] = 63536  # -2000 of 16 signed bits; as a value it would be 62512 HU
+    series = words(slices(VALUES), stored, BitsStored=12, HighBit=11, PixelRepresentation=0)
+    for d in series:
+        d.add_new("PixelPaddingValue", "US", 63536)
+    array = read(save(tmp_path, series)).array
+    assert (array[:, 0, :4] == -1024).all()
+    np.testing.assert_array_equal(array[:, 1:], VALUES[:, 1:])
+    assert caplog.messages == []
+
+
 @pytest.mark.parametrize("syntax", [JPEG2000Lossless, JPEGLSLossless])
 @pytest.mark.parametrize(("stored", "signed", "says"), [(8, 0, "8 bits"), (12, 1, "12 bits")])
 def test_a_jpeg_of_other_bits_than_the_header_is_refused(tmp_path, syntax, stored, signed, says):

@@ -89,12 +89,12 @@ def frames_of(path: Path, header: Dataset) -> Iterator[SliceHeader]:
 
 
 def _frame(path: Path, index: int, header: Dataset, places: list[Dataset]) -> SliceHeader:
-    position = numbers(places, "ImagePositionPatient")
-    orientation = numbers(places, "ImageOrientationPatient")
-    spacing = same_numbers(places, "PixelSpacing")
+    position = _numbers(places, "ImagePositionPatient")
+    orientation = _numbers(places, "ImageOrientationPatient")
+    spacing = _same_numbers(places, "PixelSpacing")
     if (len(position), len(orientation), len(spacing)) != (3, 6, 2):
         raise NotUsedError("it has no position, orientation or pixel spacing")
-    padding = numbers(places, "PixelPaddingValue") + numbers(places, "PixelPaddingRangeLimit")
+    padding = _numbers(places, "PixelPaddingValue") + _numbers(places, "PixelPaddingRangeLimit")
     folder = () if header.get("SeriesInstanceUID") else (str(path.parent),)
     series = ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")
     if folder:
@@ -122,7 +122,7 @@ def _frame(path: Path, index: int, header: Dataset, places: list[Dataset]) -> Sl
     )
 
 
-def numbers(places: Sequence[Dataset], name: str) -> tuple[float, ...]:
+def _numbers(places: Sequence[Dataset], name: str) -> tuple[float, ...]:
     """Finite values of an element of the first place that has it.
 
     Raises:
@@ -131,7 +131,7 @@ def numbers(places: Sequence[Dataset], name: str) -> tuple[float, ...]:
     return next(_all_numbers(places, name), ())
 
 
-def same_numbers(places: Sequence[Dataset], name: str) -> tuple[float, ...]:
+def _same_numbers(places: Sequence[Dataset], name: str) -> tuple[float, ...]:
     """Finite values of an element, which no two places may give differently.
 
     Raises:
@@ -159,7 +159,7 @@ def _close(a: Sequence[float], b: Sequence[float]) -> bool:
 
 def _rescale(places: Sequence[Dataset]) -> tuple[tuple[float, float] | None, str]:
     """Slope and intercept, None where there is neither, and what was taken for a missing one."""
-    slope, intercept = (same_numbers(places, f"Rescale{n}") for n in ("Slope", "Intercept"))
+    slope, intercept = (_same_numbers(places, f"Rescale{n}") for n in ("Slope", "Intercept"))
     if max(len(slope), len(intercept)) > 1:
         raise NotUsedError(DAMAGED_HEADER, is_broken=True)
     if slope == (0,):

@@ -12,7 +12,8 @@ from pydicom.multival import MultiValue
 
 # What pydicom raises where an element holds what it must not. Its messages quote the file.
 DAMAGED = (ValueError, TypeError, LookupError, AttributeError, NotImplementedError, OSError)
-DAMAGED += (EOFError, OverflowError, struct.error, zlib.error)
+# A wrong length may ask for more memory than there is.
+DAMAGED += (EOFError, OverflowError, MemoryError, struct.error, zlib.error)
 DAMAGED += (InvalidDicomError, BytesLengthException)
 DAMAGED_HEADER = "its header is damaged"
 EMPTY = Dataset()

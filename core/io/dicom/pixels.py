@@ -18,6 +18,7 @@ from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, Implic
 
 from core.errors import InputError
 from core.io.dicom.codestream import read_coding
+from core.io.dicom.decoder import decoding, require_boxes
 from core.io.dicom.slice_header import SliceHeader
 from core.io.dicom.stored import Bits, bits_of, coded, foreign_bits, stored_values
 from core.io.dicom.warnings import quiet
@@ -76,18 +77,11 @@ def _words(frames: list[SliceHeader]) -> Iterator[tuple[NDArray, Bits]]:
     """Decoded words of frames of one file, and where they keep their values."""
     path, indices = frames[0].path, [f.index for f in frames]
     require_decoder(frames[0].syntax, path)
-    try:
+    with decoding(path, hint="the slice is missing; fetch the file again"):
         data = read_dataset(path)
         bits = _bits(data, path)
+        require_boxes(data)
         arrays = list(iter_pixels(data, indices=indices, raw=True, **_AS_STORED))
-    except InputError:
-        raise
-    except Exception as error:  # decoders raise many kinds, and their text is their own
-        raise InputError(
-            f"its pixels cannot be decoded ({type(error).__name__})",
-            path=path,
-            hint="the slice is missing; fetch the file again",
-        ) from error
     for array, frame in zip(arrays, frames, strict=True):
         if array.shape != frame.size:
             raise InputError(f"its pixels have shape {array.shape}, not {frame.size}", path=path)

@@ -1,12 +1,9 @@
 """Stored values to Hounsfield units: int16 as long as every value is an integer that fits."""
 
 from collections.abc import Iterable
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-
-from core.io.remarks import remark
 
 AIR_HU = -1024
 INT16 = np.iinfo(np.int16)
@@ -32,12 +29,6 @@ def rescale(stored: NDArray, slope: float, intercept: float) -> NDArray:
         return stored * np.float64(slope) + intercept
     small = stored.dtype.itemsize <= 2 and largest < 2**14  # then int32 cannot overflow
     return stored.astype(np.int32 if small else np.int64) * int(slope) + int(intercept)
-
-
-def warn_without_air(array: NDArray, path: Path) -> None:
-    """Warn of a CT without air: the intercept of -1024 is missing, or it is no CT."""
-    if array.min() >= 0:
-        remark(path, "no value is below 0, so nothing is air: is an offset missing?")
 
 
 def _fits(values: NDArray) -> bool:

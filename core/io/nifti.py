@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from core.atomic import aside
 from core.errors import InputError
-from core.io.hu import AIR_HU, INT16, rescale, stack, warn_without_air
+from core.io.hu import AIR_HU, INT16, rescale, stack
+from core.io.hu_check import require_hu
 from core.io.nifti_header import (
     Header,
     affine_ras,
@@ -60,8 +61,7 @@ def read(path: str | Path) -> Volume:
         array = stack(map(finite, slices), shape)
     if num_bad:
         remark(path, f"{num_bad} voxels were no number and are now air")
-    warn_without_air(array, path)
-    return _place(array, header, path)
+    return _place(require_hu(array, path), header, path)
 
 
 def read_label(path: str | Path) -> Volume:

@@ -8,7 +8,6 @@ from unittest import mock
 import numpy as np
 import pytest
 
-from core.io import nifti
 from core.nnunet import predict
 from core.nnunet.prepare import Prepared, prepare
 from core.volume import Volume
@@ -64,9 +63,9 @@ class Both(NamedTuple):
 def both(request, tmp_path_factory) -> Both:
     design, root = DESIGNS[request.param], tmp_path_factory.mktemp(request.param)
     folder = nnunetv2.train(root, design, num_cases=5, iterations=6)
-    images, true_label = nnunetv2.scan(design, seed=7)
-    files = nnunetv2.write_case(root / "new", "case", images)
-    network, volumes = predict.load(folder), [nifti.read(file) for file in files]
+    volumes, true_label = nnunetv2.scan(design, seed=7)  # one may be MR, which is no CT to read
+    files = nnunetv2.write_case(root / "new", "case", volumes)
+    network = predict.load(folder)
     theirs = theirs_of(root, folder, files)
     ours = prepare(network.plans, volumes), predict.segment(network, volumes)
     return Both(network, *ours, *theirs, true_label.array)

@@ -130,8 +130,8 @@ def both(tmp_path_factory) -> Both:
     root = tmp_path_factory.mktemp("v1")
     networks = [published_network(seed) for seed in range(2)]
     write_model(root, networks)
-    files = [nifti.write(root / f"case_{c:04d}.nii.gz", v) for c, v in enumerate(images())]
-    volumes, ours = [nifti.read(file) for file in files], predict.load(root)
+    volumes, ours = images(), predict.load(root)
+    files = [nifti.write(root / f"case_{c:04d}.nii.gz", v) for c, v in enumerate(volumes)]
     image = prepare(ours.plans, volumes).image
     return Both(image, predict.segment(ours, volumes).array, *theirs_of(root, networks, files))
 

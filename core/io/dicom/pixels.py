@@ -22,7 +22,8 @@ from core.io.dicom.decoder import decoding, require_boxes
 from core.io.dicom.slice_header import SliceHeader
 from core.io.dicom.stored import Bits, bits_of, coded, foreign_bits, stored_values
 from core.io.dicom.warnings import quiet
-from core.io.hu import AIR_HU, rescale, stack, warn_without_air
+from core.io.hu import AIR_HU, rescale, stack
+from core.io.hu_check import require_hu
 from core.io.remarks import remark
 
 BATCH = 64
@@ -44,8 +45,7 @@ def read_hu(frames: Sequence[SliceHeader]) -> NDArray:
         array = stack(_decoded(frames, doubts), (len(frames), *first.size))
     for doubt in sorted(doubts):
         remark(first.path.parent, doubt)
-    warn_without_air(array, first.path.parent)
-    return array
+    return require_hu(array, first.path.parent)
 
 
 def equal_pixels(a: SliceHeader, b: SliceHeader) -> bool:

@@ -91,7 +91,7 @@ def test_nibabels_own_files_are_read_or_refused_in_one_line(capfd):
         except InputError as error:
             headers[name] = error.message.split(",")[0].split(";")[0]
     assert headers == {
-        "anatomical.nii": (25, 41, 33),
+        "anatomical.nii": "no CT in HU: neither air nor fat is below 0",  # MR
         "functional.nii": "the image has 4 axes (17",
         "standard.nii.gz": (7, 5, 4),
         "nifti1.hdr": "voxels lie in a separate .img file",

@@ -9,6 +9,7 @@ import numpy as np
 
 from core.datasets import read_dataset
 from core.datasets.case import Case, Dataset, Fold
+from core.datasets.channels import require_ct
 from core.errors import InputError
 from core.io import nifti
 from core.io.labels import check_ids, require_same_grid
@@ -185,8 +186,9 @@ def phases_of(names: Sequence[str], path: Path) -> tuple[Phase, ...]:
       path: of their description, named in errors.
 
     Raises:
-      InputError: three channels or more, or names that tell one phase twice.
+      InputError: three channels or more, names that tell one phase twice, or that are no CT.
     """
+    require_ct(names, path)
     told: list[Phase | None] = [phase_of(name) for name in names]
     if len(names) == 1:
         return (told[0] or "venous",)

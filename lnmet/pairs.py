@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from core.datasets.case import channel_names
+from core.datasets.channels import require_ct
 from core.errors import InputError
 from core.io.assignment import ENDINGS
 from core.io.inventory import find_scans
@@ -172,6 +173,7 @@ def _case(id_: str) -> str | None:
 def _told(path: Path) -> tuple[Phase, ...]:
     """Phases that dataset.json gives its channels by name; none where it does not tell."""
     names = channel_names(read_json(path), path)
+    require_ct(names, path)
     return phases_of(names, path) if any(map(phase_of, names)) else ()
 
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from core.datasets import nih, panorama, read_dataset
 from core.datasets.case import Case, Dataset, Fold
+from core.datasets.channels import ct_channel
 from core.datasets.pancreas import NAMES, PANCREAS, TUMOR, lookup
 from core.errors import InputError
 from core.io import nifti
@@ -85,7 +86,8 @@ def read_pancreas(
       flip: axes along which NIH's labels run against the CT, as `nih.read_nih_case` has them.
 
     Raises:
-      InputError: the folder is missing, or of no known layout.
+      InputError: the folder is missing, or of no known layout, or not exactly one of its channels
+        is CT.
     """
     if not root.is_dir():
         raise InputError("no such folder", path=root)
@@ -124,13 +126,15 @@ def _from_dataset(dataset: Dataset) -> PancreasData:
         diagnoses = panorama.read_diagnoses(dataset.root)
     is_public = bool(diagnoses) or dataset.name == MSD_NAME
     phase = PUBLIC_PHASE if is_public else "unknown"
-    cases = [_volume(case, dataset, diagnoses.get(case.id), phase) for case in dataset.cases]
+    ct = ct_channel(dataset.channels, dataset.root / "dataset.json")
+    cases = [_volume(case, dataset, ct, diagnoses.get(case.id), phase) for case in dataset.cases]
     return PancreasData(dataset.root, cases, dataset.skipped, dataset.splits, annotated)
 
 
-def _volume(case: Case, dataset: Dataset, tumor: bool | None, phase: str) -> PancreasCase:
-    """One case of a folder with dataset.json."""
-    path, label_path = case.images[0], case.label
+def _volume(case: Case, dataset: Dataset, ct: int, tumor: bool | None, phase: str) -> PancreasCase:
+    """One case of a folder with dataset.json, of whose channels one is CT."""
+    # MSD keeps all channels in one file, which is refused where it is read.
+    path, label_path = case.images[min(ct, len(case.images) - 1)], case.label
     if label_path is None:
         raise ValueError(f"case {case.id} has no label")
 

@@ -11,9 +11,11 @@ from core.io.inventory import find_scans
 from core.phantom.ct.phantom import make
 from core.phantom.dicom.series import write_dicom_study
 from core.volume import CANONICAL_DIRECTION, Volume
+from lnmet.cases import phases_of
 from lnmet.pairs import find_pairs, pair_of
 from lnmet.studies import choose
 from tests.core.io.dicom.make import hu, save, slices
+from tests.refusals import refused
 
 SIZE, NUM_SLICES = 32, 18
 ALL, EVERY_OTHER = slice(None), slice(None, None, 2)
@@ -121,6 +123,18 @@ def test_channels_that_are_no_phases_are_refused(tmp_path):
     (tmp_path / "dataset.json").write_text(json.dumps(described))
     with pytest.raises(InputError, match="channels must be an arterial and a venous phase"):
         find_pairs(tmp_path)
+
+
+def test_a_channel_of_another_modality_is_taken_for_no_phase(tmp_path):
+    path = tmp_path / "dataset.json"
+    write(tmp_path / "imagesTr" / "P1_0000.nii.gz", tmp_path / "imagesTr" / "P1_0001.nii.gz")
+    path.write_text(json.dumps({"channel_names": {"0": "PET", "1": "CT"}}))
+    with refused(path, ["PET"], hint="alone"):
+        find_pairs(tmp_path)
+    with refused(path, ["PET"], hint="alone"):
+        phases_of(["PET", "CT"], path)
+    with refused(path, ["MR"], hint="alone"):
+        phases_of(["MR"], path)
 
 
 def test_the_answer_is_on_the_grid_of_what_is_seen(study, tmp_path):

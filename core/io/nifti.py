@@ -29,6 +29,8 @@ from core.io.remarks import remark
 from core.volume import RAS_FROM_LPS, Volume, from_affine_lps
 
 FLOAT32_MAX = np.finfo(np.float32).max
+ROUNDING = 1e-3
+"""Of labels, by arithmetic of floats."""
 
 
 def read(path: str | Path) -> Volume:
@@ -68,7 +70,8 @@ def read_label(path: str | Path) -> Volume:
     """Integer labels of a NIfTI file, in the orientation it is stored in.
 
     Returns:
-      Ids (D, H, W): uint8 where all are in 0..255, else int16. Floats that are whole are accepted.
+      Ids (D, H, W): uint8 where all are in 0..255, else int16. Floats are accepted where they are
+      whole up to rounding, that of the header's slope as well.
 
     Raises:
       InputError: the file is not one readable volume, or a value is not a whole number.
@@ -77,9 +80,9 @@ def read_label(path: str | Path) -> Volume:
     with opened(path) as stream:
         header, shape, slices = _open(stream, path)
         array = np.empty(shape, np.int16)
+        tolerance = _rounding(header)
         for d, ids in enumerate(slices):
-            _check_whole(ids, path)
-            array[d] = ids
+            array[d] = _whole(ids, tolerance, path)
     small = array.min() >= 0 and array.max() <= np.iinfo(np.uint8).max
     return _place(array.astype(np.uint8) if small else array, header, path)
 
@@ -168,15 +171,35 @@ def _slices(
     stream.read(1)  # past the last voxel: gzip compares its checksum only at the end
 
 
-def _check_whole(ids: NDArray, path: Path) -> None:
-    with np.errstate(invalid="ignore"):
-        wrong = ids[(ids != np.rint(ids)) | (ids < INT16.min) | (ids > INT16.max)]
+def _rounding(header: Header) -> float:
+    """By how much a whole number may differ from what is stored for it.
+
+    Writers that scale floats to the range of an integer type round to multiples of the slope.
+    """
+    slope = abs(scaling(header)[0])
+    # With a coarser slope the nearest whole number may be that of another id.
+    is_scaled = header.get_data_dtype().kind in "iu" and slope < 0.9
+    return max(ROUNDING, 0.51 * slope) if is_scaled else ROUNDING
+
+
+def _whole(ids: NDArray, tolerance: float, path: Path) -> NDArray:
+    """Ids of a slice, rounded; refuses what is no whole number."""
+    if ids.dtype.kind == "f":
+        nearest = np.rint(ids)
+        # Not "within" is also true of nan and infinity.
+        with np.errstate(invalid="ignore"):
+            wrong = ids[~(np.abs(ids - nearest) <= tolerance)]
+    else:
+        nearest, wrong = ids, ids[:0]
+    if not wrong.size:
+        wrong = ids[(nearest < INT16.min) | (nearest > INT16.max)]
     if wrong.size:
         raise InputError(
-            f"a label must be a whole number; found {wrong.flat[0]:g}",
+            f"a label must be a whole number; found {wrong.flat[0].item()!r}",
             path=path,
             hint="was it resampled with interpolation, or is it the image?",
         )
+    return nearest
 
 
 def _place(array: NDArray, header: Header, path: Path) -> Volume:

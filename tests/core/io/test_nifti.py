@@ -9,6 +9,7 @@ from core.errors import InputError
 from core.io import nifti
 from core.volume import RAS_FROM_LPS, canonical, from_affine_lps, orientation
 from tests.core.io.nifti_files import hu, save
+from tests.refusals import refused
 
 
 def test_read_agrees_with_nibabel_on_real_files(shared_data):
@@ -132,11 +133,58 @@ def test_whole_floats_are_labels_and_ids_above_255_are_int16(tmp_path):
     assert nifti.read_label(many).array.ravel().tolist() == [0, 300, -1]
 
 
-@pytest.mark.parametrize("value", [0.9999, np.nan, 40000.0])
-def test_label_values_that_are_no_small_whole_number_are_refused(tmp_path, value):
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (0.99, "0.99"),
+        (1.0012, "1.0012"),
+        (1 - 1 / 512, "0.998046875"),
+        (0.5, "0.5"),
+        (np.nan, "nan"),
+        (np.inf, "inf"),
+        (40000.0, "40000.0"),
+    ],
+)
+def test_label_values_that_are_no_small_whole_number_are_refused(tmp_path, value, told):
     path = save(tmp_path / "a.nii", np.full((2, 2, 2), value))
-    with pytest.raises(InputError, match="a label must be a whole number"):
+    with refused(path, f"a label must be a whole number; found {told}", hint="interpolation"):
         nifti.read_label(path)
+    whole = save(tmp_path / "b.nii", np.full((2, 2, 2), 40000, np.uint16))
+    with refused(whole, "found 40000", hint="interpolation"):
+        nifti.read_label(whole)
+
+
+@pytest.mark.parametrize("stored_as", [np.uint8, np.int16, np.uint16])
+@pytest.mark.parametrize("ids", [[0, 1, 2], [0, 1, 3, 117], [0, 3, 201], [-1, 0, 5], [1, 3, 4]])
+def test_labels_that_were_scaled_to_an_integer_type_are_whole(tmp_path, stored_as, ids):
+    true = np.resize(ids, (3, 4, 5))
+    image = nib.Nifti1Image(true.astype(np.float64), np.eye(4))
+    image.header.set_data_dtype(stored_as)
+    nib.save(image, tmp_path / "a.nii.gz")  # nibabel chooses a slope, and rounds
+    assert not np.array_equal(nib.load(tmp_path / "a.nii.gz").get_fdata(), true)
+    np.testing.assert_array_equal(nifti.read_label(tmp_path / "a.nii.gz").array, true.T)
+
+
+def test_labels_near_whole_numbers_by_arithmetic_are_rounded(tmp_path):
+    path = save(tmp_path / "a.nii", np.array([0.9999, 1.9999999, 3.0001], np.float32)[None, None])
+    assert nifti.read_label(path).array.ravel().tolist() == [1, 2, 3]
+
+
+def test_a_slope_does_not_make_an_interpolated_label_whole(tmp_path):
+    image = nib.Nifti1Image(np.linspace(0, 2, 60).reshape(3, 4, 5), np.eye(4))
+    image.header.set_data_dtype(np.uint8)
+    nib.save(image, tmp_path / "a.nii")
+    with pytest.raises(InputError, match="a label must be a whole number"):
+        nifti.read_label(tmp_path / "a.nii")
+
+
+def test_the_field_case_of_scaled_labels_is_read(shared_data):
+    for path in sorted(
+        (shared_data / "field_cases/labels_scaled_by_nibabel/data/labelsTr").iterdir()
+    ):
+        stored = nib.load(path).get_fdata()
+        assert not np.array_equal(stored, np.rint(stored))
+        np.testing.assert_array_equal(nifti.read_label(path).array, np.rint(stored).T)
 
 
 def test_truncated_files_are_told_from_damaged_ones(tmp_path):

@@ -13,8 +13,8 @@ from core.datasets.patients import PHASES
 from core.errors import InputError
 from core.infer.load import Run
 from core.io.dicom.identity import patient_id
-from core.io.inventory import NIFTI_ENDINGS
 from core.io.paths import below, unique_ids
+from core.io.volume_file import ENDINGS as VOLUME_ENDINGS
 from core.phases.evidence import PhaseTable, phases_of_patient, read_phases
 from core.screening.patient import Screening, require_one_patient, screen
 from core.screening.series import Series
@@ -30,7 +30,7 @@ from fee.screening import rules
 
 logger = logging.getLogger(__name__)
 
-ENDINGS = (*NIFTI_ENDINGS, ".zip")
+ENDINGS = (*VOLUME_ENDINGS, ".zip")
 STAGES = ("screen", "read", "locate", "segment", "diagnose", "saliency", "write")
 
 

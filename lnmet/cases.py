@@ -14,6 +14,7 @@ from core.errors import InputError
 from core.io import nifti
 from core.io.labels import check_ids, require_same_grid
 from core.io.paths import Skipped
+from core.io.volume_file import parts, without_ending
 from core.volume import Volume, canonical, same_grid
 from lnmet.config import ORGANS, Phase
 from lnmet.label_files import map_of
@@ -243,14 +244,15 @@ def _labelled(
         return images, require_same_grid(images[0], read_label(), case.images[0], label_path)
 
     venous = case.images[phases.index("venous")] if "venous" in phases else case.images[0]
-    files = (*case.images, label_path, dataset.root / "dataset.json")
+    images = (part for path in case.images for part in parts(path))
+    files = (*images, *parts(label_path), dataset.root / "dataset.json")
     annotated = ids.annotated
     if organs is not None:
         files = (*files, organs.of(case.id))
         annotated |= organs.annotated
     if mask is not None:
         files, annotated = (*files, mask), annotated | {PDAC}
-    names = tuple(path.name.removesuffix(".gz").removesuffix(".nii") for path in case.images)
+    names = tuple(without_ending(path.name) for path in case.images)
     return LabelledCase(
         case.id, case.patient, venous, names, files, phases, annotated, read, read_label
     )

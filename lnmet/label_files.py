@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from core.io.paths import on_disk
+from core.io.volume_file import ENDINGS
 
 SEGMENTATION = "segmentation.nii.gz"
 """Of a case in the output of `lnmet segment`."""
@@ -18,7 +19,7 @@ def map_of(folder: Path, case_id: str) -> Path | None:
         return folder
     places = (
         folder / "cases" / case_id / SEGMENTATION,
-        *(folder / f"{case_id}{ending}" for ending in (".nii.gz", ".nii")),
+        *(folder / f"{case_id}{ending}" for ending in ENDINGS),
     )
     return next((path for path in map(on_disk, places) if path.is_file()), None)
 

@@ -11,7 +11,6 @@ from core.errors import InputError
 from core.io.paths import Skipped
 from core.names import normal
 
-ENDINGS = (".nii.gz", ".nii")
 MAX_ID = 32767
 """Of a label: label maps are read as int16."""
 PANORAMA_CASE = r"(\d{6})_\d{5}"

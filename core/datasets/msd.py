@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from core.datasets.case import (
-    ENDINGS,
     Case,
     Dataset,
     channel_names,
@@ -22,6 +21,7 @@ from core.datasets.case import (
 from core.datasets.prescribed_folds import read_folds
 from core.errors import InputError
 from core.io.paths import Skipped, is_shadow, on_disk, unique_ids
+from core.io.volume_file import ENDINGS
 from core.json_io import read_json
 from core.names import normal
 
@@ -104,4 +104,4 @@ def _split_ending(image: Path, path: Path) -> tuple[str, str]:
     for ending in ENDINGS:
         if image.name.endswith(ending):
             return image.name.removesuffix(ending), ending
-    raise InputError(f"{image.name} is not NIfTI; supported are {list(ENDINGS)}", path=path)
+    raise InputError(f"{image.name} is no volume; supported are {list(ENDINGS)}", path=path)

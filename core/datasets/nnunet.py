@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from core.datasets.case import (
-    ENDINGS,
     Case,
     Dataset,
     channel_names,
@@ -24,8 +23,11 @@ from core.datasets.case import (
 from core.datasets.prescribed_folds import read_folds
 from core.errors import InputError
 from core.io.paths import Skipped, is_shadow, on_disk
+from core.io.volume_file import ENDINGS
 from core.json_io import read_json
 from core.names import normal
+
+VOXEL_FILES = (".raw", ".zraw")
 
 Files = tuple[dict[str, Path], Path]  # channel ("0000") to image, and the label
 
@@ -93,6 +95,8 @@ def _found(root: Path, ending: str) -> tuple[dict[str, Files], list[Skipped]]:
         match = re.fullmatch(rf"(.+)_(\d{{4}}){re.escape(ending)}", image.name)
         if is_shadow(image) or image.name.startswith("."):
             skipped.append(Skipped(image, "hidden or macOS shadow file"))
+        elif match is None and image.suffix.lower() in VOXEL_FILES:
+            continue  # read through its header
         elif match is None:
             skipped.append(Skipped(image, f"not named CASE_0000{ending}"))
         else:

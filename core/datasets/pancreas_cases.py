@@ -17,6 +17,7 @@ from core.io import nifti
 from core.io.labels import check_ids, require_same_grid
 from core.io.paths import Skipped
 from core.io.remarks import remark
+from core.io.volume_file import parts
 from core.volume import Volume
 
 logger = logging.getLogger(__name__)
@@ -154,7 +155,7 @@ def _volume(case: Case, dataset: Dataset, ct: int, tumor: bool | None, phase: st
         return image, require_same_grid(image, label, path, label_path)
 
     # The description too: another map of label names makes other labels.
-    files = (path, label_path, dataset.root / "dataset.json")
+    files = (*parts(path), *parts(label_path), dataset.root / "dataset.json")
     return PancreasCase(case.id, case.patient, path, files, phase, tumor, read, read_label)
 
 

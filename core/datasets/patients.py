@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from core.csv_io import column_names, read_rows
-from core.datasets.case import ENDINGS
 from core.datasets.series_masks import SeriesMask, mask_in_file
 from core.errors import InputError
 from core.io.paths import Skipped, on_disk
+from core.io.volume_file import ENDINGS, without_ending
 from core.names import normal
 
 TABLE, STUDIES, MASKS, PHASES = "patients.csv", "patients", "masks", "phases.csv"
@@ -112,4 +112,4 @@ def _orphans(folder: Path, patients: set[str]) -> list[Skipped]:
 
 
 def _stem(path: Path) -> str:
-    return normal(path.name.removesuffix(".gz").removesuffix(".nii"))
+    return normal(without_ending(path.name))

@@ -17,12 +17,12 @@ from core.io.assignment import Assignment
 from core.io.dicom.header import NotUsedError, read_frames
 from core.io.dicom.index import Content, Entry, Index
 from core.io.dicom.warnings import quiet
-from core.io.nifti_header import is_nifti, may_be_nifti
+from core.io.foreign import foreign
 from core.io.paths import START_BYTES, Skipped, files_at, is_shadow, summary, walk
 from core.io.scans import Scan
 from core.io.unpack import is_archive, scratch, unpack
+from core.io.volume_file import ENDINGS, is_volume, may_be_volume
 
-NIFTI_ENDINGS = (".nii.gz", ".nii")
 # Localizers, bolus tracking and fragments have fewer; at 5 mm a pancreas alone spans 16 slices.
 MIN_SLICES = 8
 
@@ -139,17 +139,23 @@ def _content(path: Path) -> Content:
             return Content("skipped", "no regular file")  # opening a pipe would wait forever
         with path.open("rb") as file:
             start = file.read(START_BYTES)
-    if is_archive(start):
+    if is_archive(start) and path.suffix.lower() != ".npz":
         return Content("archive")
     try:
-        if path.name.endswith(NIFTI_ENDINGS) or (may_be_nifti(start) and is_nifti(path)):
+        if path.name.lower().endswith(ENDINGS) or (may_be_volume(start) and is_volume(path)):
             nifti.read_grid(path)
             return Content("nifti")
         return Content("dicom", "", read_frames(path))
     except InputError as error:
-        return Content("error", error.message)
+        return Content("error", _told(error))
     except NotUsedError as reason:
-        return Content("error" if reason.is_broken else "skipped", str(reason))
+        found = foreign(path, start) if start else None
+        is_broken = reason.is_broken or (found is not None and found.is_broken)
+        return Content("error" if is_broken else "skipped", found.reason if found else str(reason))
+
+
+def _told(error: InputError) -> str:
+    return f"{error.message}; {error.hint}".removesuffix("; ")
 
 
 def _open_archives(index: Index, work: Path) -> None:
@@ -171,7 +177,7 @@ def _open(index: Index, archive: Entry, work: Path) -> None:
     try:
         folder = unpack(archive.place, work / "unpacked")
     except InputError as error:
-        index.judge(archive.path, "error", f"{error.message}; {error.hint}".removesuffix("; "))
+        index.judge(archive.path, "error", _told(error))
         return
     if folder is None:
         index.judge(archive.path, "skipped", "a document or program packed as an archive")

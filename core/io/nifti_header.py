@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from core.errors import InputError
 from core.io.paths import START_BYTES, refuse_stand_in
 from core.io.remarks import remark
+from core.volume import RAS_FROM_LPS, Volume
 
 Header = nib.Nifti1Header  # NIfTI-2 is a subclass of it in nibabel
 
@@ -28,18 +29,17 @@ _SIZES = {348: nib.Nifti1Header, 540: nib.Nifti2Header}
 _DEFLATE_LIMIT = 1032  # no gzip stream grows by more than this factor
 
 
+def header_class(start: bytes) -> type[Header] | None:
+    """Kind of NIfTI header that begins with four bytes; of Analyze 7.5 as well."""
+    for order in ("little", "big"):
+        if kind := _SIZES.get(int.from_bytes(start, order)):
+            return kind
+    return None
+
+
 def may_be_nifti(start: bytes) -> bool:
-    """Whether a file with these first bytes is worth a look by `is_nifti`."""
-    return start[:2] == _GZIP or _header_class(start[:4]) is not None
-
-
-def is_nifti(path: Path) -> bool:
-    """Whether the first bytes, unpacked if need be, are a NIfTI header."""
-    try:
-        with opened(path) as stream:
-            return _header_class(stream.read(4)) is not None
-    except InputError:
-        return False
+    """Whether the first bytes of a file are those of a NIfTI header, or packed."""
+    return start[:2] == _GZIP or header_class(start[:4]) is not None
 
 
 @contextmanager
@@ -65,7 +65,7 @@ def opened(path: str | Path) -> Iterator[BinaryIO]:
 def read_header(stream: BinaryIO, path: Path) -> Header:
     """Header at the start of an unpacked stream; the stream is left at the first voxel."""
     start = stream.read(4)
-    kind = _header_class(start)
+    kind = header_class(start)
     if kind is None:
         raise InputError("not a NIfTI image", path=path)
     try:
@@ -73,13 +73,23 @@ def read_header(stream: BinaryIO, path: Path) -> Header:
         header = kind(start + stream.read(kind.sizeof_hdr - len(start)), check=False)
     except WrapStructError as error:
         raise InputError(f"the NIfTI header is damaged ({error})", path=path) from None
-    if bytes(header["magic"])[:2] != b"n+":
-        raise InputError("voxels lie in a separate .img file", path=path, hint="make it one .nii")
+    _refuse_pair(bytes(header["magic"])[:2], path)
     offset = float(header["vox_offset"])
     if not 0 <= offset < 2**31:
         raise InputError(f"the NIfTI header is damaged (voxels at byte {offset:g})", path=path)
     stream.seek(max(int(offset), header.sizeof_hdr))
     return header
+
+
+def _refuse_pair(magic: bytes, path: Path) -> None:
+    if magic == b"ni":
+        raise InputError("voxels lie in a separate .img file", path=path, hint="make it one .nii")
+    if magic != b"n+":
+        raise InputError(
+            "an Analyze 7.5 header, which does not tell left from right",
+            path=path,
+            hint="convert it to NIfTI with what wrote it",
+        )
 
 
 def volume_shape(header: Header, path: Path) -> tuple[int, int, int]:
@@ -96,7 +106,7 @@ def volume_shape(header: Header, path: Path) -> tuple[int, int, int]:
     return shape[2], shape[1], shape[0]
 
 
-def voxel_type(header: Header, shape: tuple[int, ...], path: Path) -> np.dtype:
+def voxel_type(header: Header, path: Path) -> np.dtype:
     """Stored type of a voxel, refused where a voxel is not one real number."""
     try:
         dtype = header.get_data_dtype()
@@ -105,10 +115,23 @@ def voxel_type(header: Header, shape: tuple[int, ...], path: Path) -> np.dtype:
     if dtype.kind not in "iuf":
         kind = "colors (RGB)" if dtype.fields else f"{dtype.name} numbers"
         raise InputError(f"voxels are {kind}; a CT has one real number each", path=path)
-    # A damaged header can claim any size: ask whether the file can hold it before allocating.
-    if dtype.itemsize * int(np.prod(shape, dtype=object)) > path.stat().st_size * _DEFLATE_LIMIT:
-        raise InputError(f"the file is too small for the shape {shape} it claims", path=path)
     return dtype
+
+
+def refuse_too_small(dtype: np.dtype, shape: tuple[int, ...], path: Path, data: Path) -> None:
+    """Refuse a header that claims more voxels than can be in a file.
+
+    A damaged one can claim any size: this is asked before memory is taken.
+
+    Args:
+      dtype: of a voxel.
+      shape: of the volume.
+      path: of the header, named in the error.
+      data: file of the voxels.
+    """
+    num_bytes = dtype.itemsize * int(np.prod(shape, dtype=object))
+    if num_bytes > data.stat().st_size * _DEFLATE_LIMIT:
+        raise InputError(f"the file is too small for the shape {shape} it claims", path=path)
 
 
 def scaling(header: Header) -> tuple[float, float]:
@@ -147,6 +170,16 @@ def affine_ras(header: Header, path: Path) -> NDArray[np.float64]:
     return chosen.astype(np.float64)
 
 
+def set_grid(header: Header, volume: Volume) -> None:
+    """Say in a header where the voxels of a volume lie."""
+    header.set_xyzt_units("mm")
+    affine = RAS_FROM_LPS @ volume.affine_lps[:, [2, 1, 0, 3]]
+    header.set_sform(affine, 1)
+    # A qform holds no shear: a grid that has one is described by the sform alone.
+    cosines = volume.direction.T @ volume.direction
+    header.set_qform(affine, 1 if np.allclose(cosines, np.eye(3), atol=1e-4) else 0)
+
+
 def _refuse_conflict(sform: NDArray, qform: NDArray, path: Path) -> None:
     axes = ["".join(c or "?" for c in nib.aff2axcodes(a)) for a in (sform, qform)]
     if axes[0] != axes[1]:
@@ -158,10 +191,3 @@ def _refuse_conflict(sform: NDArray, qform: NDArray, path: Path) -> None:
     difference = float(np.abs(sform - qform).max())
     if difference > 1e-3:
         remark(path, f"sform and qform differ by {difference:.3g}; the sform is used")
-
-
-def _header_class(start: bytes) -> type[Header] | None:
-    for order in ("little", "big"):
-        if kind := _SIZES.get(int.from_bytes(start, order)):
-            return kind
-    return None

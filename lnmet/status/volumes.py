@@ -11,9 +11,9 @@ import numpy as np
 
 from core import json_io
 from core.commands import results
-from core.datasets.case import ENDINGS
 from core.errors import InputError
 from core.io import nifti
+from core.io.volume_file import ENDINGS
 from core.train.run_folder import METRICS
 from core.volume import same_grid
 from lnmet.data import Prepared

@@ -95,3 +95,26 @@ def test_folders_of_nih_are_patients_and_another_word_on_it_is_not_used(tmp_path
     assert "not used" not in caplog.text
     read_pancreas(tmp_path, patient_pattern="(.*)")
     assert f"{tmp_path}: --patient-pattern and --patients are not used" in caplog.text
+
+
+@pytest.mark.parametrize("ending", [".nrrd", ".mha", ".mhd"])
+def test_a_data_set_may_hold_what_simpleitk_writes(tmp_path, ending):
+    """nnU-Net takes these endings as well."""
+    sitk = pytest.importorskip("SimpleITK")
+    root = write(tmp_path / "d", ["lesion", "pancreas"], case="a")
+    expected = read_pancreas(root).cases[0].read()
+    for path in sorted(root.glob("*/*.nii.gz")):
+        image = sitk.ReadImage(str(path))
+        sitk.WriteImage(image, str(path).replace(".nii.gz", ending))
+        path.unlink()
+    description = json.loads((root / "dataset.json").read_text()) | {"file_ending": ending}
+    (root / "dataset.json").write_text(json.dumps(description))
+    data = read_pancreas(root)
+    (case,) = data.cases
+    assert (case.id, data.skipped) == ("a", ())
+    for ours, true in zip(case.read(), expected, strict=True):
+        np.testing.assert_array_equal(ours.array, true.array)
+        np.testing.assert_allclose(ours.affine_lps, true.affine_lps)
+    names = {path.name for path in case.files}
+    if ending == ".mhd":
+        assert {"a_0000.raw", "a.raw"} <= names

@@ -215,7 +215,7 @@ def test_nnunet_v1_adds_the_channel_to_the_listed_names(tmp_path):
         ({"labels": []}, '"labels" must map names to ids'),
         ({"channel_names": {"0": "CT", "2": "CT"}}, "channel_names"),
         ({"channel_names": "CT"}, "channel_names"),
-        ({"file_ending": ".nrrd"}, "'.nrrd'; supported are"),
+        ({"file_ending": ".tif"}, "'.tif'; supported are"),
         ({"dataset": {"a": {"images": ["x.nii.gz"]}}}, '"dataset" must be like'),
         ({"dataset": ["a"]}, '"dataset" must be like'),
     ],
@@ -229,7 +229,7 @@ def test_descriptions_that_cannot_be_used_are_refused(tmp_path, changes, message
     ("training", "message"),
     [
         ([{"image": "imagesTr/a.nii.gz"}], '"training" must list'),
-        ([{"image": "imagesTr/a.mha", "label": "labelsTr/a.mha"}], "a.mha is not NIfTI"),
+        ([{"image": "imagesTr/a.tif", "label": "labelsTr/a.tif"}], "a.tif is no volume"),
     ],
 )
 def test_msd_entries_that_cannot_be_used_are_refused(tmp_path, training, message):

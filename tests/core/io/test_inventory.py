@@ -62,7 +62,7 @@ def test_every_file_ends_in_one_bucket(tmp_path):
         "broken/I000": ("error", "truncated: 95 of the 96 bytes of its pixels", ""),
         "notes.txt": ("skipped", "not a DICOM file", ""),
         "lost.dcm": ("error", "not a DICOM file", ""),
-        "lost.nii": ("error", "the file is empty", ""),
+        "lost.nii": ("error", "the file is empty; fetch or copy it again", ""),
         "._I000": ("skipped", "hidden or macOS shadow file", ""),
     }
     assert rows == used | refused | others

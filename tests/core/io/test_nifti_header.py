@@ -44,7 +44,7 @@ LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsiz
         (LFS_POINTER, "Git LFS pointer"),
         (b"\x00\x05\x16\x07" + bytes(400), "macOS shadow file"),
         (b"<!DOCTYPE html><html>", "not a NIfTI image"),
-        (gzip.compress(b"hello"), "not a NIfTI image"),
+        (gzip.compress(b"hello"), "packed with gzip, and neither NIfTI"),
         ((348).to_bytes(4, "little") + bytes(20), "the NIfTI header is damaged"),
     ],
     # Named by hand: gzip writes the time into its header, and every worker must see the same names.
@@ -95,7 +95,7 @@ def test_nibabels_own_files_are_read_or_refused_in_one_line(capfd):
         "functional.nii": "the image has 4 axes (17",
         "standard.nii.gz": (7, 5, 4),
         "nifti1.hdr": "voxels lie in a separate .img file",
-        "test.mgz": "not a NIfTI image",
+        "test.mgz": "a FreeSurfer volume (MGZ)",
     }
     assert capfd.readouterr() == ("", "")
 

@@ -96,7 +96,7 @@ def test_damaged_nifti_files_have_their_reason(tmp_path):
     (tmp_path / "empty.nii").touch()
     _, skipped = find_scans(tmp_path)
     reasons = {s.path.name: s.reason for s in skipped}
-    assert reasons["empty.nii"] == "the file is empty"
+    assert reasons["empty.nii"] == "the file is empty; fetch or copy it again"
     assert "Git LFS pointer" in reasons["lfs.nii.gz"]
 
 

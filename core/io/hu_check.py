@@ -11,11 +11,9 @@ from numpy.typing import NDArray
 
 from core.errors import InputError
 from core.io.hu_offset import add_offset, lacks_offset, refuse_offset_twice
-from core.io.hu_values import Values, label_map, values_of
+from core.io.hu_values import FEWEST, Values, label_map, values_of
 from core.io.remarks import remark
 
-FEWEST = 1000
-"""Voxels of which shares tell something."""
 NARROWEST_HU = 100.0
 """Between the least and the largest value of a CT; noise alone spans nearly that."""
 PADDING_HU, GAP_HU = -1500, 200

@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 SAMPLE = 1 << 20
+FEWEST = 1000
+"""Voxels of which shares tell something."""
 MOST_LABELS = 128
 """Ids of one label map; TotalSegmentator has 117. A slice of CT has more values."""
 
@@ -41,11 +43,13 @@ def label_map(ids: NDArray) -> str:
     Args:
       ids: distinct values, in ascending order.
     """
-    if ids.size > MOST_LABELS or ids[0] < -1 or (ids != np.rint(ids)).any():
+    whole = np.unique(np.rint(ids))
+    # Not "within" is also true of nan; labels may be rounded as they were stored.
+    if whole.size > MOST_LABELS or ids[0] < -1.5 or not (np.abs(ids - np.rint(ids)) <= 1e-3).all():
         return ""
-    if ids.size == 1:
-        return f"every voxel is {ids[0]:.0f}, as in an empty label map"
-    if ids[0] > 1:  # few values of CT without its offset; a label map has a background
+    if whole.size == 1:
+        return f"every voxel is {whole[0]:.0f}, as in an empty label map"
+    if whole[0] > 1:  # few values of CT without its offset; a label map has a background
         return ""
-    kind = "a label map or a picture" if ids[-1] == 255 else "a label map"
-    return f"{ids.size} whole numbers from {ids[0]:.0f} to {ids[-1]:.0f}, as in {kind}"
+    kind = "a label map or a picture" if whole[-1] == 255 else "a label map"
+    return f"{whole.size} whole numbers from {whole[0]:.0f} to {whole[-1]:.0f}, as in {kind}"

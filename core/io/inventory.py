@@ -143,8 +143,8 @@ def _content(path: Path) -> Content:
         return Content("archive")
     try:
         if path.name.lower().endswith(ENDINGS) or (may_be_volume(start) and is_volume(path)):
-            nifti.read_grid(path)
-            return Content("nifti")
+            label = nifti.label_reason(path)
+            return Content("skipped", f"no CT: {label}") if label else Content("nifti")
         return Content("dicom", "", read_frames(path))
     except InputError as error:
         return Content("error", _told(error))

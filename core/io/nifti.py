@@ -14,6 +14,7 @@ from core.atomic import aside
 from core.errors import InputError
 from core.io.hu import AIR_HU, stack
 from core.io.hu_check import require_hu
+from core.io.hu_values import FEWEST, label_map
 from core.io.nifti_header import (
     Header,
     affine_ras,
@@ -80,6 +81,30 @@ def read_label(path: str | Path) -> Volume:
             array[d] = whole_ids(ids, tolerance, path)
     small = array.min() >= 0 and array.max() <= np.iinfo(np.uint8).max
     return _place(array.astype(np.uint8) if small else array, header, path)
+
+
+def label_reason(path: str | Path) -> str:
+    """Why a file is a label map and no CT, in words; empty where it may be a CT.
+
+    As few slices are read as tell: of most CT the first one, of a label map all.
+
+    Raises:
+      InputError: the file is not one readable volume; the line says why.
+    """
+    path = Path(path)
+    ids = np.empty(0)
+    with open_volume(path) as file:
+        header, shape, slices = scaled_slices(file, path)
+        _place(np.broadcast_to(np.uint8(0), shape), header, path)
+        if np.prod(shape) < FEWEST:
+            return ""
+        for values in slices:
+            if values.min() < -1:
+                return ""
+            ids = np.union1d(ids, values)
+            if not label_map(ids):
+                return ""
+    return label_map(ids)
 
 
 def read_grid(path: str | Path) -> Volume:

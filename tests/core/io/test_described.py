@@ -266,7 +266,7 @@ def test_any_damage_to_a_header_is_one_line(tmp_path):
             for position in rng.integers(0, 330, 3):
                 data[position] = rng.integers(256)
             path.write_bytes(data)
-            for read in (nifti.read, nifti.read_label):
+            for read in (nifti.read, nifti.read_label, nifti.label_reason):
                 with contextlib.suppress(InputError):
                     read(path)
 

@@ -13,7 +13,7 @@ import scipy.io
 
 from core.errors import InputError
 from core.io import nifti
-from core.io.inventory import find_scans
+from core.io.inventory import find_scans, take_inventory
 from tests.core.io.dicom.make import hu, save, slices
 from tests.core.io.nifti_files import save as save_nifti
 from tests.refusals import refused
@@ -148,6 +148,32 @@ def test_fetching_again_is_advised_where_it_can_help(tmp_path):
     plain.write_bytes(gzip.decompress(whole)[:-100])
     with refused(plain, "voxels end in slice", hint="fetch it again"):
         nifti.read(plain)
+
+
+@pytest.mark.parametrize(
+    ("ids", "is_label"),
+    [
+        (lambda x: x > 0, True),
+        (lambda x: np.digitize(x, [-500, 0, 500]).astype(np.int16), True),
+        (lambda x: np.digitize(x, [-500, 0, 500]) * 0.99999, True),
+        (lambda x: np.digitize(x, [0]) - 1, True),
+        (lambda x: x * 0, True),
+        (lambda x: np.where(np.arange(40) < 30, 0, x), False),  # its first slices are all 0
+        (lambda x: x + 1024, False),
+        (lambda x: x, False),
+    ],
+)
+def test_a_label_map_given_as_a_scan_is_none(tmp_path, ids, is_label):
+    array = np.asarray(ids(hu((20, 30, 40))))
+    array = array if array.dtype == float else array.astype(np.int16)
+    path = save_nifti(tmp_path / "label.nii.gz", array)
+    with take_inventory(tmp_path, min_slices=8, work=None) as inventory:
+        (file,) = inventory.files()
+    assert file.bucket == ("skipped" if is_label else "used")
+    assert file.reason.startswith("no CT: " if is_label else "")
+    if is_label:
+        with refused(path, "no CT volume", "as in"):
+            find_scans(path)
 
 
 def test_the_field_case_is_named(shared_data):

@@ -66,7 +66,7 @@ def _narrow(values: Values) -> str:
 def _judge_without_air(values: Values, path: Path) -> None:
     """Remark on, or refuse, a volume in which nothing lies at -1000."""
     zero, negative = values.share(-2.5, 2.5), values.share(-np.inf, -20)
-    if negative < 1e-3 or (zero >= 0.1 and negative < 0.03):
+    if negative < 1e-3 or (zero >= 0.1 and negative < 0.05):
         kind = "PET, MR, cut off below, or without an offset"
         kind = "the gray values of a picture" if values.share(-40, 300) == 1 else kind
         raise InputError(

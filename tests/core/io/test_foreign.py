@@ -41,6 +41,7 @@ def matlab(array):
     return arrays(lambda buffer: scipy.io.savemat(buffer, {"ct": array}))
 
 
+MR_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.4"
 DICOM = bytes(128) + b"DICM" + bytes(400)
 NIFTI = bytes(nib.Nifti1Image(VOLUME, np.eye(4)).to_bytes())
 MGH = np.array([1, 4, 5, 6, 1], ">i4").tobytes() + bytes(400)
@@ -110,6 +111,20 @@ def test_a_dicom_file_may_have_any_name(tmp_path):
         path.rename(tmp_path / f"{k}{endings[k % 5]}")
     (scan,), skipped = find_scans(tmp_path)
     assert (len(scan.files), skipped) == (10, [])
+
+
+def test_a_dicom_file_that_is_no_ct_says_so_under_any_name(tmp_path):
+    folder = save(tmp_path / "mr", slices(Modality="MR", SOPClassUID=MR_IMAGE_STORAGE))
+    told = {s.reason for s in find_skipped(folder)}
+    for k, path in enumerate(sorted(folder.iterdir())):
+        path.rename(folder / f"{k}.mnc")
+    assert {s.reason for s in find_skipped(folder)} == told
+    assert not any("MINC" in reason for reason in told)
+
+
+def find_skipped(folder):
+    with take_inventory(folder, min_slices=8, work=None) as inventory:
+        return list(inventory.skipped())
 
 
 def test_a_volume_read_by_itself_says_what_it_is(tmp_path):

@@ -42,7 +42,7 @@ def cache(tmp_path_factory) -> Path:
     root, label = tmp_path_factory.mktemp("data"), np.zeros((6, 20, 20), np.uint8)
     label[2:5, 6:14, 8:13], label[1, 2:4, 2:4] = 1, 2
     images = {
-        name: [volume(np.random.default_rng((n, c)).integers(0, 99, label.shape)) for c in (0, 1)]
+        name: [volume(np.random.default_rng((n, c)).integers(-99, 99, label.shape)) for c in (0, 1)]
         for n, name in enumerate(NAMES)
     }
     ids = {"PDAC": 1, "metastatic lymph node": 2}

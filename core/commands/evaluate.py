@@ -15,6 +15,7 @@ from core import atomic, json_io
 from core.commands import results
 from core.csv_io import write_csv
 from core.errors import InputError
+from core.io.volume_file import ENDINGS as VOLUME_ENDINGS
 from core.metrics.rows import Row
 from core.names import normal
 from core.report.table import Table, to_text
@@ -23,7 +24,7 @@ from core.train.run_folder import FOLDS, PARTS, read_division
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-ENDINGS = (".nii.gz", ".nii", ".dcm", ".zip", ".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp")
+ENDINGS = (*VOLUME_ENDINGS, ".dcm", ".zip", ".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp")
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,10 @@ from core.io.dicom.series import group
 from core.io.dicom.slice_header import SliceHeader, from_text
 from core.io.paths import Skipped, below, unique_ids
 from core.io.scans import Scan
+from core.io.volume_file import ENDINGS as VOLUME_ENDINGS
 from core.names import escaped
 
-ENDINGS = (".nii.gz", ".nii", ".dcm", ".zip")
+ENDINGS = (*VOLUME_ENDINGS, ".dcm", ".zip")
 
 _SCHEMA = """
 CREATE TEMP TABLE scans

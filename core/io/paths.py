@@ -133,15 +133,35 @@ def find_all(
 ) -> tuple[list[N], list[Skipped]]:
     """Contents of several paths, under ids that are unique over all of them.
 
+    A path without any is left out as broken: of a cohort, it costs no other patient.
+
     Args:
       paths: files or folders.
       find: (path) → things with an id, and files that are none.
+
+    Raises:
+      InputError: there is nothing at a path, or none of the paths has any thing.
     """
-    results = [find(path) for path in paths]
+    results = [_result(path, find, len(paths) == 1) for path in paths]
     things = [thing for members, _ in results for thing in members]
+    if not things:
+        raise InputError(
+            f"nothing to work on: {summary([s for _, skipped in results for s in skipped])}"
+        )
     ids = unique_ids([thing.id for thing in things], instead="case")
     named: list[Any] = [replace(t, id=id_) for t, id_ in zip(things, ids, strict=True)]  # type: ignore[type-var]
     return named, [skipped for _, members in results for skipped in members]
+
+
+def _result(
+    path: Path, find: Callable[[Path], tuple[list[N], list[Skipped]]], is_alone: bool
+) -> tuple[list[N], list[Skipped]]:
+    try:
+        return find(path)
+    except InputError as error:
+        if is_alone or not path.exists():
+            raise
+        return [], [Skipped(Path(error.path or path), error.message, is_broken=True)]
 
 
 def summary(skipped: Sequence[Skipped]) -> str:

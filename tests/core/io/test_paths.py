@@ -9,6 +9,7 @@ import pytest
 
 from core.errors import InputError
 from core.io.paths import Skipped, find_all, on_disk, summary, unique_ids
+from tests.refusals import refused
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,22 @@ def test_one_path_keeps_its_ids():
     assert [t.id for t in things] == ["a", "b", "c"]
 
 
-def test_a_path_without_anything_is_refused_whatever_the_others_hold():
+def test_a_path_without_anything_costs_no_other(tmp_path):
+    empty, full = tmp_path / "none", tmp_path / "ab"
+    empty.mkdir(), full.mkdir()
+    things, skipped = find_all([empty, full], find)
+    assert [t.id for t in things] == ["a", "b"]
+    assert skipped == [Skipped(empty, "nothing here", True), Skipped(full, "is a folder")]
+
+
+def test_paths_that_are_not_there_or_hold_nothing_at_all_are_refused(tmp_path):
+    (tmp_path / "none").mkdir()
+    with refused(tmp_path / "none", "nothing here"):
+        find_all([tmp_path / "none"], find)
+    with pytest.raises(InputError, match="nothing to work on: none: nothing here"):
+        find_all([tmp_path / "none"] * 2, find)
     with pytest.raises(InputError, match="none: nothing here"):
-        find_all([Path("ab"), Path("none")], find)
+        find_all([tmp_path / "none", Path("none")], find)
 
 
 def test_three_reasons_are_told_and_the_rest_counted():

@@ -5,6 +5,7 @@ import json
 import pickle
 import shutil
 import zipfile
+import zlib
 from pathlib import Path
 
 import nibabel as nib
@@ -16,6 +17,7 @@ from safetensors.numpy import save_file
 
 from core.io.dicom.warnings import quiet
 from tests.core.io.dicom.make import hu, save, slices
+from tests.core.io.test_described import HU, meta, nrrd
 from tests.fee.tiny import write_run
 
 PYDICOM_FILES = Path(pydicom.__file__).parent / "data" / "test_files"
@@ -46,12 +48,18 @@ def make_compressed(folder: Path) -> None:
 
 
 def make_volumes(folder: Path) -> None:
+    """NIfTI, NRRD and MetaImage, packed and not."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, kind in (("a.nii", nib.Nifti1Image), ("b.nii", nib.Nifti2Image)):
         nib.save(kind(hu((5, 6, 9)), np.diag([-1, -1, 2, 1])), folder / name)
     (folder / "c.nii.gz").write_bytes(gzip.compress((folder / "a.nii").read_bytes()))
     labels = nib.Nifti1Image((hu((5, 6, 9)) > 0).astype(np.float32), np.eye(4))
     nib.save(labels, folder / "d.nii")
+    for packed in (False, True):
+        data = gzip.compress(HU.tobytes()) if packed else HU.tobytes()
+        nrrd(folder / f"e{packed}.nrrd", data, encoding="gzip" if packed else "raw")
+        data = zlib.compress(HU.tobytes()) if packed else HU.tobytes()
+        meta(folder / f"f{packed}.mha", data, CompressedData=str(packed))
 
 
 def make_pictures(folder: Path) -> None:

@@ -132,7 +132,7 @@ def _read_weights(work: Path) -> None:
 TARGETS = {
     "dicom-header": Target(originals.make_series, _change_slice, _read_scans),
     "dicom-pixels": Target(originals.make_compressed, _change_alone, _read_pixels),
-    "nifti": Target(originals.make_volumes, _change_alone, _read_volume),
+    "volumes": Target(originals.make_volumes, _change_alone, _read_volume),
     "pictures": Target(originals.make_pictures, _change_one, _read_annotated_pictures),
     "dataset-json": Target(originals.make_dataset, _change_documents, _read_dataset),
     "archive": Target(originals.make_archive, _change_one, _read_scans),

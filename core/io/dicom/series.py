@@ -116,8 +116,9 @@ def _same_object(a: SliceHeader, b: SliceHeader) -> bool:
 
 
 def _refusal(stack: Frames, min_slices: int) -> str:
-    if len(stack) < min_slices:
-        return f"too few for a volume, which needs at least {min_slices}"
+    least = max(min_slices, 2)  # one slice has no spacing
+    if len(stack) < least:
+        return f"too few for a volume, which needs at least {least}"
     return problem(stack)
 
 

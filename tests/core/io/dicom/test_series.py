@@ -1,10 +1,11 @@
 import highdicom
 import numpy as np
+import pytest
 from pydicom.uid import generate_uid
 
 from core.io.dicom.pixels import read_hu
 from core.io.dicom.warnings import quiet
-from tests.core.io.dicom.look import find, read, refusal
+from tests.core.io.dicom.look import find, find_volumes, read, refusal
 from tests.core.io.dicom.make import CORONAL, hu, save, slices, undecodable
 
 
@@ -33,6 +34,15 @@ def test_two_phases_in_one_series_are_two_volumes(tmp_path):
         read_hu(volumes[0] + volumes[1]).reshape(2, 10, 6, 8).sum(0), hu() + venous
     )
     assert {len({f.split_keys for f in v}) for v in volumes} == {1}
+
+
+@pytest.mark.parametrize("min_slices", [0, 1, 2])
+def test_one_slice_has_no_spacing_and_is_no_volume(tmp_path, min_slices):
+    save(tmp_path / "one", slices(hu()[:1]))
+    save(tmp_path / "two", slices(hu()[:2], series="B"))
+    volumes, (alone,) = find_volumes(tmp_path, min_slices=min_slices)
+    assert [len(v) for v in volumes] == [2]
+    assert alone.reason.endswith("too few for a volume, which needs at least 2")
 
 
 def test_two_orientations_in_one_series_are_two_volumes(tmp_path):

@@ -5,6 +5,7 @@ patient's left, y to the back, z to the head), as in DICOM; NIfTI's RAS differs 
 """
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,19 +66,36 @@ class Volume:
         return replace(self, array=array)
 
 
+class Region(NamedTuple):
+    """A rectangle of a screen that has a scale of its own.
+
+    Args:
+      rows: its first row, and the one after its last.
+      columns: likewise.
+      spacing_mm: as of a `Frame`.
+    """
+
+    rows: tuple[int, int]
+    columns: tuple[int, int]
+    spacing_mm: tuple[float, float]
+
+
 @dataclass(frozen=True)
 class Frame:
     """One picture of an ultrasound machine, alone or out of a clip.
 
     Args:
       array: uint8 pixels, gray (H, W) or RGB (H, W, 3).
-      spacing_mm: distance between neighbouring pixel centres along (H, W); None if not known.
+      spacing_mm: distance between neighbouring pixel centres along (H, W); None if not known, or
+        not the same in all regions.
       time_s: since the first frame of its clip; None for a still, or if not known.
+      regions: where on the screen distances are known; none where the screen is one picture.
     """
 
     array: NDArray[np.uint8]
     spacing_mm: tuple[float, float] | None = None
     time_s: float | None = None
+    regions: tuple[Region, ...] = ()
 
     def __post_init__(self) -> None:
         if self.array.dtype != np.uint8:

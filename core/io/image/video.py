@@ -11,6 +11,7 @@ import numpy as np
 
 from core.errors import InputError
 from core.io.paths import START_BYTES, refuse_stand_in
+from core.io.remarks import remark
 from core.volume import Frame
 
 ENDINGS = (".mp4", ".avi", ".mov", ".mkv", ".wmv", ".mpg", ".mpeg", ".m4v", ".webm")
@@ -26,27 +27,34 @@ def num_video_frames(path: str | Path) -> int | None:
         return container.streams.video[0].frames or None
 
 
-def read_video(path: str | Path, *, stream: bytes | None = None) -> Iterator[Frame]:
+def read_video(
+    path: str | Path, *, stream: bytes | None = None, num_frames: int | None = None
+) -> Iterator[Frame]:
     """Frames of a clip in order, upright, with the time of each.
 
-    Gray clips give (H, W), all others (H, W, 3).
+    Gray clips give (H, W), all others (H, W, 3). A clip that ends before its time is remarked, not
+    refused: players leave frames out by an edit list, and headers count what was planned.
 
     Args:
       path: the file, also named in messages.
       stream: an elementary stream to read in its stead.
+      num_frames: that are promised; without, those of the clip's own header.
 
     Raises:
       InputError: PyAV is missing, or the file is no video, or damaged.
     """
-    path, num_frames = Path(path), 0
+    path, held = Path(path), 0
     with _opened(path, stream) as container:
+        promised = num_frames or container.streams.video[0].frames
         for picture in container.decode(video=0):
             kind = "gray" if picture.format.name.startswith("gray") else "rgb24"
             array = np.rot90(picture.to_ndarray(format=kind), picture.rotation // 90)
             yield Frame(np.ascontiguousarray(array), time_s=picture.time)
-            num_frames += 1
-    if not num_frames:
+            held += 1
+    if not held:
         raise InputError("the video has no frame", path=path, hint="fetch or export it again")
+    if held < promised:
+        remark(path, f"holds {held} of {promised} frames; nothing is known of the others")
 
 
 @contextmanager

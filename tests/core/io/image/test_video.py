@@ -3,6 +3,7 @@ import sys
 import numpy as np
 import pytest
 
+from core.io import remarks
 from core.io.image.video import num_video_frames, read_video
 from core.io.images import find_images, read_frames
 from tests.refusals import refused
@@ -53,6 +54,22 @@ def test_a_damaged_or_empty_clip_is_refused_in_one_line(tmp_path):
         list(read_video(path))
     with refused(tmp_path / "b.mp4", "no such file"):
         list(read_video(tmp_path / "b.mp4"))
+
+
+def test_a_clip_that_ends_before_its_time_is_told(tmp_path):
+    path = clip(tmp_path / "a.avi")
+    whole = path.read_bytes()
+    path.write_bytes(whole[: whole.rindex(b"00dc", 0, whole.index(b"idx1"))])
+    with remarks.kept() as lines:
+        assert len(list(read_video(path))) == 3
+    assert lines == [f"{path}: holds 3 of 4 frames; nothing is known of the others"]
+    path = clip(tmp_path / "b.mp4")
+    with remarks.kept() as lines:
+        list(read_video(path))
+    assert lines == []
+    with remarks.kept() as lines:
+        list(read_video(path, num_frames=12))
+    assert lines == [f"{path}: holds 4 of 12 frames; nothing is known of the others"]
 
 
 def test_a_clip_without_pictures_is_refused(tmp_path):

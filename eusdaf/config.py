@@ -3,11 +3,18 @@
 Addresses name the paper (Cancers 2022) unless they say Ref.
 """
 
+import re
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from core import check
 from core.train.config import RunConfig
+
+
+def check_lesion_value(value: str) -> None:
+    """Refuse what is neither a number nor a color, with ValueError."""
+    if not re.fullmatch("[0-9]{1,5}|#[0-9a-f]{6}", value):
+        raise ValueError(f"lesion_value is a number or a color like #ff0000; got {value!r}")
 
 
 @dataclass(frozen=True)
@@ -67,9 +74,14 @@ class PrepareConfig:
 
     size: int = 256
     """Rows and columns that every picture is resized to (Sec. 2.3)"""
+    lesion_value: str | None = None
+    """Value of the masks that is the lesion, where they have several: a gray or an id of a palette,
+    2, or a color, #ff0000 (Not stated: masks of two values need none)"""
 
     def __post_init__(self) -> None:
         check.divisible("size", (self.size,), 32, "five halvings")
+        if self.lesion_value is not None:
+            check_lesion_value(self.lesion_value)
 
 
 @dataclass(frozen=True)

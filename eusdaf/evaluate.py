@@ -13,7 +13,7 @@ from core.commands import evaluate as evaluation
 from core.commands.evaluate import Paper, Prediction, Truth, headline_of_first
 from core.datasets.case import ImageCase
 from core.datasets.images import read_case
-from core.io.image.mask import read_mask, read_probability
+from core.io.image.mask import read_probability, read_written_mask
 from core.io.image.still import read_image
 from core.io.images import read_frames, source_of
 from core.metrics import pixel_roc, surface
@@ -23,6 +23,7 @@ from core.metrics.overlap import confusion_counts, dice, iou
 from core.metrics.pixel_roc import ScoreHistogram
 from core.metrics.rows import Row, column, summarize
 from core.preprocess.resize import resize_mask
+from eusdaf.config import check_lesion_value
 from eusdaf.evaluation_page import MEASURES, evaluation_page, table_2
 from eusdaf.prepare import read_data_sets
 from eusdaf.statistics import statistics
@@ -54,13 +55,17 @@ class Pixels(NamedTuple):
 NO_PIXELS = Pixels(pixel_roc.pool([]), 0)
 
 
-def evaluate(preds: cli.Preds, truths: cli.Truths, out: Path) -> dict[str, Any]:
+def evaluate(
+    preds: cli.Preds, truths: cli.Truths, out: Path, *, lesion_value: str | None = None
+) -> dict[str, Any]:
     """Compare segmentations with annotated data: Table 2, ROC, statistics, all pictures.
 
     Args:
       preds: the --out of `segment`; folds of a network are pooled, networks stand side by side.
       truths: data sets that hold the segmented pictures.
       out: gets metrics.json, rows.csv and report.html.
+      lesion_value: of masks with several values, that of the lesion: a gray or an id of a palette,
+        2, or a color, #ff0000.
 
     Returns:
       Content of metrics.json: {"summary": {name: number}, "groups": {network: summary}, "rows":
@@ -69,9 +74,12 @@ def evaluate(preds: cli.Preds, truths: cli.Truths, out: Path) -> dict[str, Any]:
     Raises:
       InputError: no segmentation in `preds`, or none of its pictures is annotated in `truths`.
     """
+    if lesion_value is not None:
+        with cli.user_values():
+            check_lesion_value(lesion_value)
     annotated = [
         Truth(case.patient, case.image, (), case)
-        for data in read_data_sets(truths)
+        for data in read_data_sets(truths, lesion_value=lesion_value)
         for case in data.cases
     ]
     pixels: dict[str, Pixels] = {}
@@ -115,7 +123,7 @@ def _measure(
 ) -> dict[str, Any]:
     case = truth.case
     frame, annotated = read_case(case)
-    true = resize_mask(annotated.array, (GRID, GRID))
+    true = resize_mask(annotated, (GRID, GRID))
     row = {
         "stage": case.stage,
         "location": case.location,
@@ -124,12 +132,12 @@ def _measure(
     }
     if prediction is None:
         return row
-    pred = read_mask([prediction.folder / "mask.png"], shape=frame.shape).array
+    pred = read_written_mask(prediction.folder / "mask.png", shape=frame.shape)
     path, group = prediction.folder / "probability.png", prediction.group
     if path.is_file() and prediction.row["part"] not in ("train", "val"):
         probs = read_probability(path)
         height, width = probs.shape
-        true_pixels = resize_mask(annotated.array, (height, width))
+        true_pixels = resize_mask(annotated, (height, width))
         histogram = pixel_roc.histogram(probs, true_pixels)
         pixels[group] = pixels.get(group, NO_PIXELS).plus(histogram)
     return row | measures(resize_mask(pred, (GRID, GRID)), true)

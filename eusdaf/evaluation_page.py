@@ -7,7 +7,7 @@ from typing import Any
 
 from core.commands.evaluate import Matched, failures_note, headline_of_first
 from core.datasets.images import read_case
-from core.io.image.mask import read_mask
+from core.io.image.mask import read_written_mask
 from core.metrics import pixel_roc
 from core.metrics.pixel_roc import ScoreHistogram
 from core.metrics.rows import Row, summarize
@@ -186,8 +186,8 @@ def _mark(row: Row) -> Badge:
 
 def _picture(row: Row, matched: Matched) -> html.Section:
     frame, true = read_case(matched.truth.case)
-    pred = read_mask([matched.prediction.folder / "mask.png"], shape=frame.shape).array
+    pred = read_written_mask(matched.prediction.folder / "mask.png", shape=frame.shape)
     caption = "No lesion is annotated."
     if row["has_lesion"]:
         caption = f"DSC {row['dsc']:.3f}, IoU {row['iou']:.3f}, HD {row['hd']:.1f} pixels."
-    return picture_section(row["title"], overlay(frame, pred, true.array), _mark(row), caption)
+    return picture_section(row["title"], overlay(frame, pred, true), _mark(row), caption)

@@ -46,7 +46,7 @@ def open_runs(
     """
     runs = load_runs(Config, paths, allow_unfinished=allow_unfinished)
     require_same(
-        runs, lambda cfg: cfg.prepare, lambda cfg: f"pictures of {cfg.prepare.size} pixels"
+        runs, lambda cfg: cfg.prepare.size, lambda cfg: f"pictures of {cfg.prepare.size} pixels"
     )
     require_same(runs, lambda cfg: cfg.model, lambda cfg: f"another {cfg.model.network}")
     if not held_out:

@@ -18,6 +18,7 @@ from core.datasets.case import ImageCase, ImageDataset
 from core.datasets.duplicates import keep_duplicates_together
 from core.datasets.images import read_case, read_images
 from core.errors import InputError
+from core.io.image.contrast import require_contrast
 from core.preprocess.resize import resize_gray, resize_mask
 from eusdaf.config import PrepareConfig, SplitConfig
 from eusdaf.data import Prepared
@@ -46,7 +47,7 @@ def prepare(
       data: folders of pictures and masks.
       out: cache folder, the --data of `train`; its index.json lists every file used or skipped, and
         pictures of another size beside these are left alone.
-      prepare: size.
+      prepare: size, and the value of the lesion in masks that have several.
       patient_pattern: regular expression whose first group is the patient in a picture's id.
       patients: table with the columns image,patient, as CSV or .xlsx.
 
@@ -57,7 +58,13 @@ def prepare(
       InputError: no usable picture; the reason of each is logged.
     """
     folder = out / fingerprint(prepare)
-    read = read_data_sets(data, patient_pattern=patient_pattern, patients=patients, cache=folder)
+    read = read_data_sets(
+        data,
+        patient_pattern=patient_pattern,
+        patients=patients,
+        lesion_value=prepare.lesion_value,
+        cache=folder,
+    )
     if not all(dataset.knows_patients for dataset in read):
         logger.info("not all patients are known: near-duplicate pictures count as one patient's")
     sources = [_sources(dataset, prepare) for dataset in read]
@@ -71,6 +78,7 @@ def read_data_sets(
     *,
     patient_pattern: str | None = None,
     patients: Path | None = None,
+    lesion_value: str | None = None,
     cache: Path | None = None,
 ) -> list[ImageDataset]:
     """Annotated pictures; where patients are not known, near-duplicates count as one patient's.
@@ -82,9 +90,15 @@ def read_data_sets(
       data: folders of pictures and masks.
       patient_pattern: regular expression whose first group is the patient in a picture's id.
       patients: table with the columns image,patient.
+      lesion_value: of masks with several values, that of the lesion.
       cache: of a preparation, whose pictures are compared as well.
     """
-    read = [read_images(d, patient_pattern=patient_pattern, patients=patients) for d in data]
+    read = [
+        _with_lesion(
+            read_images(d, patient_pattern=patient_pattern, patients=patients), lesion_value
+        )
+        for d in data
+    ]
     before = _in_cache(cache, {dataset.root.resolve() for dataset in read}) if cache else []
     if all(dataset.knows_patients for dataset in read) and not before:
         return read
@@ -95,6 +109,11 @@ def read_data_sets(
         replace(d, cases=tuple(replace(c, patient=patient_of[c.image]) for c in d.cases))
         for d in read
     ]
+
+
+def _with_lesion(dataset: ImageDataset, value: str | None) -> ImageDataset:
+    cases = tuple(replace(case, lesion_value=value) for case in dataset.cases)
+    return replace(dataset, cases=cases)
 
 
 def _in_cache(folder: Path, roots: set[Path]) -> list[ImageCase]:
@@ -131,16 +150,12 @@ def make(case: ImageCase, cfg: PrepareConfig) -> Made:
     """Arrays and meta of one picture."""
     frame, mask = read_case(case)
     gray, size = frame.gray(), (cfg.size, cfg.size)
+    require_contrast(gray, case.image)
     arrays = {
         "image": resize_gray(gray, size),
-        "mask": resize_mask(mask.array, size).astype(np.uint8),
+        "mask": resize_mask(mask, size).astype(np.uint8),
     }
-    meta = {
-        "digest": digest(gray),
-        "has_lesion": bool(mask.array.any()),
-        "notes": list(mask.notes),
-    }
-    return arrays, meta
+    return arrays, {"digest": digest(gray), "has_lesion": bool(mask.any())}
 
 
 def find_cache(data: Sequence[Path], cfg: PrepareConfig, workdir: Path) -> Path:

@@ -80,7 +80,7 @@ def study(
         {**described, **describe_cases(cases)},
         len(splits),
         lambda number: _steps(cfgs, data, partial(training, number)),
-        partial(_tables, list(cfgs), data, external),
+        partial(_tables, list(cfgs), data, external, first.prepare.lesion_value),
         partial(_ensembles, list(cfgs), external),
     )
     return studies.run(cross_validation, out, fold=fold, merge=merge)
@@ -138,13 +138,15 @@ def _tables(
     recipes: Sequence[str],
     data: Sequence[Path],
     external: Sequence[Path],
+    lesion_value: str | None,
     folds: Sequence[Ended],
     ensembles: Ended,
     folder: Path,
 ) -> None:
     """Table 2 of what the folds held out, and of each external data set."""
     outputs = [fold.of(_segmented(recipe)) for recipe in recipes for fold in folds]
-    evaluate([path for path in outputs if path], data, folder)
+    evaluate([path for path in outputs if path], data, folder, lesion_value=lesion_value)
     for number, other in enumerate(external):
         outputs = [ensembles.of(_external(recipe, number)) for recipe in recipes]
-        evaluate([path for path in outputs if path], [other], folder / f"external-{number}")
+        pred, tables = [path for path in outputs if path], folder / f"external-{number}"
+        evaluate(pred, [other], tables, lesion_value=lesion_value)

@@ -193,6 +193,6 @@ def _read_pictures(
     step, pairs = -1 if upside_down else 1, []
     for case in cases:
         frame, mask = read_case(case)
-        gray, inside = frame.gray()[::step], mask.array[::step].astype(np.uint8)
+        gray, inside = frame.gray()[::step], mask[::step].astype(np.uint8)
         pairs.append((np.ascontiguousarray(gray), np.ascontiguousarray(inside)))
     return pairs

@@ -77,6 +77,7 @@ class ImageCase:
       category: the folder or class that the data set puts it in ("malignant"); None without one.
       stage: T stage, as the table of the data set writes it; None where it does not tell.
       location: of the tumor, likewise.
+      lesion_value: of the masks, that stands for the tumor; see `core.io.image.mask.read_mask`.
     """
 
     id: str
@@ -86,6 +87,7 @@ class ImageCase:
     category: str | None = None
     stage: str | None = None
     location: str | None = None
+    lesion_value: str | None = None
 
 
 @dataclass(frozen=True)

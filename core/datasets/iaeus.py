@@ -16,7 +16,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from core.datasets.image_files import Found, Layout
+from core.datasets.image_files import ORPHAN, Found, Layout
 from core.io.image.mask import image_stem
 from core.io.paths import Skipped
 
@@ -64,7 +64,7 @@ def _pair(members: Sequence[Path], exam: str) -> tuple[list[Found], list[Skipped
             images[image.stem] = Found(image, image_masks, image.parent.name, exam)
     stems = {p.stem for p in members if _class(p) != MASKS}
     orphans = [m for stem, several in masks.items() if stem not in stems for m in several]
-    return list(images.values()), skipped + [Skipped(m, "mask without an image") for m in orphans]
+    return list(images.values()), skipped + [Skipped(m, ORPHAN, True) for m in orphans]
 
 
 def _class(picture: Path) -> str:

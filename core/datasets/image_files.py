@@ -11,6 +11,9 @@ ENDINGS = (*IMAGE_ENDINGS, ".dcm")
 PARTS = ("train", "training", "val", "valid", "validation", "test", "testing")
 """Folders that only say which part of a split an image is in."""
 
+ORPHAN = "mask without an image"
+"""Why a mask is not used: an annotated picture is lost."""
+
 
 class Found(NamedTuple):
     """An image that a layout knows, before it has an id and a patient.

@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from core.datasets.image_files import PARTS, Found, Layout
+from core.datasets.image_files import ORPHAN, PARTS, Found, Layout
 from core.io.image.mask import IMAGE_FOLDERS, MASK_FOLDERS, image_stem
 from core.io.paths import Skipped
 
@@ -34,7 +34,7 @@ def pair_folders(pictures: Sequence[Path], root: Path) -> Layout | None:
                 images.append(Found(image, image_masks))
             else:
                 skipped.append(Skipped(image, "no mask of its name"))
-    skipped += [Skipped(p, _why_left(p)) for p in pictures if p not in used]
+    skipped += [_left(p) for p in pictures if p not in used]
     return Layout("images and masks", images, skipped)
 
 
@@ -56,7 +56,7 @@ def pair_suffixes(pictures: Sequence[Path], root: Path) -> Layout | None:
             images.append(Found(image, image_masks, _category(image, root)))
         else:
             orphan = image_stem(image) is not None
-            skipped.append(Skipped(image, "mask without an image" if orphan else "no mask"))
+            skipped.append(Skipped(image, ORPHAN if orphan else "no mask", orphan))
     return Layout("masks beside images", images, skipped)
 
 
@@ -74,9 +74,11 @@ def _by_stem(masks: Iterable[Path]) -> dict[str, list[Path]]:
     return stems
 
 
-def _why_left(picture: Path) -> str:
-    named = picture.parent.name.lower() in MASK_FOLDERS
-    return "mask without an image" if named else "neither among the images nor among the masks"
+def _left(picture: Path) -> Skipped:
+    """A picture of no pair; of a mask without an image, what it tells is lost."""
+    if picture.parent.name.lower() in MASK_FOLDERS:
+        return Skipped(picture, ORPHAN, True)
+    return Skipped(picture, "neither among the images nor among the masks")
 
 
 def _category(image: Path, root: Path) -> str | None:

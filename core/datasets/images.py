@@ -4,13 +4,17 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+from jaxtyping import Bool
+
 from core.datasets.case import ImageCase, ImageDataset, patient_of
 from core.datasets.iaeus import pair_exams
 from core.datasets.image_files import Found, Layout, ids_of, sort_out
 from core.datasets.image_folders import pair_folders, pair_suffixes
 from core.datasets.image_table import Rows, find_table, read_table
 from core.errors import InputError
-from core.io.image.mask import Mask, read_mask
+from core.io.image.mask import read_mask
+from core.io.image.still import orientation_of
 from core.io.images import read_frames, source_of
 from core.io.paths import Skipped, files_at, natural, summary
 from core.volume import Frame
@@ -54,8 +58,8 @@ def read_images(
     return _dataset(root, layout, skipped, patient_pattern, patients or find_table(root))
 
 
-def read_case(case: ImageCase) -> tuple[Frame, Mask]:
-    """Image of a case, and where its tumor is.
+def read_case(case: ImageCase) -> tuple[Frame, Bool[np.ndarray, "h w"]]:
+    """Image of a case, and where its tumor is, (H, W).
 
     Raises:
       InputError: a file cannot be read, they do not fit each other, or the image is a clip.
@@ -64,7 +68,14 @@ def read_case(case: ImageCase) -> tuple[Frame, Mask]:
     if source.is_clip:
         raise InputError("holds several frames, and a mask fits one", path=case.image)
     frame = next(read_frames(source))
-    return frame, read_mask(case.masks, shape=frame.shape, image_path=case.image)
+    is_image = source.kind == "image"
+    return frame, read_mask(
+        case.masks,
+        shape=frame.shape,
+        image_path=case.image,
+        orientation=orientation_of(case.image)[0] if is_image and case.masks else 1,
+        lesion_value=case.lesion_value,
+    )
 
 
 def _dataset(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.io.image.mask import read_mask
+from core.io.image.mask import read_written_mask
 from core.io.image.still import read_image
 from tests.e2e.program import Program, leaves, results, steps
 
@@ -56,7 +56,7 @@ def test_a_held_out_fold_is_segmented_and_evaluated(trained: Trained, tmp_path):
     assert written["fold"] == 0
     for case in written["cases"]:
         shape = read_image(case["input"]).shape
-        read_mask([tmp_path / "out" / "cases" / case["id"] / "mask.png"], shape=shape)
+        read_written_mask(tmp_path / "out" / "cases" / case["id"] / "mask.png", shape=shape)
     words = ("--pred", tmp_path / "out", "--truth", trained.data, "--out", tmp_path / "eval")
     assert "paper, DAF-Net" in eusdaf.done("evaluate", *words)
     metrics = json.loads((tmp_path / "eval" / "metrics.json").read_text())

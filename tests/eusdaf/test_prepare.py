@@ -8,7 +8,6 @@ from PIL import Image
 
 from core.commands.prepare import digest
 from core.config import fingerprint
-from core.data.cache import open_case
 from core.data.index import read_index
 from core.datasets.images import read_images
 from core.errors import InputError
@@ -110,12 +109,15 @@ def test_a_picture_is_known_by_the_digest_of_its_whole_gray(data, tmp_path):
     assert a.digest != b.digest
 
 
-def test_what_is_odd_about_a_mask_is_noted(data, tmp_path):
+def test_what_is_odd_about_a_mask_is_told_in_the_index(data, tmp_path, caplog):
     path = next(iter(data.rglob("masks/b.png")), data / "normal" / "b_mask.png")
-    save(np.full((32, 32), 255), path)
+    large = np.zeros((32, 32))
+    large[2:30, 2:30] = 255
+    save(large, path)
     prepare([data], tmp_path / "cache", CFG)
-    (note,) = open_case(tmp_path / "cache" / fingerprint(CFG), "b").meta["notes"]
-    assert "marks 100% of the image; is it inverted?" in note
+    (told,) = only_contents(tmp_path / "cache").cases["b"].remarks
+    assert told == f"{path}: marks 77% of the image; is it inverted?"
+    assert told in caplog.messages
 
 
 def test_a_bad_picture_is_left_out_named_and_counted(data, tmp_path):
@@ -236,3 +238,56 @@ def test_an_empty_and_an_absent_folder_are_refused(tmp_path):
     for name, message in (("empty", "the folder is empty"), ("absent", "no such folder")):
         with pytest.raises(InputError, match=message):
             load([tmp_path / name], CFG, tmp_path / "run")
+
+
+def several(root: Path) -> Path:
+    """A picture whose mask has an organ, 1, and a lesion in it, 2."""
+    organ_and_lesion = mask("a") // 255
+    organ_and_lesion[12:20, 20:30] = 2
+    save(PICTURES["a"], root / "images" / "a.png")
+    save(organ_and_lesion, root / "masks" / "a.png")
+    return root
+
+
+def test_the_value_of_the_lesion_makes_other_masks_in_another_cache(tmp_path):
+    data, cache = several(tmp_path / "data"), tmp_path / "cache"
+    with pytest.raises(InputError, match="has no usable case") as refusal:
+        prepare([data], cache, CFG)
+    assert "0, 1, 2" in (refusal.value.hint or "")
+    for value, share in (("2", 80 / 2400), ("1", 520 / 2400)):
+        cfg = PrepareConfig(32, value)
+        assert not prepare([data], cache, cfg)
+        (case,) = load([cache], cfg, tmp_path)
+        assert case.mask[...].mean() == pytest.approx(share, abs=0.01)
+    with pytest.raises(InputError, match="is prepared otherwise") as refusal:
+        load([cache], PrepareConfig(32, "3"), tmp_path)
+    assert refusal.value.hint == "run eusdaf prepare --prepare.size 32 --prepare.lesion-value 3"
+
+
+def save_twice(path: Path) -> None:
+    image = Image.open(path)
+    image.save(path, save_all=True, append_images=[image.point(lambda v: 255 - v)])
+
+
+def test_a_value_is_a_number_or_a_color():
+    for wrong in ("red", "-1", "#fff", ""):
+        with pytest.raises(ValueError, match="lesion_value is a number or a color"):
+            PrepareConfig(lesion_value=wrong)
+
+
+def test_every_kind_of_lost_picture_is_counted(tmp_path):
+    lose = {
+        "value": several,
+        "black": lambda root: save(np.zeros((40, 60)), root / "images" / "a.png"),
+        "clip": lambda root: save_twice(root / "images" / "a.png"),
+        "orphan": lambda root: (root / "images" / "a.png").unlink(),
+    }
+    for kind in lose:
+        folders(tmp_path / kind)
+        lose[kind](tmp_path / kind)
+        assert prepare([tmp_path / kind], tmp_path / "cache" / kind, CFG), kind
+        contents = only_contents(tmp_path / "cache" / kind)
+        assert [skipped.is_broken for skipped in contents.skipped] == [True], kind
+        assert list(contents.cases) == ["b"]
+    folders(tmp_path / "data")
+    assert not prepare([tmp_path / "data"], tmp_path / "cache", CFG)

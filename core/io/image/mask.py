@@ -1,13 +1,8 @@
-"""Masks as annotation tools write them, to True and False; masks and probabilities back to files.
-
-A file of two values (0 and 1, 0 and 255, any two) is a mask as it stands: the larger is the tumor.
-More than two values are gray borders, of JPEG or of smooth drawing: the tumor is above 127.
-"""
+"""Masks of annotation tools to True and False; masks and probabilities to files and back."""
 
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -17,29 +12,15 @@ from PIL import Image
 from core import check
 from core.atomic import aside
 from core.errors import InputError
-from core.io.image.still import num_pages, read_image
+from core.io.image.lesion import lesion_of, named
+from core.io.image.levels import read_levels
+from core.io.image.still import num_pages, orientation_of, read_image
+from core.io.remarks import remark
 
-THRESHOLD = 127
-# Ringing of JPEG stays below an eighth of the range; beyond it a value is between the two.
-IN_BETWEEN = (32, 223)
-GRAY_SHARE = 0.01
-LARGE_SHARE = 0.5
 # How public data sets name a mask: after its image, or like it in a folder of masks.
 IMAGE_FOLDERS = ("images", "image", "imgs", "img")
 MASK_FOLDERS = ("masks", "mask", "labels", "label", "annotations", "segmentations")
 _MASK_SUFFIX = re.compile(r"(.+?)[ _-](?:mask|gt|seg)(?:[ _-]?[0-9]+)?", re.IGNORECASE)
-
-
-class Mask(NamedTuple):
-    """Where the tumor is.
-
-    Args:
-      array: (H, W).
-      notes: what is odd about the files, one line each.
-    """
-
-    array: Bool[np.ndarray, "h w"]
-    notes: tuple[str, ...]
 
 
 def image_stem(mask: Path) -> str | None:
@@ -62,41 +43,82 @@ def masks_among(files: Iterable[Path]) -> set[Path]:
 
 
 def read_mask(
-    paths: Sequence[Path], *, shape: tuple[int, int], image_path: str | Path | None = None
-) -> Mask:
-    """Tumor of an image: everything that any of its mask files marks.
+    paths: Sequence[Path],
+    *,
+    shape: tuple[int, int],
+    image_path: str | Path | None = None,
+    orientation: int = 1,
+    lesion_value: str | None = None,
+) -> Bool[np.ndarray, "h w"]:
+    """Tumor of an image, (H, W): everything that any of its mask files marks.
 
     Args:
       paths: mask files; none for an image without a tumor.
       shape: (H, W) of the image.
       image_path: of the image, for messages.
+      orientation: that EXIF says of the image.
+      lesion_value: the value of the tumor: gray or id of a palette, "2", or color, "#ff0000";
+        without, files have two values and the rule of this module tells which it is.
 
     Raises:
       InputError: a file cannot be read, is no mask, or has another size than the image.
     """
-    array, notes = np.zeros(shape, bool), []
+    array = np.zeros(shape, bool)
     for path in paths:
-        values = _read_gray(path)
-        if values.shape != shape:
-            of = f" {Path(image_path).name}" if image_path is not None else ""
-            raise InputError(
-                f"the mask has {values.shape[0]} × {values.shape[1]} pixels (rows × columns) and "
-                f"its image{of} {shape[0]} × {shape[1]}",
-                path=path,
-                hint="export the mask at the size of the image",
-            )
-        marked, gray_share = _binary(values, path)
-        array |= marked
-        if gray_share > GRAY_SHARE:
-            notes.append(f"{path.name}: {gray_share:.1%} of the mask is gray; cut at {THRESHOLD}")
-        if marked.mean() > LARGE_SHARE:
-            notes.append(f"{path.name}: marks {marked.mean():.0%} of the image; is it inverted?")
-    return Mask(array, tuple(notes))
+        levels = read_levels(path, _turn(path, orientation, shape))
+        _require_shape(levels.index.shape, shape, path, image_path)
+        array |= (
+            lesion_of(levels, path) if lesion_value is None else named(levels, lesion_value, path)
+        )
+    return array
+
+
+def _require_shape(
+    own: tuple[int, ...], shape: tuple[int, int], path: Path, image_path: str | Path | None
+) -> None:
+    if own != shape:
+        of = f" {Path(image_path).name}" if image_path is not None else ""
+        raise InputError(
+            f"the mask has {own[0]} × {own[1]} pixels (rows × columns) and "
+            f"its image{of} {shape[0]} × {shape[1]}",
+            path=path,
+            hint="export the mask at the size of the image",
+        )
+
+
+def _turn(path: Path, of_image: int, shape: tuple[int, int]) -> int:
+    """EXIF orientation to turn a mask by: its own, else that of its image, whose pixels it marks.
+
+    A mask without one that is as large as the upright image alone was drawn on that.
+    """
+    own, stored = orientation_of(path)
+    if own == of_image:
+        return own
+    if own != 1:
+        remark(path, f"turned by its EXIF orientation {own}; its image has {of_image}")
+        return own
+    is_across = of_image >= 5
+    if is_across and stored == shape != shape[::-1]:
+        remark(path, f"has no EXIF orientation, and the size of its image turned by {of_image}")
+        return 1
+    remark(path, f"has no EXIF orientation; turned by {of_image}, as its image")
+    return of_image
 
 
 def write_mask(path: str | Path, mask: Bool[np.ndarray, "h w"]) -> Path:
     """Write a mask as an 8-bit PNG of 0 and 255."""
     return _write_png(path, mask.astype(np.uint8) * np.uint8(255))
+
+
+def read_written_mask(path: Path, *, shape: tuple[int, int]) -> Bool[np.ndarray, "h w"]:
+    """Mask (H, W) that `write_mask` wrote, whatever it marks.
+
+    Raises:
+      InputError: the file cannot be read, or has another size than its image.
+    """
+    array = read_image(path).array
+    _require_shape(array.shape, shape, path, None)
+    return array == 255
 
 
 def write_probability(path: str | Path, probability: Float[np.ndarray, "h w"]) -> Path:
@@ -121,30 +143,6 @@ def read_probability(path: str | Path) -> Float[np.ndarray, "h w"]:
         if not image.mode.startswith("I"):
             raise InputError("a probability map is a 16-bit gray PNG", path=path)
         return (np.asarray(image) / 65535).astype(np.float32)
-
-
-def _read_gray(path: Path) -> NDArray[np.uint8]:
-    """Brightest channel (H, W): a mask may be drawn in red."""
-    if (pages := num_pages(path)) > 1:
-        raise InputError(f"holds {pages} pages; a mask has one", path=path)
-    array = read_image(path).array
-    return array if array.ndim == 2 else array.max(axis=2)
-
-
-def _binary(values: NDArray[np.uint8], path: Path) -> tuple[NDArray[np.bool_], float]:
-    """Tumor (H, W), and the share of pixels that are neither black nor white."""
-    levels = np.unique(values)
-    if len(levels) <= 2:
-        return (values == levels[-1]) & (values > 0), 0.0
-    if levels[-1] <= THRESHOLD:
-        listed = ", ".join(map(str, levels[:5])) + (", …" if len(levels) > 5 else "")
-        raise InputError(
-            f"the values {listed} are no mask: expected 0 and 1, or 0 and 255",
-            path=path,
-            hint="write the tumor as 255 and all else as 0",
-        )
-    is_gray = (values > IN_BETWEEN[0]) & (values < IN_BETWEEN[1])
-    return values > THRESHOLD, float(is_gray.mean())
 
 
 def _write_png(path: str | Path, array: NDArray) -> Path:

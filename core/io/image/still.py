@@ -18,7 +18,18 @@ ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp")
 DEEP_MODES = ("I", "I;16", "I;16L", "I;16B", "I;16N", "F")
 # Above this a file of pictures claims more pixels than any ultrasound machine makes.
 MAX_PIXELS = 64_000_000
-_PHOTOMETRIC_TAG, _WHITE_IS_ZERO = 262, 0
+WHITE_IS_ZERO = 262, 0
+"""Tag of a TIFF, and its value for negatives."""
+ORIENTATION = 274
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
 def num_pages(path: str | Path) -> int:
@@ -27,8 +38,8 @@ def num_pages(path: str | Path) -> int:
     Raises:
       InputError: it is no picture, or none that can be read.
     """
-    with _opened(Path(path)) as image:
-        return _num_pages(image)
+    with opened(Path(path)) as image:
+        return pages_of(image)
 
 
 def read_image(path: str | Path) -> Frame:
@@ -46,8 +57,8 @@ def read_image(path: str | Path) -> Frame:
 def read_pages(path: str | Path) -> Iterator[Frame]:
     """Every picture of a file in order (a TIFF stack, an animation); see `read_image`."""
     path = Path(path)
-    with _opened(path) as image:
-        pages = range(_num_pages(image))
+    with opened(path) as image:
+        pages = range(pages_of(image))
         bits = bits_needed(_stored(image, page) for page in pages) if _is_deep(image) else 8
         for page in pages:
             if image.tell() != page:
@@ -55,8 +66,25 @@ def read_pages(path: str | Path) -> Iterator[Frame]:
             yield Frame(_shown(image, bits))
 
 
+def orientation_of(path: str | Path) -> tuple[int, tuple[int, int]]:
+    """How EXIF says that a picture lies, 1 … 8 where 1 is upright, and its stored (H, W).
+
+    Raises:
+      InputError: it is no picture, or none that can be read.
+    """
+    with opened(Path(path)) as image:
+        image.load()  # some formats are turned on the way
+        orientation = image.getexif().get(ORIENTATION, 1)
+        return orientation if orientation in _UPRIGHT else 1, (image.height, image.width)
+
+
+def turned(image: Image.Image, orientation: int) -> Image.Image:
+    """A picture that lies as EXIF's `orientation` says, upright."""
+    return image.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else image
+
+
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def opened(path: Path) -> Iterator[Image.Image]:
     """The picture of a file; whatever Pillow raises becomes an `InputError`."""
     try:
         with path.open("rb") as file:
@@ -82,7 +110,8 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         ) from error
 
 
-def _num_pages(image: Image.Image) -> int:
+def pages_of(image: Image.Image) -> int:
+    """Number of pictures in a file."""
     # Further pages of a phone's JPEG (MPO) are previews of the first.
     return 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
 
@@ -103,7 +132,7 @@ def _shown(image: Image.Image, bits: int) -> NDArray[np.uint8]:
         array = to_uint8(np.asarray(upright), bits=bits)
         tags = getattr(image, "tag_v2", {})
         # Pillow turns 8-bit negatives of TIFF around and leaves deeper ones.
-        return 255 - array if tags.get(_PHOTOMETRIC_TAG) == _WHITE_IS_ZERO else array
+        return 255 - array if tags.get(WHITE_IS_ZERO[0]) == WHITE_IS_ZERO[1] else array
     if upright.mode == "1":
         return to_uint8(np.asarray(upright))
     if upright.has_transparency_data:

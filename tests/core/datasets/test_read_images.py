@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from core.datasets import read_case, read_images
 from core.errors import InputError
+from core.io import remarks
 from tests.refusals import refused
 
 GRAY = np.random.default_rng(0).integers(0, 256, (6, 9), np.uint8)
@@ -54,7 +57,7 @@ def test_several_masks_of_an_image_belong_together(tmp_path):
     Image.fromarray(np.roll(MARK, 4, axis=1)).save(tmp_path / "masks" / "a_mask_2.png")
     frame, mask = read_case(dataset.cases[0])
     np.testing.assert_array_equal(frame.array, GRAY)
-    np.testing.assert_array_equal(mask.array, (MARK > 0) | np.roll(MARK > 0, 4, axis=1))
+    np.testing.assert_array_equal(mask, (MARK > 0) | np.roll(MARK > 0, 4, axis=1))
 
 
 def test_what_has_no_partner_is_left_out_with_its_reason(tmp_path):
@@ -109,7 +112,7 @@ def test_exams_with_classes_know_patient_and_truth(tmp_path):
         ("test/exam2", "Hors pancreas", 0),
         ("train/exam1", "Adenocarcinome", 1),
     ]
-    assert not read_case(dataset.cases[0])[1].array.any()
+    assert not read_case(dataset.cases[0])[1].any()
     left = {s.path.relative_to(tmp_path).as_posix(): s.reason for s in dataset.skipped}
     classes = "tumor, difficile, adenocarcinome, tumeur endocrine, hors pancreas, to discard"
     assert left == {
@@ -219,9 +222,9 @@ def test_real_breast_ultrasound_is_complete(shared_data):
     }
     for case in dataset.cases[::25]:
         frame, mask = read_case(case)
-        assert frame.shape == mask.array.shape
+        assert frame.shape == mask.shape
         assert max(frame.shape) == 320
-        assert mask.array.any() == (case.category != "normal")
+        assert mask.any() == (case.category != "normal")
 
 
 def test_a_table_of_patients_may_lie_elsewhere(tmp_path):
@@ -231,3 +234,70 @@ def test_a_table_of_patients_may_lie_elsewhere(tmp_path):
     dataset = read_images(data, patients=table)
     assert [c.patient for c in dataset.cases] == ["p", "p"]
     assert dataset.knows_patients
+
+
+UPRIGHT = {
+    3: lambda a: np.rot90(a, 2),
+    4: np.flipud,
+    6: lambda a: np.rot90(a, -1),
+    8: lambda a: np.rot90(a, 1),
+}
+
+
+def turned_pair(root, orientation, mask, *, of_mask=None):
+    """An image that EXIF turns, and a mask that lies as it is given."""
+    for name in ("images", "masks"):
+        (root / name).mkdir(parents=True)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(GRAY).save(root / "images" / "a.png", exif=exif)
+    if of_mask is not None:
+        exif[0x0112] = of_mask
+    path = root / "masks" / "a.png"
+    Image.fromarray(mask).save(path, **({} if of_mask is None else {"exif": exif}))
+    with remarks.kept() as lines:
+        frame, marked = read_case(read_images(root).cases[0])
+    return frame, marked, [line.removeprefix(f"{path}: ") for line in lines]
+
+
+@pytest.mark.parametrize("orientation", UPRIGHT)
+def test_a_mask_is_turned_as_its_image(tmp_path, orientation):
+    turn = UPRIGHT[orientation]
+    frame, marked, told = turned_pair(tmp_path / "a", orientation, MARK)
+    np.testing.assert_array_equal(frame.array, turn(GRAY))
+    np.testing.assert_array_equal(marked, turn(MARK > 0))
+    assert told == [f"has no EXIF orientation; turned by {orientation}, as its image"]
+    _, marked, told = turned_pair(tmp_path / "b", orientation, MARK, of_mask=orientation)
+    np.testing.assert_array_equal(marked, turn(MARK > 0))
+    assert told == []
+
+
+def test_a_mask_of_the_size_of_the_upright_image_is_upright(tmp_path):
+    _, marked, told = turned_pair(tmp_path, 6, np.rot90(MARK, -1).copy())
+    np.testing.assert_array_equal(marked, np.rot90(MARK > 0, -1))
+    assert told == ["has no EXIF orientation, and the size of its image turned by 6"]
+
+
+def test_a_mask_that_is_turned_otherwise_than_its_image_is_told(tmp_path):
+    _, marked, told = turned_pair(tmp_path, 1, MARK, of_mask=3)
+    np.testing.assert_array_equal(marked, np.rot90(MARK > 0, 2))
+    assert told == ["turned by its EXIF orientation 3; its image has 1"]
+
+
+# In each the lesion is 5.0 % of the picture; these are refused without its value.
+VALUES = {"inverted": "0", "tri128": "255", "voc3": "2", "overlay_as_mask": "#ff0000"}
+
+
+@pytest.mark.parametrize(
+    "name", ["alpha_black", "red128_jpg", "exif180", *VALUES], ids=lambda name: name
+)
+def test_masks_of_the_field_mark_five_percent(shared_data, name):
+    (case,) = read_images(shared_data / "field_cases" / "masks_read_wrong" / name).cases
+    if name in VALUES:
+        with pytest.raises(InputError) as refusal:
+            read_case(case)
+        assert "--prepare.lesion-value" in refusal.value.hint
+    frame, marked = read_case(replace(case, lesion_value=VALUES.get(name)))
+    assert marked.mean() == pytest.approx(0.05, abs=5e-4)
+    # The lesion is darker than what surrounds it, which only holds where both lie alike.
+    assert frame.gray()[marked].mean() < frame.gray()[~marked].mean() - 20

@@ -3,7 +3,14 @@ import pytest
 from PIL import Image
 
 from core.errors import InputError
-from core.io.image.mask import read_mask, read_probability, write_mask, write_probability
+from core.io import remarks
+from core.io.image.mask import (
+    read_mask,
+    read_probability,
+    read_written_mask,
+    write_mask,
+    write_probability,
+)
 from tests.refusals import refused
 
 DISK = np.hypot(*np.mgrid[-20:20, -30:30]) < 12
@@ -16,19 +23,26 @@ def saved(path, array, **options):
     return path
 
 
+def read(path, **options):
+    """Mask of a file, and what was remarked on it."""
+    with remarks.kept() as lines:
+        mask = read_mask([path], shape=SHAPE, **options)
+    return mask, [line.removeprefix(f"{path}: ") for line in lines]
+
+
 @pytest.mark.parametrize("high", [1, 128, 255])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_two_values_are_a_mask_whatever_they_are(tmp_path, high, dtype):
     path = saved(tmp_path / "m.png", DISK.astype(dtype) * dtype(high))
-    mask = read_mask([path], shape=SHAPE)
-    np.testing.assert_array_equal(mask.array, DISK)
-    assert mask.notes == ()
+    mask, told = read(path)
+    np.testing.assert_array_equal(mask, DISK)
+    assert told == []
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "LA", "RGB", "RGBA"])
 def test_masks_of_every_mode_are_the_same_mask(tmp_path, mode):
     path = saved(tmp_path / "m.png", Image.fromarray(DISK.astype(np.uint8) * 255).convert(mode))
-    np.testing.assert_array_equal(read_mask([path], shape=SHAPE).array, DISK)
+    np.testing.assert_array_equal(read_mask([path], shape=SHAPE), DISK)
 
 
 def test_a_mask_may_be_drawn_in_one_color_or_in_alpha(tmp_path):
@@ -37,38 +51,37 @@ def test_a_mask_may_be_drawn_in_one_color_or_in_alpha(tmp_path):
     alpha = np.dstack([np.full(SHAPE, 255, np.uint8)] * 3 + [DISK.astype(np.uint8) * 255])
     for array in (red, alpha):
         path = saved(tmp_path / "m.png", array)
-        np.testing.assert_array_equal(read_mask([path], shape=SHAPE).array, DISK)
+        np.testing.assert_array_equal(read_mask([path], shape=SHAPE), DISK)
 
 
 def test_a_jpeg_mask_is_cut_in_the_middle(tmp_path):
     path = saved(tmp_path / "m.jpg", DISK.astype(np.uint8) * 255, quality=90)
     assert len(np.unique(np.asarray(Image.open(path)))) > 2
-    np.testing.assert_array_equal(read_mask([path], shape=SHAPE).array, DISK)
+    np.testing.assert_array_equal(read_mask([path], shape=SHAPE), DISK)
 
 
 def test_a_gray_border_beyond_one_percent_is_told(tmp_path):
     levels = np.clip(255 * (14 - np.hypot(*np.mgrid[-20:20, -30:30])) / 4, 0, 255).astype(np.uint8)
     share = np.mean((levels > 32) & (levels < 223))
     path = saved(tmp_path / "m.png", levels)
-    mask = read_mask([path], shape=SHAPE)
-    np.testing.assert_array_equal(mask.array, levels > 127)
-    assert mask.notes == (f"m.png: {share:.1%} of the mask is gray; cut at 127",)
+    mask, told = read(path)
+    np.testing.assert_array_equal(mask, levels > 127)
+    assert told == [f"{share:.1%} of the mask is gray; cut at 127"]
 
 
 def test_several_masks_of_an_image_are_joined_and_none_is_empty(tmp_path):
     left = saved(tmp_path / "a.png", DISK & (np.arange(60) < 30))
     right = saved(tmp_path / "b.png", DISK & (np.arange(60) >= 30))
-    np.testing.assert_array_equal(read_mask([left, right], shape=SHAPE).array, DISK)
-    assert not read_mask([], shape=SHAPE).array.any()
+    np.testing.assert_array_equal(read_mask([left, right], shape=SHAPE), DISK)
+    assert not read_mask([], shape=SHAPE).any()
 
 
-@pytest.mark.parametrize("value", [0, 255])
-def test_an_even_mask_is_empty_or_full_and_full_is_told(tmp_path, value):
-    path = saved(tmp_path / "m.png", np.full(SHAPE, value, np.uint8))
-    mask = read_mask([path], shape=SHAPE)
-    assert mask.array.mean() == value / 255
-    expected = ("m.png: marks 100% of the image; is it inverted?",) if value else ()
-    assert mask.notes == expected
+def test_a_black_mask_is_empty_and_a_white_one_is_refused(tmp_path):
+    path = saved(tmp_path / "m.png", np.zeros(SHAPE, np.uint8))
+    assert not read_mask([path], shape=SHAPE).any()
+    path = saved(tmp_path / "m.png", np.full(SHAPE, 255, np.uint8))
+    with refused(path, "100% of the image", "is it inverted?", hint="--prepare.lesion-value"):
+        read_mask([path], shape=SHAPE)
 
 
 def test_another_size_is_refused_with_both_sizes(tmp_path):
@@ -88,12 +101,13 @@ def test_a_label_map_and_a_stack_are_no_masks(tmp_path):
         read_mask([stack], shape=SHAPE)
 
 
-def test_a_written_mask_is_zero_and_255_and_reads_back(tmp_path):
-    path = write_mask(tmp_path / "new" / "m.png", DISK)
+@pytest.mark.parametrize("mask", [DISK, ~DISK, DISK | True, DISK & False])
+def test_a_written_mask_is_zero_and_255_and_reads_back(tmp_path, mask):
+    path = write_mask(tmp_path / "new" / "m.png", mask)
     with Image.open(path) as image:
         assert (image.mode, image.format) == ("L", "PNG")
-        np.testing.assert_array_equal(np.asarray(image), DISK * 255)
-    np.testing.assert_array_equal(read_mask([path], shape=SHAPE).array, DISK)
+        np.testing.assert_array_equal(np.asarray(image), mask * 255)
+    np.testing.assert_array_equal(read_written_mask(path, shape=SHAPE), mask)
     assert [p.name for p in path.parent.iterdir()] == ["m.png"]
 
 

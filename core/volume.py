@@ -4,6 +4,7 @@ Axis 0 is D, 1 is H, 2 is W everywhere. Physical points are (x, y, z) millimetre
 patient's left, y to the back, z to the head), as in DICOM; NIfTI's RAS differs by the sign of x, y.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -78,6 +79,16 @@ class Region(NamedTuple):
     rows: tuple[int, int]
     columns: tuple[int, int]
     spacing_mm: tuple[float, float]
+
+
+SAME_SCALE = 1e-3
+"""Share by which scales may differ that were rounded differently."""
+
+
+def same_scale(regions: Sequence[Region]) -> bool:
+    """Whether regions have one scale."""
+    spacings = np.array([region.spacing_mm for region in regions])
+    return bool((np.ptp(spacings, axis=0) <= SAME_SCALE * spacings.min(axis=0)).all())
 
 
 @dataclass(frozen=True)

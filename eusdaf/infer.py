@@ -1,27 +1,35 @@
 """Segmenting new pictures and clips: from files to masks, sizes, a decision and a report."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
+from jaxtyping import Bool
 
 from core import atomic, cli, sharding
 from core.commands.predict import Answer, Job, held_out_of, predict
 from core.commands.prepare import digest
 from core.datasets.images import read_images
 from core.errors import InputError
+from core.io.image.contrast import MIN_LEVELS, num_levels, require_contrast
 from core.io.image.mask import write_mask, write_probability
 from core.io.images import ImageSource, find_images, read_frames, source_of
 from core.io.paths import Skipped, find_all
-from core.postprocess.lesion import measure
+from core.io.remarks import remark
+from core.postprocess.lesion import largest_piece, measure
 from core.preprocess.resize import resize_gray, resize_map
+from core.volume import Frame
 from eusdaf.config import InferConfig
 from eusdaf.networks import Ensemble, load_ensemble, open_runs
 from eusdaf.report import overlay, segmentation_page
+from eusdaf.scale import Scale, scale_under
+
+MAX_LISTED = 5
+"""Frames that a remark names."""
 
 
 def segment(
@@ -87,37 +95,93 @@ def _annotated(data: Path) -> dict[str, ImageSource]:
 def _segmented(
     ensemble: Ensemble, probabilities: bool, source: ImageSource, folder: Path
 ) -> Answer:
+    """Segment a file; what an earlier call, or one that fails, wrote of it is removed."""
+    _remove(folder)
+    try:
+        return _answer(ensemble, probabilities, source, folder)
+    except InputError as error:
+        if num := _remove(folder):
+            hint = f"{error.hint}; " if error.hint else ""
+            hint += f"the masks of its first {num} frames are removed"
+            raise InputError(error.message, path=error.path, hint=hint) from error
+        raise
+    except BaseException:
+        _remove(folder)
+        raise
+
+
+def _remove(folder: Path) -> int:
+    """Remove what `_answer` writes, and tell how many masks that were."""
+    masks = [path for name in ("mask.png", "mask-*.png") for path in folder.glob(name)]
+    for path in (*masks, *folder.glob("probability*.png"), *folder.glob("overlay.png")):
+        path.unlink()
+    (folder / "prediction.json").unlink(missing_ok=True)
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+    return len(masks)
+
+
+def _answer(ensemble: Ensemble, probabilities: bool, source: ImageSource, folder: Path) -> Answer:
     """Segment the frames of a file, a batch in memory at a time; of sizes it has the largest."""
     cfg, side = ensemble.cfg.infer, ensemble.cfg.prepare.size
     rows, digests, largest = [], [], None
     numbered = enumerate(read_frames(source))
     while batch := list(itertools.islice(numbered, cfg.batch)):
         grays = [frame.gray() for _, frame in batch]
+        if not source.is_clip:
+            require_contrast(grays[0], source.path)
         digests += [digest(gray) for gray in grays]
         probs = ensemble.predict(np.stack([resize_gray(gray, (side, side)) for gray in grays]))
-        for (number, frame), prob in zip(batch, probs, strict=True):
+        for (number, frame), gray, prob in zip(batch, grays, probs, strict=True):
+            place = {"frame": number, "time_s": frame.time_s}
+            if source.is_clip and num_levels(gray) < MIN_LEVELS:
+                rows.append({**place, "score": None})
+                continue
             name = f"-{number:05d}" if source.is_clip else ""
             mask = resize_map(prob, frame.shape) >= cfg.threshold
             write_mask(folder / f"mask{name}.png", mask)
             if probabilities:
                 write_probability(folder / f"probability{name}.png", prob)
-            lesion = measure(mask, spacing_mm=frame.spacing_mm)._asdict()
-            place = {"frame": number, "time_s": frame.time_s}
-            rows.append({**place, "score": float(prob.max()), **lesion})
+            scale = _scale(frame, mask, source.path)
+            lesion = measure(mask, spacing_mm=scale.spacing_mm)._asdict()
+            rows.append({**place, "score": float(prob.max()), **lesion, "scale": scale.origin})
             if largest is None or lesion["area_px"] > largest[2]["area_px"]:
-                largest = frame, mask, lesion
+                pictured = replace(frame, spacing_mm=scale.spacing_mm)
+                largest = pictured, mask, {**lesion, "scale": scale.origin}
+    scored = [row for row in rows if row["score"] is not None]
+    _tell_empty(rows, source.path)
     if largest is None:
-        raise InputError("holds no picture", path=source.path)
+        what = f"shows nothing in any of its {len(rows)} frames" if rows else "holds no picture"
+        raise InputError(what, path=source.path)
     atomic.write_bytes(folder / "overlay.png", overlay(*largest[:2]))
-    num_with_lesion = sum(row["area_px"] > 0 for row in rows)
+    num_with_lesion = sum(row["area_px"] > 0 for row in scored)
     row = {
-        "decision": decide(num_with_lesion, len(rows), cfg.clip_fraction),
+        "decision": decide(num_with_lesion, len(scored), cfg.clip_fraction),
         "num_frames": len(rows),
+        "num_frames_without_picture": len(rows) - len(scored),
         "num_frames_with_lesion": num_with_lesion,
-        "score": max(row["score"] for row in rows),
+        "score": max(row["score"] for row in scored),
         **largest[2],
     }
     return Answer(row, digests, {"frames": rows})
+
+
+def _scale(frame: Frame, mask: Bool[np.ndarray, "h w"], path: Path) -> Scale:
+    """Scale under the largest piece of a mask; remarked where the file has one, and it has not."""
+    if not mask.any():
+        return Scale(frame.spacing_mm, None)
+    scale = scale_under(frame, largest_piece(mask))
+    if frame.regions and scale.spacing_mm is None:
+        remark(path, f"its lesion has no size in mm; scale {scale.origin}")
+    return scale
+
+
+def _tell_empty(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Remark the frames of a clip that show nothing."""
+    empty = [str(row["frame"]) for row in rows if row["score"] is None]
+    if empty and len(empty) < len(rows):
+        listed = ", ".join(empty[:MAX_LISTED]) + (", …" if len(empty) > MAX_LISTED else "")
+        remark(path, f"{len(empty)} of {len(rows)} frames show nothing and are left out: {listed}")
 
 
 def decide(num_with_lesion: int, num_frames: int, fraction: float) -> str:

@@ -27,6 +27,7 @@ COLUMNS = {
     "area, px": "area_px",
     "axes, mm": lambda case: _axes(case, "mm"),
     "area, mm²": "area_mm2",
+    "scale": "scale",
 }
 """Of the files of a segmentation."""
 

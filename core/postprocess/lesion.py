@@ -59,6 +59,12 @@ def measure(
     return LesionSize(*in_pixels, *_axes(outline * scale), area * float(scale.prod()))
 
 
+def largest_piece(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The connected component of a mask (h, w) that `measure` measures; empty for an empty mask."""
+    ids, areas = components(mask[None], neighbors=26)
+    return ids[0] == np.argmax(areas) + 1 if areas.size else mask
+
+
 def _outline(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
     """(n, 2) middles of the pixel edges on the border of a mask, in pixels."""
     padded = np.pad(mask, 1)

@@ -7,14 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from pydicom.dataset import Dataset
 
 from core.errors import InputError
-from core.io.image.mask import read_mask, read_probability
+from core.io.image.mask import read_probability, read_written_mask
 from core.postprocess.components import components
 from core.preprocess.resize import resize_map
 from core.train.run_folder import read_division
 from eusdaf.infer import decide, segment
 from tests.contracts.commands import forge
+from tests.core.io.dicom.pictures import changed, compressed, jpeg
 from tests.eusdaf.conftest import SIZE, SMALL
 
 GRAY = np.random.default_rng(0).integers(0, 256, (37, 53), np.uint8)
@@ -64,7 +66,7 @@ def test_a_mask_has_the_size_of_its_picture_and_follows_its_probabilities(segmen
     assert probs.shape == (SIZE, SIZE)
     with Image.open(folder / "mask.png") as image:
         assert (image.mode, image.size) == ("L", shape[::-1])
-    mask = read_mask([folder / "mask.png"], shape=shape).array
+    mask = read_written_mask(folder / "mask.png", shape=shape)
     at_size = resize_map(probs, shape)
     sure = np.abs(at_size - SMALL.infer.threshold) > 1e-4  # 16 bits keep 1e-5
     np.testing.assert_array_equal(mask[sure], (at_size >= SMALL.infer.threshold)[sure])
@@ -225,3 +227,132 @@ def test_nothing_to_segment_is_refused(run, tmp_path):
     with pytest.raises(InputError, match="the folder is empty"):
         segment([tmp_path / "empty"], [run], tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def all_lesion(pictures):
+    """A network that finds a lesion in the upper left quarter of every picture."""
+    probs = np.zeros(pictures.shape, np.float32)
+    probs[:, : SIZE // 2, : SIZE // 2] = 1.0
+    return probs
+
+
+@pytest.fixture
+def sure(monkeypatch):
+    monkeypatch.setattr("eusdaf.networks.network", lambda *args: all_lesion)
+
+
+def save_frames(path, arrays):
+    frames = [Image.fromarray(array) for array in arrays]
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+    return path
+
+
+@pytest.mark.parametrize("array", [np.zeros_like(GRAY), np.full_like(GRAY, 90)])
+@pytest.mark.parametrize("ending", ["png", "tif", "jpg"])
+def test_a_picture_that_shows_nothing_fails(sure, run, tmp_path, array, ending):
+    Image.fromarray(array).save(tmp_path / f"a.{ending}")
+    assert segment([tmp_path / f"a.{ending}"], [run], tmp_path / "out") == 1
+    (case,) = results(tmp_path / "out")["cases"]
+    assert f"shows nothing: all of it is gray {array[0, 0]}" in case["error"]
+
+
+def test_frames_that_show_nothing_are_told_and_do_not_decide(sure, run, tmp_path):
+    black = np.zeros_like(GRAY)
+    path = save_frames(tmp_path / "a.tif", [GRAY, black, GRAY[::-1], black])
+    assert segment([path], [run], tmp_path / "out") == 0
+    (case,) = results(tmp_path / "out")["cases"]
+    assert (case["decision"], case["num_frames"]) == ("lesion", 4)
+    assert (case["num_frames_without_picture"], case["num_frames_with_lesion"]) == (2, 2)
+    told = f"{path}: 2 of 4 frames show nothing and are left out: 1, 3"
+    assert case["remarks"] == [told]
+    assert told in (tmp_path / "out" / "report.html").read_text()
+    names = sorted(p.name for p in (tmp_path / "out" / "cases" / "a").glob("mask*"))
+    assert names == ["mask-00000.png", "mask-00002.png"]
+    frames = json.loads((tmp_path / "out" / "cases" / "a" / "prediction.json").read_text())[
+        "frames"
+    ]
+    assert [frame["score"] for frame in frames] == [1.0, None, 1.0, None]
+
+
+def test_a_clip_that_shows_nothing_at_all_fails(sure, run, tmp_path):
+    path = save_frames(tmp_path / "a.tif", [np.zeros_like(GRAY)] * 3)
+    assert segment([path], [run], tmp_path / "out") == 1
+    assert "in any of its 3 frames" in results(tmp_path / "out")["cases"][0]["error"]
+
+
+def test_what_was_made_of_a_clip_that_fails_is_removed_and_this_is_told(sure, run, tmp_path):
+    frames = [np.stack([np.roll(GRAY, n)] * 3, axis=-1) for n in range(3)]
+    streams = [jpeg(frame) for frame in frames]
+    ybr = {"PhotometricInterpretation": "YBR_FULL_422"}
+    path = compressed(tmp_path / "a.dcm", frames, streams, **ybr)
+    out = tmp_path / "out"
+    assert segment([path], [run], out, probabilities=True) == 0
+    assert len(list((out / "cases" / "a").glob("mask-*"))) == 3
+    compressed(path, frames, [*streams[:2], b"\xff\xd8 no picture"], **ybr)
+    assert segment([path], [run], out, probabilities=True) == 1
+    (case,) = results(out)["cases"]
+    assert case["error"] == (
+        f"{path}: its pixels cannot be decoded (RuntimeError); fetch the file again; "
+        "the masks of its first 2 frames are removed"
+    )
+    assert not (out / "cases" / "a").exists()
+
+
+def test_masks_of_a_longer_clip_do_not_stay(sure, run, tmp_path):
+    out = tmp_path / "out"
+    for num in (3, 2):
+        path = save_frames(tmp_path / "a.tif", [np.roll(GRAY, n) for n in range(num)])
+        assert segment([path], [run], out) == 0
+        assert len(list((out / "cases" / "a").glob("mask-*"))) == num
+
+
+def region(rows, columns, mm):
+    item = Dataset()
+    item.RegionSpatialFormat = 1
+    item.RegionLocationMinY0, item.RegionLocationMaxY1 = rows
+    item.RegionLocationMinX0, item.RegionLocationMaxX1 = columns
+    item.PhysicalUnitsXDirection = item.PhysicalUnitsYDirection = 3
+    item.PhysicalDeltaX = item.PhysicalDeltaY = mm / 10
+    return item
+
+
+@pytest.mark.parametrize(
+    ("edge", "mm", "scale"),
+    [
+        (44, 0.5, "of ultrasound region 1 of 2"),
+        (8, None, "none: the lesion lies in ultrasound regions of different scale"),
+    ],
+)
+def test_a_lesion_is_measured_by_the_region_under_it(sure, run, tmp_path, edge, mm, scale):
+    # The lesion is the upper left quarter; the second region is the larger one.
+    regions = [region((0, 31), (0, edge - 1), 0.5), region((0, 63), (edge, 79), 2.0)]
+    array = np.random.default_rng(0).integers(0, 256, (64, 80), np.uint8)
+    path = changed(tmp_path / "a.dcm", [array], SequenceOfUltrasoundRegions=regions)
+    out = tmp_path / "out"
+    assert segment([path], [run], out) == 0
+    (case,) = results(out)["cases"]
+    assert case["scale"] == scale
+    area = None if mm is None else case["area_px"] * mm**2
+    assert case["area_mm2"] == (None if area is None else pytest.approx(area))
+    told = f"{path}: its lesion has no size in mm; scale {scale}"
+    assert case["remarks"] == ([] if mm else [told])
+    assert scale in (out / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "told"),
+    [
+        ("ultrasound_black_picture/pal.dcm", 0, "nearly shows nothing"),
+        ("ultrasound_black_picture/pal_8in16.dcm", 0, "of which 8 are used"),
+        ("ultrasound_black_picture/m8.dcm", 0, ""),
+        ("ultrasound_black_picture/m16_8used.dcm", 0, "of which 8 are used"),
+        ("ultrasound_jpeg_tagged_rgb/clip.dcm", 0, "its JPEG is YCbCr"),
+        ("clip_with_fewer_frames_than_promised/clip.dcm", 1, "holds 2 of 12 frames"),
+    ],
+)
+def test_field_cases_end_as_they_should(sure, run, tmp_path, shared_data, name, status, told):
+    path = shared_data / "field_cases" / name
+    assert segment([path], [run], tmp_path) == status
+    (case,) = results(tmp_path)["cases"]
+    assert told in case.get("error", "") + "".join(case["remarks"])
+    assert bool(told) == bool(case.get("error") or case["remarks"])

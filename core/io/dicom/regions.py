@@ -8,11 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 from pydicom import Dataset
 
-from core.volume import Region
+from core.volume import Region, same_scale
 
 TWO_DIMENSIONAL, CENTIMETER, MM_PER_CM = 1, 3, 10.0
-SAME_SCALE = 1e-3
-"""Share by which scales may differ that were rounded differently."""
 _CORNERS = ("MinY0", "MaxY1", "MinX0", "MaxX1")
 
 
@@ -29,9 +27,7 @@ def regions_of(header: Dataset, size: tuple[int, int]) -> tuple[Region, ...]:
 
 def common_spacing(regions: Sequence[Region]) -> tuple[float, float] | None:
     """Spacing (rows, columns) in mm that all regions have, the first's; None if they differ."""
-    first = regions[0].spacing_mm
-    same = all(np.allclose(r.spacing_mm, first, rtol=SAME_SCALE, atol=0) for r in regions)
-    return first if same else None
+    return regions[0].spacing_mm if same_scale(regions) else None
 
 
 def _in_centimeters(item: Dataset) -> bool:

@@ -230,7 +230,8 @@ def _failure(case: Source, error: BaseException) -> Skipped:
     if not isinstance(error, Exception):
         raise error
     if isinstance(error, InputError):
-        skipped = Skipped(Path(error.path or case.files[0]), error.message, True)
+        reason = f"{error.message}; {error.hint}" if error.hint else error.message
+        skipped = Skipped(Path(error.path or case.files[0]), reason, True)
     else:
         skipped = Skipped(case.files[0], f"{type(error).__name__}: {error}", True)
     logger.error("skipped %s: %s", case.id, skipped.reason)

@@ -14,6 +14,7 @@ from pydicom.encaps import generate_fragments
 from pydicom.uid import UID, MPEGTransferSyntaxes
 
 from core.errors import InputError
+from core.io.dicom.decoder import decoding, require_boxes
 from core.io.dicom.header import DAMAGED, DAMAGED_HEADER, TAGS, NotUsedError, read_header, values
 from core.io.dicom.picture_frames import require_frames
 from core.io.dicom.picture_pixels import correct_colors, pictures
@@ -131,30 +132,19 @@ def _film(path: Path, header: PictureHeader) -> Iterator[NDArray[np.uint8]]:
 
 def _decoded(path: Path, header: PictureHeader) -> Iterator[NDArray[np.uint8]]:
     require_decoder(header.syntax, path)
-    try:
-        with quiet():
-            data = read_dataset(path)
-            require_frames(data, header.num_frames, path)
-            correct_colors(data, path)
-            shown = pictures(data, header.num_frames, path)
-    except Exception as error:
-        raise _undecodable(path, error) from error
+    with decoding(path, hint=_FETCH_AGAIN), quiet():
+        data = read_dataset(path)
+        require_frames(data, header.num_frames, path)
+        require_boxes(data)
+        correct_colors(data, path)
+        shown = pictures(data, header.num_frames, path)
     for _ in range(header.num_frames):
-        try:
-            with quiet():  # never across a yield: it holds the lock of the warning filters
-                array = next(shown)
-        except Exception as error:  # decoders raise many kinds, and their text is their own
-            raise _undecodable(path, error) from error
+        # Never across a yield: `quiet` holds the lock of the warning filters.
+        with decoding(path, hint=_FETCH_AGAIN), quiet():
+            array = next(shown)
         if array.shape[:2] != header.size:
             raise InputError(f"its pixels have shape {array.shape}, not {header.size}", path=path)
         yield array
 
 
-def _undecodable(path: Path, error: Exception) -> InputError:
-    if isinstance(error, InputError):
-        return error
-    return InputError(
-        f"its pixels cannot be decoded ({type(error).__name__})",
-        path=path,
-        hint="fetch the file again",
-    )
+_FETCH_AGAIN = "fetch the file again"

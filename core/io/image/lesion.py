@@ -48,7 +48,7 @@ def lesion_of(levels: Levels, path: Path) -> Bool[np.ndarray, "h w"]:
     share = between.mean()
     if share > MAX_SHARE:
         raise InputError(
-            f"is no mask: {share:.0%} of its pixels lie between {levels.name(low)} and "
+            f"is no mask, {share:.0%} of its pixels lie between {levels.name(low)} and "
             f"{levels.name(high)}, as in a photograph or an overlay",
             path=path,
             hint=HINT,

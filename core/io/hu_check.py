@@ -49,6 +49,8 @@ def require_hu(array: NDArray, path: Path) -> NDArray:
         refuse_offset_twice(values, path)
     else:
         _judge_without_air(inside, path)
+    if reason := _scaled(values):
+        raise InputError(f"no CT in HU: {reason}", path=path, hint="give the CT itself")
     return array
 
 
@@ -61,6 +63,15 @@ def _narrow(values: Values) -> str:
         kind = "probabilities or normalised" if high <= 1 and low >= -1 else "normalised, or SUV"
         return f"its values run {values.limits}; they are {kind}"
     return ""
+
+
+def _scaled(values: Values) -> str:
+    """Why values are HU times a factor, or others beside a rim of air."""
+    # Padding lies below air too, and around it, where a scan was resampled, anything between.
+    if values.share(-np.inf, PADDING_HU) >= 0.01 and values.share(-200, 300) < 0.05:
+        return f"values run {values.limits}, and hardly any is soft tissue: a factor?"
+    above = values.sample[values.sample > -850]
+    return _narrow(Values(above)) if above.size and above.size < values.sample.size else ""
 
 
 def _judge_without_air(values: Values, path: Path) -> None:

@@ -20,6 +20,7 @@ MADE = {
     "float": lambda hu: hu.astype(np.float32),
     "padded": lambda hu: padded(hu, -3024),
     "resampled": lambda hu: ndimage.zoom(hu.astype(np.float32), 0.9, order=3),
+    "padded and resampled": lambda hu: ndimage.zoom(padded(hu, -3024).astype(np.float32), 0.9),
     "a part with air": lambda hu: hu[:, :30],
     "windowed above": lambda hu: np.minimum(hu, 240),
     "a dense implant": lambda hu: implanted(hu),
@@ -127,6 +128,8 @@ def test_an_offset_that_air_does_not_tell_is_refused(stored):
         (body().astype(np.int32) + 32768, "without an offset"),
         (padded(np.full((10, 20, 20), -2000), -3000), "all is padding"),
         (body() - 1024, "soft tissue lies near -1000"),
+        (body() * 10.0, "a factor?"),
+        (padded(body() / 70.0, -1024), "normalised, or SUV"),
     ],
 )
 def test_values_that_are_no_hu_are_refused_by_what_they_are(values, reason):

@@ -6,6 +6,7 @@ config makes another folder in it; a case whose source files changed is made aga
 
 import hashlib
 import logging
+import re
 import shutil
 import time
 from collections import Counter
@@ -270,7 +271,7 @@ def _without_moved(
 
 
 def _log_contents(root: Path, contents: Contents) -> None:
-    reasons = Counter(s.reason.split(":")[0] for s in contents.skipped)
+    reasons = Counter(re.split("[:;]", s.reason)[0] for s in contents.skipped)
     left_out = ", ".join(f"{count} × {reason}" for reason, count in reasons.most_common(3))
     logger.info(
         "%s: %d cases prepared, %d files not used%s",

@@ -17,6 +17,7 @@ from core.metrics.intervals import bootstrap_interval
 from core.report.table import to_text
 from eusdaf.evaluate import BOOTSTRAP_SEED, GRID, evaluate, measures
 from eusdaf.evaluation_page import MEASURES, PAPER, table_2
+from tests.refusals import refused
 
 SIDE = GRID
 DIAGONAL = np.hypot(GRID, GRID)
@@ -413,3 +414,16 @@ def test_the_page_has_every_figure(truth, preds, tmp_path):
         "IoU &gt; 0.5",
     ):
         assert title in page, title
+
+
+def test_the_lesion_of_masks_with_several_values_is_named(truth, preds, tmp_path):
+    for name, lesion in TRUTH.items():
+        organ = np.where(lesion, 2, square(20, 200)).astype(np.uint8)
+        Image.fromarray(organ).save(truth / "masks" / f"{name}.png")
+    told = evaluate(preds, [truth], tmp_path / "named", lesion_value="2")
+    assert [row["dsc"] for row in told["rows"] if row["id"] == "a"] == [1.0]
+    untold = evaluate(preds, [truth], tmp_path / "unnamed")
+    errors = [row["error"] for row in untold["rows"] if row["id"] == "a"]
+    assert [("0, 1, 2" in error, "--lesion-value" in error) for error in errors] == [(True, True)]
+    with refused(None, "lesion_value", "'red'"):
+        evaluate(preds, [truth], tmp_path / "wrong", lesion_value="red")

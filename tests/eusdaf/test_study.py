@@ -22,9 +22,12 @@ def calls(monkeypatch) -> list[tuple]:
 
     monkeypatch.setattr(eusdaf.study, "train", lambda cfg, data, out, **options: None)
     monkeypatch.setattr(eusdaf.study, "segment", segment)
-    monkeypatch.setattr(
-        eusdaf.study, "evaluate", lambda preds, truths, out: told.append((preds, truths, out))
-    )
+
+    def evaluate(preds, truths, out, *, lesion_value):
+        assert lesion_value == "255"
+        told.append((preds, truths, out))
+
+    monkeypatch.setattr(eusdaf.study, "evaluate", evaluate)
     return told
 
 
@@ -36,7 +39,7 @@ def data(tmp_path) -> Path:
 
 
 def call(data: Path, out: Path, **options) -> int:
-    few = {"split.num_folds": 2, "prepare.size": 32}
+    few = {"split.num_folds": 2, "prepare.size": 32, "prepare.lesion_value": "255"}
     return study([data], out, recipes=["unet", "attention-unet"], choices=few, **options)
 
 

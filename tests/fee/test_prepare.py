@@ -275,10 +275,11 @@ def test_other_slices_are_taken_as_they_are(tmp_path):
 
 def test_a_table_tells_the_patients_of_slices(tmp_path):
     picture = np.random.default_rng(0).integers(0, 256, (SIZE, SIZE), np.uint8)
-    for part in ("images", "masks"):
+    mask = np.pad(np.full((8, 8), 255, np.uint8), ((0, SIZE - 8), (0, SIZE - 8)))
+    for part, array in (("images", picture), ("masks", mask)):
         (tmp_path / "data" / part).mkdir(parents=True)
         for name in "abc":
-            Image.fromarray(picture).save(tmp_path / "data" / part / f"{name}.png")
+            Image.fromarray(array).save(tmp_path / "data" / part / f"{name}.png")
     (tmp_path / "who.csv").write_text("image,patient\na.png,p\nb.png,p\nc.png,q\n")
     table, options = tmp_path / "who.csv", {"screen": ANY_SIZE, "prepare": CFG}
     prepare([tmp_path / "data"], tmp_path / "cache", patients=table, **options)

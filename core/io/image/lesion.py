@@ -16,8 +16,8 @@ from core.io.image.levels import Levels, real_levels
 from core.io.remarks import remark
 
 HINT = (
-    "name the lesion's value with --prepare.lesion-value (evaluate: --lesion-value), or write it "
-    "as 255 and all else as 0"
+    "write the lesion as 255 and all else as 0, or name its value (eusdaf prepare and train: "
+    "--prepare.lesion-value, eusdaf evaluate: --lesion-value)"
 )
 SMALL = 127
 """Several exact values up to here are ids of labels, not shades of one drawing."""

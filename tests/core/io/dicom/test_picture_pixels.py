@@ -175,6 +175,15 @@ def test_an_overlay_in_the_bits_above_is_cut_off_and_told(tmp_path):
     assert told == ["bits beside the 12 stored ones are set, as by overlays; cut off"]
 
 
+def test_an_overlay_does_not_hide_that_highest_bits_are_unused(tmp_path):
+    values = GRAY.astype(np.uint16)
+    values[3] |= 0x8000
+    bits = {"BitsStored": 12, "HighBit": 11}
+    (frame,), told = read(changed(tmp_path / "a.dcm", [GRAY], **deep(values, **bits)))
+    np.testing.assert_array_equal(frame, GRAY)
+    assert "stored with 12 bits, of which 8 are used; shown by these" in told
+
+
 def test_one_bit_is_black_and_white(tmp_path):
     packed = np.packbits(GRAY.ravel() > 127, bitorder="little").tobytes()
     bits = {"BitsAllocated": 1, "BitsStored": 1, "HighBit": 0, "PixelData": packed}

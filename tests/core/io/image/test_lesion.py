@@ -65,6 +65,9 @@ EQUAL = {
     "white on black inside a transparent border": np.dstack(
         [colored((0, 0, 0), (255, 255, 255)), np.where(ROWS > 5, 255, 0).astype(np.uint8)]
     ),
+    "white on black, all of it transparent": np.dstack(
+        [colored((0, 0, 0), (255, 255, 255)), np.zeros(SHAPE, np.uint8)]
+    ),
     "yellow on blue": colored((0, 0, 90), (255, 255, 0)),
     "dark red": colored((0, 0, 0), (128, 0, 0)),
     "levels 100 and 200": np.where(LESION, 200, 100).astype(np.uint8),
@@ -123,6 +126,10 @@ REFUSED = {
     "three levels": (labels(128, 255), ("0, 128, 255", "a mask has two")),
     "ids of a palette": (palette(labels(1, 2), VOC), ("0, 1, 2", "a mask has two")),
     "ids of one color": (palette(labels(1, 2), [0] * 9), ("0, 1, 2", "a mask has two")),
+    "two ids of one color": (
+        palette(labels(1, 2), [0, 0, 0, 200, 0, 0, 200, 0, 0]),
+        ("0, 1, 2", "a mask has two"),
+    ),
     "ids with a void border": (palette(VOID, [*VOC, *[0] * 756, 224, 224, 192]), ("0, 1, 255",)),
     "three colors": (
         colored((0, 0, 0), (255, 0, 0), (0, 255, 0)),
@@ -178,6 +185,7 @@ def test_a_large_lesion_inside_the_picture_is_told(tmp_path):
         ("three levels", "255"),
         ("ids of a palette", "2"),
         ("ids of one color", "2"),
+        ("two ids of one color", "2"),
         ("three colors", "#ff0000"),
         ("three floats", "2"),
         ("red on white", "#ff0000"),
@@ -199,6 +207,12 @@ def test_a_named_value_is_found_under_compression(tmp_path):
     for value, expected in (("128", ORGAN), ("255", LESION)):
         mask, _ = read(path, lesion_value=value)
         assert np.mean(mask != expected) < 0.02
+
+
+def test_a_gray_that_compression_tints_is_named_by_a_number(tmp_path):
+    path = saved(tmp_path / "m.jpg", colored((0, 0, 0), (200, 203, 200)), quality=90)
+    mask, _ = read(path, lesion_value="203")
+    assert np.sum(mask != LESION) < 30
 
 
 def test_a_picture_without_the_named_value_has_no_lesion_which_is_told(tmp_path):

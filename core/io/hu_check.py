@@ -67,8 +67,10 @@ def _narrow(values: Values) -> str:
 
 def _scaled(values: Values) -> str:
     """Why values are HU times a factor, or others beside a rim of air."""
-    # Padding lies below air too, and around it, where a scan was resampled, anything between.
-    if values.share(-np.inf, PADDING_HU) >= 0.01 and values.share(-200, 300) < 0.05:
+    # Padding lies below air too, but it is one value, if with others around where it was resampled.
+    below = np.rint(values.sample[values.sample < PADDING_HU])
+    is_noise = below.size and np.unique(below, return_counts=True)[1].max() < 0.5 * below.size
+    if is_noise and below.size >= 0.01 * values.sample.size and values.share(-200, 300) < 0.05:
         return f"values run {values.limits}, and hardly any is soft tissue: a factor?"
     above = values.sample[values.sample > -850]
     return _narrow(Values(above)) if above.size and above.size < values.sample.size else ""

@@ -38,6 +38,7 @@ OTHERS = [
     "JPGExtended.dcm",
 ]
 LOSSY = {"JPEGLSNearLossless_16.dcm", "JPGExtended.dcm"}
+STORED_IN_HU = "J2K_pixelrep_mismatch.dcm"
 # Offered with 8 bits only, which hold no HU. JPEG without loss is tested on real slices beside.
 NOT_OF_16_BITS = {JPEGBaseline8Bit, JPEGLosslessSV1, DeflatedExplicitVRLittleEndian}
 
@@ -50,7 +51,8 @@ def as_ct(name, folder, *, syntax=None):
         data.SOPClassUID = data.file_meta.MediaStorageSOPClassUID = CTImageStorage
         data.Modality, data.ImageType = "CT", ["ORIGINAL", "PRIMARY", "AXIAL"]
         data.ImageOrientationPatient, data.PixelSpacing = [1, 0, 0, 0, 1, 0], [0.7, 0.8]
-        data.RescaleSlope, data.RescaleIntercept = 1, -1024
+        offset = 0 if name == STORED_IN_HU else -1024
+        data.RescaleSlope, data.RescaleIntercept = 1, offset
         data.SeriesInstanceUID = generate_uid(entropy_srcs=[name])
         if "PixelPaddingValue" in data:
             del data.PixelPaddingValue
@@ -59,7 +61,7 @@ def as_ct(name, folder, *, syntax=None):
         for k in range(8):
             data.ImagePositionPatient, data.SOPInstanceUID = [0, 0, 3 * k], f"1.2.3.{k}"
             data.save_as(folder / f"I{k}")
-    return stored.astype(np.int32) - 1024
+    return stored.astype(np.int32) + offset
 
 
 def read(folder):

@@ -1,7 +1,7 @@
 """Where windows lie in a volume, and what sliding over it costs: known before anything runs."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
 from typing import NamedTuple
@@ -104,6 +104,7 @@ class Plan:
       num_classes: of its output.
       even: whether windows are spread evenly.
       importance: of the voxels of a window, "uniform" or "gaussian".
+      least_layers: of windows along D that a chunk holds where the volume does.
     """
 
     shape: Shape
@@ -114,6 +115,14 @@ class Plan:
     num_classes: int
     even: bool = False
     importance: str = "uniform"
+    least_layers: int = 1
+
+    def with_sums_of(self, num_bytes: int) -> "Plan":
+        """Plan with chunks of as many layers as sums of `num_bytes` hold, with a count beside."""
+        side = self.chunk_shape[1]
+        slices = num_bytes // (4 * side**2 * (self.num_classes + 1))
+        layers = 1 + max(0, slices - self.window[0]) // self.stride[0]
+        return replace(self, least_layers=1 << (layers.bit_length() - 1))
 
     @cached_property
     def axes(self) -> tuple[NDArray[np.int32], ...]:
@@ -122,9 +131,15 @@ class Plan:
         return tuple(starts(*axis, even=self.even) for axis in sizes)
 
     @property
+    def counts(self) -> Shape:
+        """Windows along D, H, W."""
+        layers, rows, columns = map(len, self.axes)
+        return layers, rows, columns
+
+    @property
     def num_windows(self) -> int:
         """Windows of the volume."""
-        return prod(map(len, self.axes))
+        return prod(self.counts)
 
     @property
     def num_batches(self) -> int:
@@ -134,8 +149,9 @@ class Plan:
     @property
     def layers_per_chunk(self) -> int:
         """Layers that fill `BATCHES_PER_CHUNK` batches, as a power of two to share compilations."""
-        layers, rows, columns = map(len, self.axes)
-        wanted = min(layers, -(-BATCHES_PER_CHUNK * self.batch // (rows * columns)))
+        layers, rows, columns = self.counts
+        filling = -(-BATCHES_PER_CHUNK * self.batch // (rows * columns))
+        wanted = min(layers, max(self.least_layers, filling))
         return 1 << (wanted - 1).bit_length()
 
     @property
@@ -172,15 +188,15 @@ class Plan:
             points = np.meshgrid(inside - inside[0], rows, columns, indexing="ij")
             yield Chunk(int(inside[0]), done, np.stack(points, axis=-1).reshape(-1, 3))
 
-    def covers(self, first: int) -> tuple[NDArray[np.float32], ...]:
-        """Importance over each voxel of the slices finished from `first` on, by axis; 1 outside."""
+    def covers(self, first: int, num_slices: int) -> tuple[NDArray[np.float32], ...]:
+        """Importance over each voxel of `num_slices` slices from `first` on, by axis; 1 outside."""
         _, *sides = self.chunk_shape
         d, h, w = (
             cover(*axis, even=self.even, importance=self.importance)
             for axis in zip(self.shape, self.window, self.stride, strict=True)
         )
-        kept = d[first : first + self.finished], h, w
-        sizes = self.finished, *sides
+        kept = d[first : first + num_slices], h, w
+        sizes = num_slices, *sides
         return tuple(
             np.pad(counts, (0, size - len(counts)), constant_values=1)
             for counts, size in zip(kept, sizes, strict=True)

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.sharding import NamedSharding, PartitionSpec
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, Num
 from numpy.typing import NDArray
 
 from core import check, compiler
@@ -55,7 +55,7 @@ def predictor(
     stride: Shape,
     batch: int,
     num_classes: int,
-    combine: Literal["average", "vote", "logits"],
+    combine: Literal["average", "logits"],
     importance: Literal["uniform", "gaussian"] = "uniform",
     even: bool = False,
     mirrored: Sequence[int] = (),
@@ -66,8 +66,7 @@ def predictor(
     `image` is (d, h, w, c) float32 on the host; one smaller than a window is padded with `fill`,
     what air is after normalisation. The result is (d, h, w, k) float32 on the host and sums to 1
     over k. With "average" it is the mean softmax of the windows over a voxel, with "logits" the
-    softmax of their mean logits (nnU-Net 2). With "vote" it is their share of labels; a tie goes to
-    the larger summed softmax, then to the lower label.
+    softmax of their mean logits (nnU-Net 2).
 
     Args:
       apply: (variables, windows (n, d, h, w, c)) → logits (n, d, h, w, k), pure.
@@ -88,16 +87,11 @@ def predictor(
       ValueError: if `combine` is unknown, a stride leaves voxels out, or the devices do not divide
         the batch.
     """
-    check.one_of("combine", combine, ("average", "vote", "logits"))
+    check.one_of("combine", combine, ("average", "logits"))
     check.one_of("importance", importance, ("uniform", "gaussian"))
     for size, step in zip(window, stride, strict=True):
         grid.starts(size, size, step)  # Refuses a stride that leaves voxels out.
-    overlap = grid.largest_overlap(window, stride) * 2 ** len(mirrored)
-    ballots = {
-        "average": jax.nn.softmax,
-        "logits": _as_it_is,
-        "vote": partial(_hard_ballot, overlap=overlap),
-    }
+    ballots = {"average": jax.nn.softmax, "logits": _as_it_is}
     mirrorings = list(product((False, True), repeat=len(mirrored)))
     ask = _asking(apply, ballots[combine], num_classes, mirrored)
     if importance == "gaussian":
@@ -168,9 +162,9 @@ def _compiled(
     whole = sharding and NamedSharding(sharding.mesh, PartitionSpec())
     return Steps(
         put=partial(jax.device_put, device=whole),
-        cut=jax.jit(partial(_cut, window=window), out_shardings=sharding),
+        cut=jax.jit(partial(cut, window=window), out_shardings=sharding),
         ask=compiler.jit(ask, out_shardings=whole),
-        add=jax.jit(_add, donate_argnums=0),
+        add=jax.jit(add, donate_argnums=0),
         finish=jax.jit(
             partial(_finish, answer), static_argnames="finished", donate_argnames="sums"
         ),
@@ -188,7 +182,7 @@ def _run(
     sums = steps.put(np.zeros((*plan.chunk_shape, plan.num_classes), np.float32))
     before: Array | None = None
     for chunk in plan.chunks():
-        slab = steps.put(_pad_chunk(image[chunk.first :], plan.chunk_shape))
+        slab = steps.put(pad_chunk(image[chunk.first :], plan.chunk_shape))
         for i in range(0, len(chunk.starts), plan.batch):
             starts = chunk.starts[i : i + plan.batch]
             num_windows = np.int32(len(starts))
@@ -205,29 +199,20 @@ def _run(
         for first in range(chunk.first, chunk.done, plan.finished):
             stop = min(first + plan.finished, chunk.done)
             shift = np.int32(stop - first)
-            slices, sums = steps.finish(sums, shift, plan.covers(first), finished=plan.finished)
+            slices, sums = steps.finish(
+                sums, shift, plan.covers(first, plan.finished), finished=plan.finished
+            )
             yield first, stop, slices
 
 
-def _pad_chunk(part: NDArray[np.float32], shape: Shape) -> NDArray[np.float32]:
+def pad_chunk(part: NDArray[np.float32], shape: Shape) -> NDArray[np.float32]:
     """First slices of a volume, zeros where it ends before `shape` does: no window reads those."""
     part = part[: shape[0]]
     missing = [(0, wanted - size) for wanted, size in zip(shape, part.shape, strict=False)]
     return np.pad(part, (*missing, (0, 0))) if any(m for _, m in missing) else part
 
 
-def _hard_ballot(logits: Float[Array, "*s k"], *, overlap: int) -> Float[Array, "*s k"]:
-    """One vote for the best class, and softmax too small to outweigh a vote in any sum.
-
-    (onehot + p / (m + 1)) / (1 + 1 / (m + 1)) with at most m windows over a voxel: the sum of their
-    p / (m + 1) stays below one vote, so it decides ties only. It sums to 1 as softmax does.
-    """
-    share = 1 / (overlap + 1)
-    onehot = jax.nn.one_hot(jnp.argmax(logits, axis=-1), logits.shape[-1])
-    return (onehot + share * jax.nn.softmax(logits)) / (1 + share)
-
-
-def _cut(
+def cut(
     chunk: Float[Array, "d h w c"], starts: Int[Array, "n 3"], *, window: Shape
 ) -> Float[Array, "n e i j c"]:
     """Windows of a chunk."""
@@ -238,15 +223,15 @@ def _cut(
     return jax.vmap(one)(starts)
 
 
-def _add(
-    sums: Float[Array, "d h w k"],
-    ballots: Float[Array, "n e i j k"],
+def add(
+    sums: Num[Array, "d h w k"],
+    ballots: Num[Array, "n e i j k"],
     starts: Int[Array, "n 3"],
     num_windows: Int[Array, ""],
-) -> Float[Array, "d h w k"]:
+) -> Num[Array, "d h w k"]:
     """Add the first `num_windows` ballots where they belong, one after the other: in place."""
 
-    def one(i: Int[Array, ""], sums: Float[Array, "d h w k"]) -> Float[Array, "d h w k"]:
+    def one(i: Int[Array, ""], sums: Num[Array, "d h w k"]) -> Num[Array, "d h w k"]:
         at = (*starts[i], 0)
         there = lax.dynamic_slice(sums, at, ballots.shape[1:])
         return lax.dynamic_update_slice(sums, there + ballots[i], at)

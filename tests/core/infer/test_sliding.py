@@ -102,36 +102,7 @@ def test_gaussian_windows_and_mirrorings_equal_a_loop(shape, combine):
     np.testing.assert_allclose(found, expected, atol=2e-5)
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-def test_vote_equals_a_loop_over_windows(shape):
-    image = volume(shape)
-    probs, votes, _ = by_hand(image)
-    shares = make(combine="vote")(VARIABLES, image, fill=0)
-    # The summed softmax decides where two classes have the most votes.
-    expected = np.argmax(votes + probs / 1000, axis=-1)
-    tied = (votes == votes.max(-1, keepdims=True)).sum(-1) > 1
-    assert shape == WINDOW or tied.any()
-    np.testing.assert_array_equal(shares.argmax(-1), expected)
-    np.testing.assert_allclose(shares.sum(-1), 1, atol=2e-6)  # Sums of float32 terms below 1.
-
-
-def test_a_tie_of_votes_and_softmax_goes_to_the_lower_label():
-    def undecided(variables, windows):
-        first = windows[..., :1] > 0
-        return jnp.concatenate([jnp.full_like(windows, -9), first * 1.0, 1.0 - first], -1)
-
-    # Two windows over each of the columns 3 … 5, and nothing else differs between them.
-    image = np.ones((6, 5, 6, 1), np.float32)
-    votes = make(undecided, "vote")(VARIABLES, image, fill=0)
-    assert (votes.argmax(-1) == 1).all()
-
-    def equal(variables, windows):
-        return jnp.zeros((*windows.shape[:-1], 3))
-
-    assert (make(equal, "vote")(VARIABLES, image, fill=0).argmax(-1) == 0).all()
-
-
-@pytest.mark.parametrize("combine", ["average", "vote"])
+@pytest.mark.parametrize("combine", ["average", "logits"])
 @pytest.mark.parametrize("shape", [(3, 23, 17), (1, 1, 1), (19, 4, 40)])
 def test_a_volume_smaller_than_a_window_equals_a_padded_one(combine, shape):
     image, fill = volume(shape), -2.5
@@ -191,13 +162,13 @@ def test_eight_devices_equal_one():
 
 def test_memory_on_the_device_stays_below_the_plan(monkeypatch):
     held = []
-    pad_chunk = sliding._pad_chunk
+    pad_chunk = sliding.pad_chunk
 
     def recorded(*args):
         held.append(sum(array.nbytes for array in jax.live_arrays()))
         return pad_chunk(*args)
 
-    monkeypatch.setattr(sliding, "_pad_chunk", recorded)
+    monkeypatch.setattr(sliding, "pad_chunk", recorded)
     already = sum(array.nbytes for array in jax.live_arrays())
     make(batch=64)(VARIABLES, volume((90, 120, 110)), fill=0)
     plan = Plan((90, 120, 110), WINDOW, STRIDE, 64, num_channels=1, num_classes=3)
@@ -235,7 +206,7 @@ def test_a_stride_that_leaves_voxels_out_is_refused():
             stride=(4, 6, 3),
             batch=1,
             num_classes=3,
-            combine="vote",
+            combine="average",
         )
 
 

@@ -56,8 +56,11 @@ def require_hu(array: NDArray, path: Path) -> NDArray:
 
 def _narrow(values: Values) -> str:
     """Why no CT has values as few or as close to each other."""
-    if label := label_map(np.unique(values.sample)):
-        return label
+    return label_map(np.unique(values.sample)) or _fractions(values)
+
+
+def _fractions(values: Values) -> str:
+    """Why no CT has fractions as close to each other as these."""
     low, high = float(values.sample.min()), float(values.sample.max())
     if high - low < NARROWEST_HU and (values.sample != np.rint(values.sample)).any():
         kind = "probabilities or normalised" if high <= 1 and low >= -1 else "normalised, or SUV"
@@ -73,7 +76,7 @@ def _scaled(values: Values) -> str:
     if is_noise and below.size >= 0.01 * values.sample.size and values.share(-200, 300) < 0.05:
         return f"values run {values.limits}, and hardly any is soft tissue: a factor?"
     above = values.sample[values.sample > -850]
-    return _narrow(Values(above)) if above.size and above.size < values.sample.size else ""
+    return _fractions(Values(above)) if above.size and above.size < values.sample.size else ""
 
 
 def _judge_without_air(values: Values, path: Path) -> None:

@@ -12,8 +12,8 @@ from tests.fuzz.targets import TARGETS
 def main() -> int:
     """Fuzz for a while; 1 where a target showed a fault."""
     if sys.argv[1:2] == ["--child"]:
-        target, work, seconds, seed = sys.argv[2:]
-        child(target, Path(work), float(seconds), int(seed))
+        target, work, seconds, seed, most = sys.argv[2:]
+        child(target, Path(work), float(seconds), int(seed), int(most))
         return 0
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz")
     parser.add_argument("targets", nargs="*", default=[], help=f"of {', '.join(TARGETS)}")

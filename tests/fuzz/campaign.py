@@ -40,7 +40,7 @@ class Outcome(NamedTuple):
     input: Path | None
 
 
-def run(target: str, seconds: float, finds: Path, *, seed: int) -> Outcome:
+def run(target: str, seconds: float, finds: Path, *, seed: int, most: int | None = None) -> Outcome:
     """Fuzz one target in a process of its own.
 
     Args:
@@ -48,11 +48,12 @@ def run(target: str, seconds: float, finds: Path, *, seed: int) -> Outcome:
       seconds: how long.
       finds: folder that gets the input of a fault.
       seed: of the draws; another one, other inputs.
+      most: inputs; any number without.
     """
     with tempfile.TemporaryDirectory(prefix="panjax-fuzz-") as scratch:
         work = Path(scratch)
         command = [sys.executable, "-m", "tests.fuzz", "--child", target, scratch]
-        command += [str(seconds), str(seed)]
+        command += [str(seconds), str(seed), str(most or sys.maxsize)]
         environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
         with (work / "log").open("wb") as log:
             child = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
@@ -71,8 +72,8 @@ def run(target: str, seconds: float, finds: Path, *, seed: int) -> Outcome:
         return Outcome(examples, fault, kept)
 
 
-def child(target: str, work: Path, seconds: float, seed: int) -> None:
-    """Draw inputs, and read them, until the time is up or one of them shows a fault."""
+def child(target: str, work: Path, seconds: float, seed: int, most: int) -> None:
+    """Draw inputs, and read them, until time or number is up, or one of them shows a fault."""
     from hypothesis import HealthCheck, given, settings
     from hypothesis import seed as seeded
     from hypothesis import strategies as st
@@ -109,7 +110,7 @@ def child(target: str, work: Path, seconds: float, seed: int) -> None:
             if "\n" in str(error):
                 raise ValueError(f"more than a line: {error}") from error
 
-    while time.monotonic() < end:
+    while time.monotonic() < end and count < most:
         try:
             seeded(seed + count)(one)()
         except Exception as error:

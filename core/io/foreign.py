@@ -16,6 +16,7 @@ import numpy as np
 import scipy.io
 
 from core.io.nifti_header import header_class
+from core.io.nrrd import MAGIC as NRRD
 
 _LOOK = 512
 _TO_NIFTI = "convert it to NIfTI"
@@ -93,7 +94,7 @@ def _scan_in(start: bytes) -> str:
         return "a tar archive"
     if header_class(start[:4]) is not None:
         return "a NIfTI image"
-    if start.startswith(b"NRRD000"):
+    if start.startswith(NRRD):
         return "an NRRD image"
     # Version 1, then three axes and their frames.
     sizes = np.frombuffer(start[:20].ljust(20, b"\0"), ">i4")

@@ -9,7 +9,6 @@ Source: DICOM PS3.3, C.7.6.3.1.2 (photometric interpretation) and C.7.6.3.1.5 (p
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +20,7 @@ from pydicom.uid import JPEG2000TransferSyntaxes, JPEGTransferSyntaxes
 
 from core.io.dicom.jpeg_colors import colors_of
 from core.io.dicom.picture_frames import few_frames
+from core.io.dicom.stored import Bits, bits_of
 from core.io.image.depth import bits_needed, to_uint8
 from core.io.remarks import remark
 
@@ -29,20 +29,6 @@ MIXED = {"YBR_ICT", "YBR_RCT"}
 """Tags of a JPEG 2000 that itself goes back to RGB."""
 MIN_UNUSED_BITS = 4
 """Highest bits that no pixel uses, from which on a picture would have 16 gray levels or fewer."""
-
-
-class Bits(NamedTuple):
-    """Where the value of a pixel lies in what is stored.
-
-    Args:
-      num: bits of a value.
-      shift: bits below it.
-      is_signed: whether values may be negative.
-    """
-
-    num: int
-    shift: int
-    is_signed: bool
 
 
 def correct_colors(data: Dataset, path: Path) -> None:
@@ -77,7 +63,7 @@ def pictures(data: Dataset, num_frames: int, path: Path) -> Iterator[NDArray[np.
 
 def _values(data: Dataset, num_frames: int, path: Path) -> Iterator[NDArray]:
     """Decoded values of each frame; YBR of any kind becomes RGB."""
-    bits = _bits(data)
+    bits = bits_of(data)
     decoded = iter_pixels(data, correct_unused_bits=bits.is_signed)
     for index in range(num_frames):
         array = next(decoded, None)
@@ -86,25 +72,18 @@ def _values(data: Dataset, num_frames: int, path: Path) -> Iterator[NDArray]:
         yield _cut(array, bits, path)
 
 
-def _bits(data: Dataset) -> Bits:
-    num = int(data.get("BitsStored") or data.get("BitsAllocated") or 8)
-    high = data.get("HighBit")
-    shift = 0 if high is None else max(0, int(high) + 1 - num)
-    return Bits(num, shift, bool(data.get("PixelRepresentation")))
-
-
 def _cut(array: NDArray, bits: Bits, path: Path) -> NDArray:
     """Values without what lies beside their bits; 1 bit is black and white."""
     if bits.is_signed or array.dtype.kind != "u":
         return array
     if bits.num == 1:
         return array.astype(bool)
-    if bits.shift:
-        below = (array & (2**bits.shift - 1)).any()
+    if bits.lowest:
+        below = (array & (2**bits.lowest - 1)).any()
         if below and not (array >> bits.num).any():
             remark(path, "its values lie lower than its high bit says; read as they lie")
         else:
-            array = array >> bits.shift
+            array = array >> bits.lowest
     if (array >> bits.num).any():
         remark(path, f"bits beside the {bits.num} stored ones are set, as by overlays; cut off")
     return array & (2**bits.num - 1)
@@ -112,7 +91,7 @@ def _cut(array: NDArray, bits: Bits, path: Path) -> NDArray:
 
 def _depth(data: Dataset, num_frames: int, path: Path) -> int:
     """Bits whose 8 highest are shown: those stored, but for ones that no frame of the file uses."""
-    bits = _bits(data)
+    bits = bits_of(data)
     stored, used = max(8, bits.num), 8
     if stored < 8 + MIN_UNUSED_BITS or bits.is_signed:
         return stored

@@ -6,7 +6,8 @@ read through the NIfTI header that says the same.
 
 import io
 import zlib
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, cast
 
@@ -48,6 +49,20 @@ class Described(NamedTuple):
     def num_bytes(self) -> int:
         """Of all voxels, unpacked."""
         return self.dtype.itemsize * int(np.prod(self.shape, dtype=object))
+
+
+@contextmanager
+def parsing(kind: str, path: Path) -> Iterator[None]:
+    """Around the parsing of the fields of a header.
+
+    Raises:
+      InputError: a field is missing or damaged.
+    """
+    try:
+        yield
+    except (KeyError, ValueError) as error:
+        what = f"no field {error}" if isinstance(error, KeyError) else error
+        raise InputError(f"the {kind} header is damaged ({what})", path=path) from None
 
 
 def nifti_header(described: Described, path: Path) -> Header:

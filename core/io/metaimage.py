@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import InputError
-from core.io.described import Described
+from core.io.described import Described, parsing
 
 LONGEST_LINE = 1 << 16
 _KEYS = rb"ObjectType|ObjectSubType|NDims|Comment|TransformType|Name|ID|BinaryData|DimSize"
@@ -37,7 +37,7 @@ def read_metaimage(stream: BinaryIO, path: Path) -> Described:
       InputError: a field is missing or damaged, or names what is not read.
     """
     fields = _fields(stream)
-    try:
+    with parsing("MetaImage", path):
         sizes = [int(n) for n in fields["DimSize"].split()]
         channels = int(fields.get("ElementNumberOfChannels", 1))
         if int(fields["NDims"]) != len(sizes):
@@ -49,9 +49,6 @@ def read_metaimage(stream: BinaryIO, path: Path) -> Described:
             float(fields.get(f"ElementToIntensityFunction{name}", default))
             for name, default in (("Slope", 1), ("Offset", 0))
         ]
-    except (KeyError, ValueError) as error:
-        what = f"no field {error}" if isinstance(error, KeyError) else error
-        raise InputError(f"the MetaImage header is damaged ({what})", path=path) from None
     if not _is_true(fields.get("BinaryData", "True")):
         raise InputError("voxels are text", path=path, hint="save it with binary data")
     if function != [1, 0]:

@@ -4,6 +4,9 @@ A file stores (x, y, z) with x fastest, which is (D, H, W) in C order: nothing i
 """
 
 import gzip
+import zlib
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import nibabel as nib
@@ -86,24 +89,32 @@ def read_label(path: str | Path) -> Volume:
 def label_reason(path: str | Path) -> str:
     """Why a file is a label map and no CT, in words; empty where it may be a CT.
 
-    As few slices are read as tell: of most CT the first one, of a label map all.
+    As few slices are read as tell: of most CT the first one, of a label map all. Voxels that
+    cannot be read make a CT that fails, as a case of its own, where it is read.
 
     Raises:
-      InputError: the file is not one readable volume; the line says why.
+      InputError: the header is not that of one readable volume; the line says why.
     """
     path = Path(path)
-    ids = np.empty(0)
     with open_volume(path) as file:
         header, shape, slices = scaled_slices(file, path)
         _place(np.broadcast_to(np.uint8(0), shape), header, path)
         if np.prod(shape) < FEWEST:
             return ""
-        for values in slices:
-            if values.min() < -1:
-                return ""
-            ids = np.union1d(ids, values)
-            if not label_map(ids):
-                return ""
+        with suppress(InputError, OSError, EOFError, zlib.error):
+            return _label_map(slices)
+    return ""
+
+
+def _label_map(slices: Iterable[NDArray]) -> str:
+    """`label_map` of the values of slices, of which as few are read as tell."""
+    ids = np.empty(0)
+    for values in slices:
+        if values.min() < -1:
+            return ""
+        ids = np.union1d(ids, values)
+        if not label_map(ids):
+            return ""
     return label_map(ids)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import InputError
-from core.io.described import Described
+from core.io.described import Described, parsing
 from core.io.remarks import remark
 
 MAGIC = b"NRRD000"
@@ -44,16 +44,13 @@ def read_nrrd(stream: BinaryIO, path: Path) -> Described:
       InputError: a field is missing or damaged, or names what is not read.
     """
     fields = _fields(stream)
-    try:
+    with parsing("NRRD", path):
         sizes = [int(n) for n in fields["sizes"].split()]
         if int(fields["dimension"]) != len(sizes):
             raise ValueError("dimension and sizes differ")
         spatial, affine = _placed(fields, len(sizes), path)
         dtype = _dtype(fields, path)
         skips = [int(fields.get(f"{what} skip", 0)) for what in ("line", "byte")]
-    except (KeyError, ValueError) as error:
-        what = f"no field {error}" if isinstance(error, KeyError) else error
-        raise InputError(f"the NRRD header is damaged ({what})", path=path) from None
     encoding = fields.get("encoding", "").lower()
     if encoding not in _PACKED:
         raise InputError(f"voxels are encoded as {encoding!r}", path=path, hint="save it as gzip")

@@ -1,12 +1,17 @@
-"""What a JPEG, JPEG-LS or JPEG 2000 codestream says of its own samples.
+"""Segments of a JPEG, JPEG-LS or JPEG 2000, and what they say of its samples.
 
 Source: ISO/IEC 10918-1 B.2.2 and 14495-1 C.2.2 (frame headers), 15444-1 A.5.1 (SIZ).
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
-_JPEG, _J2K, _JP2 = b"\xff\xd8", b"\xff\x4f\xff\x51", b"\x00\x00\x00\x0cjP  "
-_FRAME_HEADERS = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
+JP2 = b"\x00\x00\x00\x0cjP  "
+"""Start of JPEG 2000 in a file of boxes."""
+FRAME_HEADERS = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
+"""Markers of JPEG and JPEG-LS before size and components; the others of the range are tables."""
+
+_JPEG, _J2K = b"\xff\xd8", b"\xff\x4f\xff\x51"
 _SIZ_COMPONENTS = 40  # its place in bytes from the start, the precision of the first follows
 _SIGNED = 0x80
 
@@ -25,9 +30,21 @@ class Coding(NamedTuple):
     is_signed: bool = False
 
 
+def segments(stream: bytes) -> Iterator[tuple[int, bytes]]:
+    """Marker and content of each segment of a codestream, up to the compressed pixels."""
+    at = 2
+    while stream[at : at + 1] == b"\xff" and at + 4 <= len(stream):
+        if stream[at + 1] == 0xFF:  # fill bytes may stand before a marker
+            at += 1
+            continue
+        length = int.from_bytes(stream[at + 2 : at + 4])
+        yield stream[at + 1], stream[at + 4 : at + 2 + length]
+        at += 2 + length
+
+
 def read_coding(frame: bytes) -> Coding | None:
     """Samples of an encoded image; None where it is no such codestream, or a damaged one."""
-    start = frame.find(_J2K) if frame.startswith(_JP2) else 0
+    start = frame.find(_J2K) if frame.startswith(JP2) else 0
     try:
         if start >= 0 and frame.startswith(_J2K, start):
             return _jpeg_2000(frame[start:])
@@ -43,12 +60,6 @@ def _jpeg_2000(stream: bytes) -> Coding:
 
 
 def _jpeg(stream: bytes) -> Coding | None:
-    """The frame header, after segments that each tell their length."""
-    at = 2
-    while stream[at] == 0xFF:
-        marker = stream[at + 1]
-        if marker in _FRAME_HEADERS:
-            return Coding(stream[at + 4], stream[at + 9])
-        # Fill bytes may stand before a marker.
-        at += 1 if marker == 0xFF else 2 + int.from_bytes(stream[at + 2 : at + 4])
-    return None
+    frames = (content for marker, content in segments(stream) if marker in FRAME_HEADERS)
+    header = next(frames, None)
+    return Coding(header[0], header[5]) if header is not None else None

@@ -13,9 +13,10 @@ from pydicom.encaps import generate_frames
 from pydicom.uid import JPEG2000TransferSyntaxes
 
 from core.errors import InputError
+from core.io.dicom.codestream import JP2
 
 _NOT_OURS = (InputError, KeyboardInterrupt, SystemExit, GeneratorExit)
-_JP2, _CODESTREAM = b"\x00\x00\x00\x0cjP  ", b"jp2c"
+_CODESTREAM = b"jp2c"
 _FIRST_BOX_BYTES = 12
 
 
@@ -50,7 +51,7 @@ def require_boxes(data: Dataset) -> None:
         return
     num_frames = int(data.get("NumberOfFrames") or 1)
     for frame in generate_frames(data.PixelData, number_of_frames=num_frames):
-        at = _FIRST_BOX_BYTES if frame.startswith(_JP2) else len(frame)
+        at = _FIRST_BOX_BYTES if frame.startswith(JP2) else len(frame)
         while at < len(frame) and frame[at + 4 : at + 8] != _CODESTREAM:
             length = int.from_bytes(frame[at : at + 4])
             if not length:

@@ -4,14 +4,13 @@ Source: libjpeg, jdapimin.c, default_decompress_parms; here components numbered 
 3 stay what the header around the JPEG says. ITU-T T.800, A.6.1 (JPEG 2000, multiple components).
 """
 
-from collections.abc import Iterator
 from typing import Literal
+
+from core.io.dicom.codestream import FRAME_HEADERS, segments
 
 Colors = Literal["RGB", "YBR_FULL"]
 """As DICOM calls them; the latter is YCbCr."""
 
-# Frame headers: what follows tells size and components. The others of this range are tables.
-_FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _LOSSY_FRAMES = {0xC0, 0xC1, 0xC2}
 _APP0, _APP14 = 0xE0, 0xEE
 _ADOBE_TRANSFORM = 11
@@ -28,7 +27,7 @@ def colors_of(stream: bytes) -> Colors | None:
     """
     is_jpeg_2000 = stream.startswith(_JPEG_2000)
     marked: Colors | None = None
-    for marker, content in _segments(stream):
+    for marker, content in segments(stream):
         if is_jpeg_2000 and marker == _CODING:
             return "RGB" if content[_MIXED : _MIXED + 1] == b"\x01" else None
         if marker == _APP0 and content.startswith(b"JFIF"):
@@ -36,7 +35,7 @@ def colors_of(stream: bytes) -> Colors | None:
         elif marker == _APP14 and content.startswith(b"Adobe") and marked is None:
             transform = content[_ADOBE_TRANSFORM : _ADOBE_TRANSFORM + 1]
             marked = ("YBR_FULL" if transform[0] else "RGB") if transform else None
-        elif marker in _FRAMES:
+        elif marker in FRAME_HEADERS:
             return _of_components(bytes(content[6::3]), marked, is_lossy=marker in _LOSSY_FRAMES)
     return None
 
@@ -48,15 +47,3 @@ def _of_components(ids: bytes, marked: Colors | None, *, is_lossy: bool) -> Colo
     # Writers without loss number the components of RGB as well.
     numbered: Colors | None = "YBR_FULL" if ids == b"\x01\x02\x03" and is_lossy else None
     return (marked or numbered) if len(ids) == 3 else None
-
-
-def _segments(stream: bytes) -> Iterator[tuple[int, bytes]]:
-    """Marker and content of each segment, up to the compressed pixels."""
-    at = 2
-    while stream[at : at + 1] == b"\xff" and at + 4 <= len(stream):
-        if stream[at + 1] == 0xFF:  # fill bytes may stand before a marker
-            at += 1
-            continue
-        length = int.from_bytes(stream[at + 2 : at + 4], "big")
-        yield stream[at + 1], stream[at + 4 : at + 2 + length]
-        at += 2 + length

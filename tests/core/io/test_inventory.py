@@ -73,6 +73,19 @@ def test_every_file_ends_in_one_bucket(tmp_path):
     assert {s.path.name for s in skipped if s.is_broken} == {"I000", "lost.dcm", "lost.nii"}
 
 
+def test_a_volume_that_ends_too_early_is_a_scan_that_fails_where_it_is_read(tmp_path):
+    path = tmp_path / "patient_1.nii.gz"
+    values = np.random.default_rng(0).integers(40, 80, (20, 32, 32)).astype(np.int16)
+    nifti.write(path, Volume(values, (2, 1, 1), (0, 0, 0), CANONICAL_DIRECTION))
+    path.write_bytes(path.read_bytes()[:600])  # within its first slice
+    (scan,), rows, skipped = look(tmp_path)
+    assert scan.id == "patient_1"
+    assert rows == {"patient_1.nii.gz": ("used", "", "patient_1")}
+    assert skipped == []
+    with pytest.raises(InputError, match="truncated"):
+        read_scan(scan)
+
+
 def test_files_come_in_the_order_of_their_paths(tmp_path):
     for name in ("a-b/x", "a/y", "a/x", "a.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)

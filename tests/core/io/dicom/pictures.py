@@ -14,8 +14,8 @@ from core.volume import Frame
 
 
 def changed(path: Path, frames, **changes) -> Path:
-    """Frames with other elements; None takes one away."""
-    write_dicom_picture(path, [Frame(array) for array in frames], seed=0)
+    """Frames, or their arrays, with other elements; None takes one away."""
+    write_dicom_picture(path, [f if isinstance(f, Frame) else Frame(f) for f in frames], seed=0)
     data = pydicom.dcmread(path)
     for name, value in changes.items():
         if value is None:

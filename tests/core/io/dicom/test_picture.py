@@ -17,6 +17,7 @@ from core.io.dicom.picture import read_picture_header, read_pictures
 from core.io.dicom.warnings import quiet
 from core.phantom.ultrasound.dicom import write_dicom_picture
 from core.volume import Frame
+from tests.core.io.dicom import pictures
 from tests.core.io.dicom.make import save, slices
 from tests.refusals import refused
 
@@ -31,15 +32,7 @@ def real(name):
 
 def changed(path, **changes):
     """A gray picture with other elements; None takes one away."""
-    write_dicom_picture(path, [GRAY], seed=0)
-    data = pydicom.dcmread(path)
-    for name, value in changes.items():
-        if value is None:
-            delattr(data, name)
-        else:
-            setattr(data, name, value)
-    data.save_as(path)
-    return path
+    return pictures.changed(path, [GRAY], **changes)
 
 
 def region(*, corner=(15, 11), delta_cm=(0.03, 0.02), units=(3, 3), spatial_format=1):

@@ -1,11 +1,14 @@
 """Which value of a mask file is the tumor, in every way that annotation tools write it."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from core.io import remarks
 from core.io.image.mask import read_mask
+from tests.core.io.image import masks
+from tests.core.io.image.masks import saved
 from tests.refusals import refused
 
 SHAPE = (96, 128)
@@ -18,18 +21,7 @@ VOID = np.where(np.abs(np.hypot(ROWS - 30, COLUMNS - 40) - 14) < 1, 255, LESION)
 HINT = "--prepare.lesion-value"
 
 
-def saved(path, image, **options):
-    if not isinstance(image, Image.Image):
-        image = Image.fromarray(image)
-    image.save(path, **options)
-    return path
-
-
-def read(path, **options):
-    """Mask of a file, and what was remarked on it."""
-    with remarks.kept() as lines:
-        mask = read_mask([path], shape=SHAPE, **options)
-    return mask, [line.removeprefix(f"{path}: ") for line in lines]
+read = partial(masks.read, shape=SHAPE)
 
 
 def labels(organ, lesion):

@@ -1,9 +1,10 @@
+from functools import partial
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from core.errors import InputError
-from core.io import remarks
 from core.io.image.mask import (
     read_mask,
     read_probability,
@@ -11,23 +12,15 @@ from core.io.image.mask import (
     write_mask,
     write_probability,
 )
+from tests.core.io.image import masks
+from tests.core.io.image.masks import saved
 from tests.refusals import refused
 
 DISK = np.hypot(*np.mgrid[-20:20, -30:30]) < 12
 SHAPE = DISK.shape
 
 
-def saved(path, array, **options):
-    image = array if isinstance(array, Image.Image) else Image.fromarray(array)
-    image.save(path, **options)
-    return path
-
-
-def read(path, **options):
-    """Mask of a file, and what was remarked on it."""
-    with remarks.kept() as lines:
-        mask = read_mask([path], shape=SHAPE, **options)
-    return mask, [line.removeprefix(f"{path}: ") for line in lines]
+read = partial(masks.read, shape=SHAPE)
 
 
 @pytest.mark.parametrize("high", [1, 128, 255])

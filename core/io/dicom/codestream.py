@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 JP2 = b"\x00\x00\x00\x0cjP  "
 """Start of JPEG 2000 in a file of boxes."""
-FRAME_HEADERS = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
-"""Markers of JPEG and JPEG-LS before size and components; the others of the range are tables."""
+JPEG_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+"""Markers of JPEG before size and components; the others of the range are tables."""
 
+_JPEG_LS_FRAME = 0xF7
 _JPEG, _J2K = b"\xff\xd8", b"\xff\x4f\xff\x51"
 _SIZ_COMPONENTS = 40  # its place in bytes from the start, the precision of the first follows
 _SIGNED = 0x80
@@ -60,6 +61,6 @@ def _jpeg_2000(stream: bytes) -> Coding:
 
 
 def _jpeg(stream: bytes) -> Coding | None:
-    frames = (content for marker, content in segments(stream) if marker in FRAME_HEADERS)
-    header = next(frames, None)
+    headers = JPEG_FRAMES | {_JPEG_LS_FRAME}
+    header = next((content for marker, content in segments(stream) if marker in headers), None)
     return Coding(header[0], header[5]) if header is not None else None

@@ -6,7 +6,7 @@ Source: libjpeg, jdapimin.c, default_decompress_parms; here components numbered 
 
 from typing import Literal
 
-from core.io.dicom.codestream import FRAME_HEADERS, segments
+from core.io.dicom.codestream import JPEG_FRAMES, segments
 
 Colors = Literal["RGB", "YBR_FULL"]
 """As DICOM calls them; the latter is YCbCr."""
@@ -35,7 +35,7 @@ def colors_of(stream: bytes) -> Colors | None:
         elif marker == _APP14 and content.startswith(b"Adobe") and marked is None:
             transform = content[_ADOBE_TRANSFORM : _ADOBE_TRANSFORM + 1]
             marked = ("YBR_FULL" if transform[0] else "RGB") if transform else None
-        elif marker in FRAME_HEADERS:
+        elif marker in JPEG_FRAMES:
             return _of_components(bytes(content[6::3]), marked, is_lossy=marker in _LOSSY_FRAMES)
     return None
 

@@ -10,6 +10,7 @@ from PIL import Image
 from pydicom.uid import ExplicitVRBigEndian, JPEG2000Lossless
 
 from core.io import remarks
+from core.io.dicom.jpeg_colors import colors_of
 from core.io.dicom.picture import read_pictures
 from tests.core.io.dicom.pictures import changed, compressed, jpeg, smooth
 
@@ -50,6 +51,13 @@ def test_a_jpeg_has_the_colors_that_it_says_whatever_the_tag(tmp_path, marks, ta
     held = "YCbCr" if marks in ("jfif", "numbered") else "RGB"
     is_wrong = (held == "RGB") != (tag == "RGB")
     assert told == [f"tagged {tag}, and its JPEG is {held}; read as the JPEG says"] * is_wrong
+
+
+def test_a_jpeg_ls_tells_no_colors_whatever_marks_stand_before_it():
+    # The frame header of a JPEG-LS, with components that a JPEG would be told by.
+    frame = b"\xff\xf7\x00\x11\x08\x00\x30\x00\x40\x03" + b"R\x11\x00G\x11\x00B\x11\x00"
+    for mark in (b"\xff\xe0\x00\x07JFIF\x00", b""):
+        assert colors_of(b"\xff\xd8" + mark + frame + b"\xff\xd9") is None
 
 
 @pytest.mark.parametrize("tag", ["RGB", "YBR_FULL"])

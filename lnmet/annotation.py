@@ -11,9 +11,9 @@ from core.datasets import read_dataset
 from core.datasets.case import Case
 from core.io import nifti
 from core.io.labels import check_ids, require_same_grid
+from core.screening.pairs import DATASET, Pair
 from core.volume import Volume
 from lnmet.labels import Meaning, meaning
-from lnmet.pairs import DATASET, Pair
 
 
 class Annotation(NamedTuple):

@@ -9,14 +9,14 @@ import numpy as np
 
 from core.datasets import read_dataset
 from core.datasets.case import Case, Dataset, Fold
-from core.datasets.channels import require_ct
+from core.datasets.channels import Phase, phase_of, phases_of
 from core.errors import InputError
 from core.io import nifti
 from core.io.labels import check_ids, require_same_grid
 from core.io.paths import Skipped
 from core.io.volume_file import parts, without_ending
 from core.volume import Volume, canonical, same_grid
-from lnmet.config import ORGANS, Phase
+from lnmet.config import ORGANS
 from lnmet.label_files import map_of
 from lnmet.labels import BACKGROUND, PDAC, Meaning, meaning
 from lnmet.organ_labels import LABEL_MAPS, LabelMap, read_label_map, to_organs
@@ -24,8 +24,6 @@ from lnmet.status.table import listed
 from lnmet.tumor_masks import TumorMasks
 
 logger = logging.getLogger(__name__)
-
-_TELLS: dict[str, Phase] = {"arter": "arterial", "ven": "venous", "portal": "venous"}
 
 
 class OrganMaps(NamedTuple):
@@ -169,39 +167,6 @@ def read_cases(
     if not any(map(phase_of, dataset.channels)) and len(phases) == 2:
         notes.append("channel 0 is taken for the arterial phase, channel 1 for the venous one")
     return LabelledData(root, cases, dataset.skipped, dataset.splits, notes)
-
-
-def phase_of(channel: str) -> Phase | None:
-    """Phase that the name of a channel tells."""
-    for key, phase in _TELLS.items():
-        if key in channel.lower():
-            return phase
-    return None
-
-
-def phases_of(names: Sequence[str], path: Path) -> tuple[Phase, ...]:
-    """Phase of each channel, by its name; two that are called CT are arterial and venous.
-
-    Args:
-      names: of the channels.
-      path: of their description, named in errors.
-
-    Raises:
-      InputError: three channels or more, names that tell one phase twice, or that are no CT.
-    """
-    require_ct(names, path)
-    told: list[Phase | None] = [phase_of(name) for name in names]
-    if len(names) == 1:
-        return (told[0] or "venous",)
-    if len(names) == 2 and told == [None, None]:
-        return ("arterial", "venous")
-    phases: tuple[Phase, ...] = tuple(phase for phase in told if phase)
-    if len(phases) != len(names) or len(set(phases)) != len(phases):
-        raise InputError(
-            f"channels must be an arterial and a venous phase; got {list(names)}",
-            path=path,
-        )
-    return phases
 
 
 class Apart(NamedTuple):

@@ -10,10 +10,10 @@ from typing import Literal, NamedTuple, get_args
 
 from core import check
 from core.augment.config import VolumeAugmentConfig
+from core.datasets.channels import Phase
 from core.train.config import RunConfig
 
 Target = Literal["organs", "pdac", "nodes"]
-Phase = Literal["arterial", "venous"]
 Axes = tuple[int, int, int]
 
 

@@ -16,12 +16,13 @@ from core.augment.loading import loading_shape
 from core.data import patches
 from core.data.cache import Stored
 from core.data.epochs import numbers_of_host
+from core.datasets.channels import Phase
 from core.errors import InputError
 from core.preprocess.crop import Box
 from core.preprocess.fingerprint import Intensities, intensities
 from core.random import rng
 from core.types import Batch
-from lnmet.config import Axes, Config, DataConfig, Phase, Target
+from lnmet.config import Axes, Config, DataConfig, Target
 from lnmet.identification.config import IdentificationConfig
 from lnmet.labels import annotated_classes, classes, has_target
 from lnmet.status.pictures import Tumor

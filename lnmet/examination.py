@@ -9,16 +9,17 @@ from jaxtyping import Bool
 
 from core import atomic
 from core.commands.prepare import digest
+from core.datasets.channels import Phase
 from core.errors import InputError
 from core.io.labels import require_same_grid
 from core.io.scans import read_scan, write_segmentation
+from core.screening.pairs import Pair
 from core.volume import Volume, canonical
-from lnmet.config import Phase, PrepareConfig
+from lnmet.config import PrepareConfig
 from lnmet.identification.infer import Identifier
 from lnmet.labels import NAMES, organs_of
 from lnmet.networks import System
 from lnmet.organ_source import Source
-from lnmet.pairs import Pair
 from lnmet.phases import Phases, read_phases
 from lnmet.registration.config import RegistrationConfig
 from lnmet.report import overlay

@@ -8,11 +8,13 @@ from typing import Annotated
 from core import cli, sharding
 from core.commands.predict import Answer, Job, held_out_of, predict
 from core.config import fingerprint
+from core.datasets.channels import Phase
 from core.errors import InputError
 from core.infer.load import Run
 from core.io.paths import Skipped, find_all
+from core.screening.pairs import Pair, find_pairs, pair_of
 from lnmet.cases import read_cases
-from lnmet.config import InferConfig, Phase
+from lnmet.config import InferConfig
 from lnmet.examination import (
     Examiner,
     details_of,
@@ -26,7 +28,6 @@ from lnmet.label_files import maps_of
 from lnmet.labels import METASTATIC, NAMES, PREDICTED
 from lnmet.networks import Runs, load_system, open_runs
 from lnmet.organ_source import Source, organ_source
-from lnmet.pairs import Pair, find_pairs, pair_of
 from lnmet.registration.config import RegistrationConfig
 from lnmet.report import segmentation_page
 

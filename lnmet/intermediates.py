@@ -7,9 +7,9 @@ import numpy as np
 from core.csv_io import write_csv
 from core.io import nifti
 from core.io.scans import read_grid
+from core.screening.pairs import Pair
 from core.volume import Volume, reorient
 from lnmet.examination import Examined
-from lnmet.pairs import Pair
 
 NODES = "nodes.csv"
 

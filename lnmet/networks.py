@@ -10,6 +10,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Float, Num
 
 from core.config import overridden
+from core.datasets.channels import Phase
 from core.errors import InputError
 from core.infer.load import Run, load_runs, require_folds_of_one_data_set, require_same
 from core.infer.sliding import predictor
@@ -17,7 +18,7 @@ from core.preprocess.crop import crop, pad_to
 from core.types import ModelState, Params
 from lnmet import model
 from lnmet.asking import own_choices
-from lnmet.config import Axes, Config, Phase, Target
+from lnmet.config import Axes, Config, Target
 from lnmet.identification.config import IdentificationConfig
 from lnmet.labels import CLASSES
 from lnmet.recipes import AnyConfig, config_class

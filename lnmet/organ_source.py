@@ -7,15 +7,15 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import UInt8
 
+from core.datasets.channels import Phase, phases_of
 from core.io.labels import require_same_grid
 from core.io.scans import read_grid
 from core.nnunet.predict import NnUNet, load
 from core.nnunet.predict import segment as segment_case
+from core.screening.pairs import Pair
 from core.volume import Volume, canonical, reorient
-from lnmet.cases import OrganMaps, organ_maps, phases_of
-from lnmet.config import Phase
+from lnmet.cases import OrganMaps, organ_maps
 from lnmet.labels import PDAC, Meaning, meaning, organs_of
-from lnmet.pairs import Pair
 
 Organs = Callable[[Pair, Mapping[Phase, Volume]], UInt8[np.ndarray, "d h w"]]
 """(examination, its canonical phases on one grid) → ids 1 … 10 on that grid."""

@@ -3,12 +3,12 @@
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
+from core.datasets.channels import Phase
 from core.errors import InputError
 from core.io.dicom.identity import frame_of_reference
 from core.io.scans import Scan, read_scan
+from core.screening.pairs import Pair
 from core.volume import Volume, canonical, same_grid
-from lnmet.config import Phase
-from lnmet.pairs import Pair
 from lnmet.registration.config import RegistrationConfig
 from lnmet.registration.phases import register_phases
 

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from core.commands import results
+from core.datasets.channels import Phase
 from core.errors import InputError
 from core.io import nifti
 from core.io.labels import check_ids, require_same_grid
 from core.volume import Volume
-from lnmet.config import Phase
 from lnmet.label_files import SEGMENTATION
 from lnmet.labels import NAMES
 

@@ -10,13 +10,14 @@ import numpy as np
 from jaxtyping import UInt8
 
 from core import atomic, cli
+from core.datasets.channels import Phase
 from core.errors import InputError
 from core.io import nifti
 from core.io.paths import Skipped
 from core.io.scans import Scan, read_grid, read_scan
+from core.screening.pairs import Pair, find_pairs
 from core.volume import Volume, same_grid
 from lnmet.annotation import Annotation, read_annotation
-from lnmet.config import Phase
 from lnmet.labels import (
     BACKGROUND,
     IGNORE,
@@ -26,7 +27,6 @@ from lnmet.labels import (
     PANCREAS,
     PDAC,
 )
-from lnmet.pairs import Pair, find_pairs
 from lnmet.predictions import Predictions, read_predictions
 from lnmet.raw import Written, copy_splits, describe, labels_written
 

@@ -8,9 +8,9 @@ import numpy as np
 from jaxtyping import UInt8
 from numpy.typing import NDArray
 
+from core.datasets.channels import Phase
 from core.json_io import read_json, write_json
 from core.names import normal
-from lnmet.config import Phase
 from lnmet.labels import IGNORE, NAMES
 
 SPLITS = "splits_final.json"

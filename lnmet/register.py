@@ -13,14 +13,14 @@ from core.commands import results
 from core.commands.predict import Answer, Job, predict
 from core.commands.prepare import digest
 from core.config import fingerprint
+from core.datasets.channels import Phase
 from core.errors import InputError
 from core.io import nifti
 from core.io.paths import Skipped, find_all
 from core.io.scans import read_scan
 from core.json_io import read_json, write_json
+from core.screening.pairs import Pair, find_pairs, pair_of
 from core.volume import Volume, canonical
-from lnmet.config import Phase
-from lnmet.pairs import Pair, find_pairs, pair_of
 from lnmet.phases import frame_of
 from lnmet.predictions import Predictions, read_predictions
 from lnmet.raw import channels, copy_splits, describe, labels_written

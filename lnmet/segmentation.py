@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int32, UInt8
 
+from core.datasets.channels import Phase
 from core.preprocess.crop import Box, crop, uncrop
 from core.preprocess.resample import (
     Shape,
@@ -16,7 +17,7 @@ from core.preprocess.resample import (
 )
 from core.preprocess.resample_back import label_on, value_on
 from core.volume import Volume
-from lnmet.config import Phase, PrepareConfig
+from lnmet.config import PrepareConfig
 from lnmet.identification.infer import Identifier
 from lnmet.labels import METASTATIC, NODE, PDAC, organs_of
 from lnmet.networks import Segmenter, System

@@ -9,12 +9,15 @@ from typing import Annotated
 from core import atomic, cli, sharding
 from core.commands.predict import Answer, Job, predict
 from core.config import fingerprint
+from core.datasets.channels import Phase
 from core.errors import InputError
 from core.infer.load import Run
 from core.io.paths import Skipped
 from core.io.scans import read_grid
+from core.screening.pairs import Pair
+from core.screening.scan_pair import scan_pair
 from core.volume import canonical, same_grid
-from lnmet.config import InferConfig, Phase
+from lnmet.config import InferConfig
 from lnmet.examination import (
     Examiner,
     details_of,
@@ -30,10 +33,8 @@ from lnmet.intermediates import write_intermediates, write_nodes
 from lnmet.label_files import maps_of
 from lnmet.networks import Runs, load_system, open_runs
 from lnmet.organ_source import Source, organ_source
-from lnmet.pairs import Pair
 from lnmet.recipes import config_class
 from lnmet.registration.config import RegistrationConfig
-from lnmet.scan_pair import scan_pair
 from lnmet.stage_page import NODE_PICTURES, node_pictures, stage_page
 from lnmet.status import config as status
 from lnmet.status.answer import Stager, load_stager, open_networks

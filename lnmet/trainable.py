@@ -5,7 +5,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, get_args
 
-from lnmet.config import Phase, Target
+from core.datasets.channels import Phase
+from lnmet.config import Target
 from lnmet.data import Prepared
 from lnmet.labels import METASTATIC, has_target
 from lnmet.status.patients import warn_of_conflicts

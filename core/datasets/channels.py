@@ -1,11 +1,16 @@
-"""Which channel of a data set is CT, by the name that its description gives it."""
+"""Which channel of a data set is CT, and of which contrast phase, by the name that it is given."""
 
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from core.errors import InputError
 
+Phase = Literal["arterial", "venous"]
+"""Of contrast, that the systems of two phases look at."""
+
+_TELLS: dict[str, Phase] = {"arter": "arterial", "ven": "venous", "portal": "venous"}
 _CT = {"ct", "cect", "ncct", "cta", "tomography"}
 # Contrast phases are of CT where nothing else is named.
 _PHASES = {"arterial", "venous", "portal", "portalvenous", "pancreatic", "native", "delayed"}
@@ -61,6 +66,39 @@ def ct_channel(channels: Sequence[str], path: Path) -> int:
         path=path,
         hint='name the CT channel "CT" in channel_names (nnU-Net) or modality (MSD)',
     )
+
+
+def phase_of(channel: str) -> Phase | None:
+    """Phase that the name of a channel tells."""
+    for key, phase in _TELLS.items():
+        if key in channel.lower():
+            return phase
+    return None
+
+
+def phases_of(names: Sequence[str], path: Path) -> tuple[Phase, ...]:
+    """Phase of each channel, by its name; two that are called CT are arterial and venous.
+
+    Args:
+      names: of the channels.
+      path: of their description, named in errors.
+
+    Raises:
+      InputError: three channels or more, names that tell one phase twice, or that are no CT.
+    """
+    require_ct(names, path)
+    told: list[Phase | None] = [phase_of(name) for name in names]
+    if len(names) == 1:
+        return (told[0] or "venous",)
+    if len(names) == 2 and told == [None, None]:
+        return ("arterial", "venous")
+    phases: tuple[Phase, ...] = tuple(phase for phase in told if phase)
+    if len(phases) != len(names) or len(set(phases)) != len(phases):
+        raise InputError(
+            f"channels must be an arterial and a venous phase; got {list(names)}",
+            path=path,
+        )
+    return phases
 
 
 def _words(name: str) -> set[str]:

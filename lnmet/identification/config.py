@@ -5,9 +5,10 @@ from typing import Literal, get_args
 
 from core import check
 from core.augment.config import VolumeAugmentConfig
+from core.datasets.channels import Phase
 from core.train.config import RunConfig
 from lnmet import config as segmentation
-from lnmet.config import Axes, FineTuningConfig, Phase, PrepareConfig, SplitConfig
+from lnmet.config import Axes, FineTuningConfig, PrepareConfig, SplitConfig
 
 _AUGMENT = VolumeAugmentConfig(
     noise_probability=0.0,

@@ -12,11 +12,12 @@ from jaxtyping import Int16, Int32
 from numpy.typing import NDArray
 
 from core.data import patches
+from core.datasets.channels import Phase
 from core.errors import InputError
 from core.preprocess.fingerprint import Intensities
 from core.random import rng
 from core.types import Batch
-from lnmet.config import Axes, Phase
+from lnmet.config import Axes
 from lnmet.data import Prepared, batches_of, choose, cut_image, fill_of, loaded_shape
 from lnmet.identification.config import DataConfig, IdentificationConfig
 from lnmet.labels import METASTATIC, NODE

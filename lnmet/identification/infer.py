@@ -13,12 +13,12 @@ from scipy import ndimage
 from core import compiler
 from core.config import overridden
 from core.data import patches
+from core.datasets.channels import Phase
 from core.infer.batches import in_batches
 from core.infer.load import Run
 from core.preprocess.resample import Shape
 from core.types import Variables
 from lnmet.asking import own_choices, positive
-from lnmet.config import Phase
 from lnmet.identification.config import IdentificationConfig
 from lnmet.model import INTENSITIES, identification, normalize
 

@@ -15,10 +15,10 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from core import json_io
+from core.datasets.channels import Phase
 from core.errors import InputError
 from core.io.progress import Progress
 from core.processes import in_processes
-from lnmet.config import Phase
 from lnmet.radiomics.features import Tumor, cut_tumor, phase_features
 from lnmet.radiomics.names import feature_names
 

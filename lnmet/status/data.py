@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.data.epochs import shuffled
+from core.datasets.channels import Phase
 from core.errors import InputError
 from core.random import rng
 from core.types import Batch
-from lnmet.config import Phase
 from lnmet.data import Prepared, batches_of
 from lnmet.labels import PDAC
 from lnmet.status.config import StatusConfig

@@ -11,13 +11,13 @@ from jaxtyping import Array, Bool, Float, Int16, Num
 
 from core import compiler
 from core.config import overridden
+from core.datasets.channels import Phase
 from core.errors import InputError
 from core.infer.batches import in_batches
 from core.infer.load import Run, load_runs, require_folds_of_one_data_set, require_same
 from core.train.run_folder import PARTS
 from core.types import Variables
 from lnmet.asking import positive
-from lnmet.config import Phase
 from lnmet.data import Prepared
 from lnmet.model import status
 from lnmet.status.augment import gray, normalize

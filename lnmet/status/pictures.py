@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from core.data import patches
 from core.data.cache import Stored
-from lnmet.config import Axes, Phase
+from core.datasets.channels import Phase
+from lnmet.config import Axes
 from lnmet.status.config import KEPT_SLICES
 
 PLANES = ("axial", "coronal", "sagittal")

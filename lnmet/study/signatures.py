@@ -12,8 +12,8 @@ import numpy as np
 from core import json_io
 from core.commands.steps import LeftOut
 from core.data.cache import Stored
+from core.datasets.channels import Phase
 from core.errors import InputError
-from lnmet.config import Phase
 from lnmet.data import Prepared
 from lnmet.labels import PDAC
 from lnmet.radiomics.config import SignatureConfig

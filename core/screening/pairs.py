@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from core.datasets.case import channel_names
-from core.datasets.channels import require_ct
+from core.datasets.channels import Phase, phase_of, phases_of, require_ct
 from core.errors import InputError
 from core.io.assignment import ENDINGS
 from core.io.inventory import find_scans
@@ -16,9 +16,7 @@ from core.io.paths import Skipped, below, unique_ids
 from core.io.scans import Scan
 from core.json_io import read_json
 from core.names import normal
-from lnmet.cases import phase_of, phases_of
-from lnmet.config import Phase
-from lnmet.studies import choose, studies_of
+from core.screening.choice import choose, studies_of
 
 CHANNEL = re.compile(r"(.+)_(0000|0001)")
 """Id of a scan in an nnU-Net folder, and its channel: 0 is arterial, 1 is venous."""

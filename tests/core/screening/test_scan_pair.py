@@ -2,12 +2,33 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from core.io import nifti
 from core.phantom.ct.phantom import make
 from core.phantom.dicom.series import write_dicom_study
-from lnmet.scan_pair import NOTE, scan_pair
-from tests.lnmet.test_stage import Patient, scans
+from core.screening.scan_pair import NOTE, scan_pair
+from core.volume import CANONICAL_DIRECTION, Volume
+
+
+class Patient:
+    """The channels of an examination as a data set of nnU-Net names them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.arterial = self.write("images/p_0000")
+        self.venous = self.write("images/p_0001")
+
+    @property
+    def inputs(self) -> list[Path]:
+        return [self.folder / "images"]
+
+    def write(self, name: str) -> Path:
+        hu = np.zeros((4, 6, 8), np.int16)
+        hu[:, 0] = -1000  # air in front, without which it would be no CT
+        volume = Volume(hu, (2.0, 2.0, 2.0), (0.0, 0.0, 0.0), CANONICAL_DIRECTION)
+        return nifti.write(self.folder / f"{name}.nii.gz", volume)
 
 
 @pytest.fixture
@@ -16,7 +37,7 @@ def patient(tmp_path) -> Patient:
 
 
 def copies(patient: Patient, *names: str) -> list[Path]:
-    return [patient.write(f"apart/{name}/{name}", scans()["venous"]) for name in names]
+    return [patient.write(f"apart/{name}/{name}") for name in names]
 
 
 def test_two_scans_are_the_arterial_and_the_venous_one(patient):
@@ -63,5 +84,5 @@ def test_series_of_two_patients_are_no_pair(tmp_path, monkeypatch):
         def __init__(self, path: Path) -> None:
             self.patient = by_folder[path.parent]
 
-    monkeypatch.setattr("lnmet.scan_pair.study_key", Key)
+    monkeypatch.setattr("core.screening.scan_pair.study_key", Key)
     assert scan_pair(series) is None

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from core.datasets.channels import Phase
 from core.errors import InputError
 from core.io.dicom.identity import study_key
 from core.io.scans import Scan
-from lnmet.config import Phase
-from lnmet.pairs import CHANNEL, CHANNELS, Pair, find_pairs, pair_of
+from core.screening.pairs import CHANNEL, CHANNELS, Pair, find_pairs, pair_of
 
 NOTE = "the first scan is taken for the arterial phase, the second for the venous one"
 

@@ -11,13 +11,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, get_args
 
+from core.datasets.channels import Phase
 from core.errors import InputError
 from core.io.dicom.identity import study_key
 from core.io.scans import Scan, VolumeCache, read_grid
 from core.phases.evidence import phase_of_header
 from core.phases.image import scan_enhancement
 from core.screening.series import Rules, Series, acquisition_of, judge, rank
-from lnmet.config import Phase
 
 THICKEST_MM = 5.0
 """Thicker slices are taken only where a phase has no others."""

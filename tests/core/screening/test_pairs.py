@@ -5,15 +5,15 @@ import pydicom
 import pytest
 from pydicom.uid import generate_uid
 
+from core.datasets.channels import phases_of
 from core.errors import InputError
 from core.io import nifti
 from core.io.inventory import find_scans
 from core.phantom.ct.phantom import make
 from core.phantom.dicom.series import write_dicom_study
+from core.screening.choice import choose
+from core.screening.pairs import find_pairs, pair_of
 from core.volume import CANONICAL_DIRECTION, Volume
-from lnmet.cases import phases_of
-from lnmet.pairs import find_pairs, pair_of
-from lnmet.studies import choose
 from tests.core.io.dicom.make import hu, save, slices
 from tests.refusals import refused
 

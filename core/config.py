@@ -61,7 +61,7 @@ def diff(a: Any, b: Any) -> list[str]:
 
 
 def flags(cfg: Any, prefix: str) -> list[str]:
-    """One flag of a command, "--model.width 16", for each field that is not its default.
+    """Flags of a command, "--model.width 16" or "--model.no-bias", for fields off their defaults.
 
     Args:
       cfg: of a class whose fields all have defaults.
@@ -70,8 +70,13 @@ def flags(cfg: Any, prefix: str) -> list[str]:
     default = dict(fields(type(cfg)(), f"{prefix}."))
     words = []
     for name, value in fields(cfg, f"{prefix}."):
-        if value != default[name]:
-            words.append(" ".join((f"--{name.replace('_', '-')}", *_words(value))))
+        if value == default[name]:
+            continue
+        *sections, field = name.replace("_", "-").split(".")
+        if value is False:
+            field = f"no-{field}"
+        flag = f"--{'.'.join((*sections, field))}"
+        words.append(flag if isinstance(value, bool) else " ".join((flag, *_words(value))))
     return words
 
 

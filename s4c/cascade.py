@@ -1,28 +1,35 @@
 """Coarse to fine: 64³ windows over the scan, then 32³ and 16³ windows where it saw a pancreas.
 
-Sec. 2.3. The small networks never see the rest of the scan, where they would imagine tumors.
+Sec. 2.3. The small networks never see the rest of the scan, where they would imagine tumors. Of the
+PNET paper, one network looks at the whole scan, and its windows vote (PNET Sec. 2.2).
 """
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 
 from core.datasets.pancreas import BACKGROUND, TUMOR
+from core.infer.voting import Voted
 from core.preprocess.crop import Box, bounding_box, crop, grow
 
 Predict = Callable[[Float[np.ndarray, "d h w"]], Float[np.ndarray, "d h w c"]]
 """Class probabilities of a normalised image of any size, averaged over sliding windows."""
+Vote = Callable[..., Voted]
+"""(normalised image, body=None) → labels that most of the sliding windows give."""
 
 
 class Segmentation(NamedTuple):
     """What the cascade sees in one scan, before outliers are removed."""
 
     label: UInt8[np.ndarray, "d h w"]
-    tumor_prob: Float[np.ndarray, "d h w"]
+    tumor_prob: Float[np.ndarray, "d h w"] | None
+    """None where windows vote."""
     roi: Box | None
     """Where the fine networks looked; None if the coarse one found neither pancreas nor tumor."""
+    windows: tuple[int, int] | None = None
+    """Of votes: how many windows ran, of how many."""
 
 
 def segment(
@@ -66,6 +73,23 @@ def segment(
     inside /= len(fine) + (not alone)
     crop(label, roi)[...] = most_probable(inside)
     return Segmentation(label, probs[..., TUMOR], roi)
+
+
+def by_votes(
+    image: Float[np.ndarray, "d h w"], vote: Vote, body: Bool[np.ndarray, "d h w"] | None = None
+) -> Segmentation:
+    """Segment one scan by the majority of the windows of one network (PNET Sec. 2.2).
+
+    Args:
+      image: normalised, canonical orientation.
+      vote: the network.
+      body: windows without a voxel of it are background; without, all windows vote.
+
+    Returns:
+      Segmentation on the grid of `image`.
+    """
+    voted = vote(image, body=body)
+    return Segmentation(voted.label, None, None, (voted.num_run, voted.num_windows))
 
 
 def most_probable(probs: Float[np.ndarray, "d h w c"]) -> UInt8[np.ndarray, "d h w"]:

@@ -4,7 +4,7 @@ import sys
 
 from core import cli
 from core.cli import Command
-from s4c.config import RECIPES
+from s4c.recipes import RECIPES
 
 DESCRIPTION = """Segmentation for classification: pancreatic tumors in CT (Zhu et al., MICCAI 2019).
 

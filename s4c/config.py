@@ -1,12 +1,13 @@
 """Every number of the S4C papers that this package uses, with its address.
 
-Addresses name the PDAC paper (Zhu et al., MICCAI 2019) unless they say PNET.
+Addresses name the PDAC paper (Zhu et al., MICCAI 2019) unless they say PNET (Zhu et al. 2020).
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal
 
 from core import check
+from core.datasets.channels import Phase
 from core.train.config import RunConfig
 
 Flip = Literal["auto", "none", "d", "h", "w", "dh", "dw", "hw", "dhw"]
@@ -14,14 +15,17 @@ Flip = Literal["auto", "none", "d", "h", "w", "dh", "dw", "hw", "dhw"]
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """The segmentation network ResDSN: four resolution steps, sum skips, auxiliary outputs."""
+    """The segmentation network: ResDSN has four resolution steps, sum skips, auxiliary outputs."""
 
+    network: Literal["resdsn", "unet3d", "vnet"] = "resdsn"
+    """3D U-Net and V-Net are what it is compared with (PNET Table 1)"""
     num_classes: int = 3
     """Background, pancreas, tumor; PNET adds the dilated duct (Sec. 2.1)"""
     width: int = 32
-    """Channels of the first step, doubled at each pooling: 32, 64, 128, 256 (PNET Sec. 2.3)"""
-    num_aux: Literal[1, 2] = 2
-    """Auxiliary outputs in training: two at 64³, one at 32³ and 16³ (Sec. 2.2)"""
+    """Channels of the first step, doubled at each pooling: 32, 64, 128, 256; of V-Net 16 (PNET Sec.
+    2.3; Ref: Milletari et al. 2016)"""
+    num_aux: Literal[0, 1, 2] = 2
+    """Auxiliary outputs of ResDSN in training: two at 64³, one at 32³ and 16³ (Sec. 2.2)"""
     aux_at: Literal["encoder", "decoder"] = "encoder"
     """Side on which they branch off (Not stated: as in the base network, arXiv 1712.00201)"""
     convs_step1: Literal[1, 2] = 2
@@ -35,14 +39,24 @@ class ModelConfig:
         check.at_least("num_classes", self.num_classes, 2)
         check.positive("width", self.width)
         check.literals(self)
+        if self.num_aux and self.network != "resdsn":
+            raise ValueError(f"{self.network} has no auxiliary outputs; set num_aux to 0")
+
+    @property
+    def downsampling(self) -> int:
+        """Voxels of a patch, per axis, for one of the deepest map: they must divide a patch."""
+        return 16 if self.network == "vnet" else 8
 
 
 @dataclass(frozen=True)
 class SplitConfig:
-    """Abnormal patients in folds; normal patients in one hard split, the same in every fold."""
+    """Abnormal patients in folds; normal ones in folds, too, or in one hard split for all folds."""
 
     num_folds: int = 4
     """Folds of the abnormal patients (Sec. 3.1)"""
+    normal: Literal["hard", "folds"] = "hard"
+    """Normal patients are divided once for all folds, or in folds as the others are (Sec. 3.1; PNET
+    Sec. 3.1)"""
     normal_train: float = 103 / 303
     """Share of the normal patients that every fold trains on (Sec. 3.1: 103 of 303)"""
     seed: int = 0
@@ -51,6 +65,7 @@ class SplitConfig:
     def __post_init__(self) -> None:
         check.at_least("num_folds", self.num_folds, 2)
         check.fraction("normal_train", self.normal_train)
+        check.literals(self)
 
 
 @dataclass(frozen=True)
@@ -63,6 +78,11 @@ class PrepareConfig:
     label_flip: Flip = "auto"
     """Axes of the labels of NIH Pancreas-CT, as stored, that run against the images (Not stated:
     told by the HU inside)"""
+    phase: Phase | None = None
+    """Channel of a data set that is read, by its contrast phase; without, its only CT (PNET Sec.
+    3.1: a network for each phase)"""
+    duct: bool = False
+    """Whether the dilated pancreatic duct is a class of its own, or pancreas (PNET Sec. 2.1)"""
 
     def __post_init__(self) -> None:
         if not self.window_hu[0] < self.window_hu[1]:
@@ -93,7 +113,6 @@ class DataConfig:
     to learn from, small enough that 32³ patches reach it)"""
 
     def __post_init__(self) -> None:
-        check.divisible("patch", (self.patch,), 8, "three poolings")
         check.positive("batch", self.batch)
         check.literals(self)
         check.fraction("foreground", self.foreground)
@@ -108,7 +127,7 @@ class LossConfig:
     """Weights of auxiliary losses #1, #2 relative to the main loss, 1 : 2 : 5; at 32³ and 16³ one,
     1 : 3 (Fig. 2; normalised to main weight 1, as in the base network, arXiv 1712.00201)"""
     class_weights: tuple[float, ...] = (1.0, 1.0, 1.0)
-    """Weight of a voxel by its class: background, pancreas, tumor (Sec. 2.2: none)"""
+    """Weight of a voxel by its class: background, pancreas, tumor, dilated duct (Sec. 2.2: none)"""
 
     def __post_init__(self) -> None:
         for weight in (*self.aux_weights, *self.class_weights):
@@ -139,6 +158,15 @@ class InferConfig:
 
     stride: int = 20
     """Voxels between windows on every axis: 20 at 64³, 10 at 32³, 5 at 16³ (Sec. 2.3)"""
+    combine: Literal["average", "vote"] = "average"
+    """How the windows over a voxel become one answer: their mean softmax, or the label that most of
+    them give it (Sec. 2.3; PNET Sec. 2.2: by majority)"""
+    early: bool = True
+    """Leave out windows whose voxels are all decided by the votes of others: no label changes (Not
+    stated: a third of the windows on a whole scan)"""
+    skip_air: bool = False
+    """Of votes, take windows that show no body for background without asking the network (Not
+    stated: labels may change where a network sees a pancreas in air)"""
     batch: int = 8
     """Windows per device at a time (Not stated: bounds the memory, changes no result)"""
     roi_margin: int = 32
@@ -147,20 +175,33 @@ class InferConfig:
     def __post_init__(self) -> None:
         check.positive("stride", self.stride)
         check.positive("batch", self.batch)
+        check.literals(self)
 
 
 @dataclass(frozen=True)
 class DecisionConfig:
-    """From a segmentation to "PDAC" or "normal"."""
+    """From a segmentation to "PDAC", or "PNET", or "normal"."""
 
+    positive: Literal["PDAC", "PNET"] = "PDAC"
+    """What a scan with a tumor is called (Sec. 1; PNET Sec. 1)"""
     filter_before_roi: bool = False
     """Remove small components of the coarse pancreas set before the region of interest is drawn
     around it: one false voxel far away makes the fine networks search half the scan (Not stated:
     the paper filters the final mask only)"""
     component_fraction: float = 0.2
     """Components not larger than this share of the largest become background (Sec. 2.3)"""
+    near_voxels: float = 0.0
+    """Components nearer than this to the largest stay whatever their size; 0 keeps none for that
+    (PNET Sec. 2.2: 27)"""
     min_tumor_voxels: int = 50
-    """K: a scan with at least so many tumor voxels is PDAC (Sec. 2.3)"""
+    """K: a scan with at least so many tumor voxels has a tumor (Sec. 2.3; PNET Sec. 2.2: 40)"""
+    min_duct_voxels: int = 0
+    """A scan with at least so many voxels of dilated duct has a tumor, too; 0, where there is no
+    such class (PNET Sec. 2.2: 500)"""
+    score: Literal["confidence", "evidence"] = "confidence"
+    """Score of a scan: size and mean probability of its tumor, or x / (1 + x) of the voxels x found
+    relative to the least that call it, the larger of tumor and duct: 0.5 is the rule's border
+    (Sec. 3.3; Not stated in PNET: votes have no probabilities)"""
     saturation_voxels: int = 1500
     """Tumor size from which the score's size term is 1 (Not stated: the paper sees no change of
     results between K = 50 and K = 1500)"""
@@ -169,9 +210,12 @@ class DecisionConfig:
 
     def __post_init__(self) -> None:
         check.fraction("component_fraction", self.component_fraction)
+        check.at_least("near_voxels", self.near_voxels, 0)
         check.positive("min_tumor_voxels", self.min_tumor_voxels)
+        check.at_least("min_duct_voxels", self.min_duct_voxels, 0)
         check.positive("saturation_voxels", self.saturation_voxels)
         check.fraction("size_weight", self.size_weight)
+        check.literals(self)
 
 
 @dataclass(frozen=True)
@@ -198,6 +242,8 @@ class Config:
     """Screening decision; a cascade uses its coarse network's (Sec. 2.3)"""
 
     def __post_init__(self) -> None:
+        down = self.model.downsampling
+        check.divisible("data.patch", (self.data.patch,), down, f"{self.model.network} halves it")
         if self.infer.stride > self.data.patch:
             raise ValueError(
                 f"infer.stride={self.infer.stride} leaves voxels out between windows of "
@@ -213,66 +259,17 @@ class Config:
                 f"loss.class_weights={self.loss.class_weights} needs one weight for each of "
                 f"model.num_classes={self.model.num_classes}"
             )
+        self._require_classes()
 
-
-_PDAC_64 = Config()
-_PDAC_32 = Config(
-    data=DataConfig(patch=32, batch=32, sampling="roi"),
-    model=ModelConfig(num_aux=1),
-    loss=LossConfig(aux_weights=(1 / 3,)),
-    infer=InferConfig(stride=10, batch=64),
-)
-_PDAC_16 = replace(
-    _PDAC_32,
-    data=DataConfig(patch=16, batch=128, sampling="roi"),
-    infer=InferConfig(stride=5, batch=512),
-)
-
-
-def _tiny(
-    paper: Config,
-    *,
-    steps: int,
-    batch: int,
-    windows: int,
-    stride: int,
-    class_weights: tuple[float, float, float] = (1.0, 1.0, 1.0),
-) -> Config:
-    """A paper recipe cut down to minutes on two cores, for scans of about 2 mm voxels."""
-    return replace(
-        paper,
-        run=RunConfig(steps=steps, log_every=25, checkpoint_every=100),
-        # A few hundred steps are too few to know the anatomy in 48 orientations. Foreground: a
-        # patch of 64³ fills half of such a scan, and most of them should hold pancreas.
-        data=replace(paper.data, batch=batch, foreground=0.75, symmetries="none"),
-        model=replace(paper.model, width=8),
-        loss=replace(paper.loss, class_weights=class_weights),
-        # Few steps need long ones; batch norm keeps them stable.
-        optim=replace(paper.optim, learning_rate=0.3),
-        # 8 voxels of 2 mm are 16 mm; 32 would take in half the phantom.
-        infer=InferConfig(stride=stride, batch=windows, roi_margin=8),
-        # Of 2 mm voxels, 240 are 1.9 ml, a tumor of 15 mm, and 500 are 4 ml. K keeps sensitivity
-        # and specificity level (14 and 13 of 16) on the phantoms of two seeds that no network has
-        # learned from and that the demo does not show.
-        decision=replace(paper.decision, min_tumor_voxels=240, saturation_voxels=500),
-    )
-
-
-RECIPES = {
-    "pdac-64": _PDAC_64,
-    "pdac-32": _PDAC_32,
-    "pdac-16": _PDAC_16,
-    # Without weights it takes up to 250 steps to say anything but background: 3 % of the voxels of
-    # its patches are pancreas.
-    "tiny-64": _tiny(
-        _PDAC_64, steps=180, batch=1, windows=2, stride=40, class_weights=(1.0, 3.0, 3.0)
-    ),
-    # Tumor weighs more, so that the first tumors show long before the last step.
-    "tiny-32": _tiny(
-        _PDAC_32, steps=320, batch=4, windows=16, stride=24, class_weights=(1.0, 1.0, 3.0)
-    ),
-    "tiny-16": _tiny(
-        _PDAC_16, steps=360, batch=24, windows=128, stride=12, class_weights=(1.0, 1.0, 1.5)
-    ),
-}
-"""Named as in the paper, one per network (Sec. 2.2); `tiny-*` for two CPU cores."""
+    def _require_classes(self) -> None:
+        """The dilated duct is a class of the network exactly where it is one of the labels."""
+        num_classes = 4 if self.prepare.duct else 3
+        if self.model.num_classes != num_classes:
+            raise ValueError(
+                f"model.num_classes={self.model.num_classes} must be {num_classes} with "
+                f"prepare.duct={self.prepare.duct}"
+            )
+        if self.decision.min_duct_voxels and not self.prepare.duct:
+            raise ValueError("decision.min_duct_voxels needs prepare.duct")
+        if self.decision.score == "confidence" and self.infer.combine == "vote":
+            raise ValueError("decision.score=confidence needs probabilities, infer.combine=average")

@@ -40,7 +40,7 @@ class Prepared(NamedTuple):
     mean: float
     std: float
     label: Stored
-    """Ids uint8 (d, h, w): 0 background, 1 pancreas, 2 tumor, 255 not annotated."""
+    """Ids uint8 (d, h, w): 0 background, 1 pancreas, 2 tumor, 3 dilated duct, 255 not annotated."""
     pancreas_voxels: Int32[np.ndarray, "p 3"]
     """Some voxels of the pancreas set, tumor included."""
     tumor_voxels: Int32[np.ndarray, "t 3"]

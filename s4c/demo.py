@@ -2,15 +2,17 @@
 
 import os
 from pathlib import Path
+from typing import Literal
 
 from core import cli
 from core.commands.demo import TEST_SEED, Demo, demo
-from core.datasets.pancreas import NAMES
+from core.datasets.pancreas import NAMES, NAMES_WITH_DUCT
 from core.phantom.ct.cohort import upper_abdomen, write_cohort
-from s4c.config import RECIPES, PrepareConfig
+from s4c.config import PrepareConfig
 from s4c.evaluate import evaluate
 from s4c.infer import screen
 from s4c.prepare import prepare
+from s4c.recipes import RECIPES
 from s4c.train import train
 
 NETWORKS = ("tiny-64", "tiny-32", "tiny-16")
@@ -34,7 +36,7 @@ def run(*, out: Path = Path("out/demo")) -> int:
             recipes={name: RECIPES[name] for name in NETWORKS},
             train=train,
             predict=lambda new, runs, pred: screen(
-                [new / "imagesTr"], [runs / name for name in NETWORKS], pred
+                [new / "imagesTr"], runs=[runs / name for name in NETWORKS], out=pred
             ),
             evaluate=evaluate,
         ),
@@ -60,31 +62,35 @@ def write_phantoms(
     *,
     num_cases: int,
     seed: int = 0,
+    paper: Literal["pdac", "pnet"] = "pdac",
     spacing_mm: float = 2.0,
     tumor_fraction: float = 0.5,
     diameters_mm: tuple[float, float] = (8.0, 40.0),
 ) -> None:
     """Write a synthetic cohort in the layout that `train` reads (nnU-Net raw).
 
-    In the arterial phase, in which the tumor stands out most from the pancreas; the duct is part of
-    the pancreas (Sec. 2.1).
+    Of the PDAC paper in the arterial phase, in which the tumor stands out most from the pancreas;
+    the duct is part of the pancreas (Sec. 2.1). Of the PNET paper in both phases on one grid, and
+    the dilated duct is a class of its own (PNET Sec. 2.1).
 
     Args:
       out: new folder.
       num_cases: patients.
       seed: of the cohort; another seed, other patients.
+      paper: whose labels and phases.
       spacing_mm: side of the cubic voxels; the field of view stays 144 × 208 × 256 mm.
       tumor_fraction: share of the patients with a tumor.
       diameters_mm: of the tumors, least and most.
     """
+    names = NAMES_WITH_DUCT if paper == "pnet" else NAMES
     write_cohort(
         out,
         num_cases=num_cases,
         seed=seed,
-        labels={"background": 0} | {name: id_ for id_, name in NAMES.items()},
+        labels={"background": 0} | {name: id_ for id_, name in names.items()},
         shape=upper_abdomen(spacing_mm),
         spacing_mm=(spacing_mm, spacing_mm, spacing_mm),
-        phases=("arterial",),
+        phases=("arterial", "venous") if paper == "pnet" else ("arterial",),
         tumor_fraction=tumor_fraction,
         diameters_mm=diameters_mm,
         num_processes=min(num_cases, os.cpu_count() or 1),

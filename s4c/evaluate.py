@@ -1,4 +1,4 @@
-"""Predictions against truth: a row per case, Table 1 and the ROC curve of Fig. 4."""
+"""Predictions against truth: a row per case, Tables 1 and 2, and the ROC curve of Fig. 4."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,31 +8,31 @@ import numpy as np
 
 from core import cli
 from core.commands import evaluate as evaluation
+from core.commands import results
 from core.commands.evaluate import Paper, Prediction, Truth
+from core.datasets.channels import Phase
 from core.datasets.pancreas import TUMOR
-from core.datasets.pancreas_cases import PancreasCase, read_pancreas
+from core.datasets.pancreas_cases import PancreasCase, read_phase
+from core.errors import InputError
 from core.io import nifti
 from core.io.labels import require_same_grid
-from core.metrics.classification import auc, sensitivity
-from core.metrics.intervals import (
-    Interval,
-    bootstrap_interval,
-    delong_interval,
-    wilson_interval,
-)
-from core.metrics.overlap import confusion_counts
-from core.metrics.rows import Row, column, summarize
+from core.metrics.rows import Row
+from core.report.table import to_text
 from core.volume import reorient, same_grid
-from s4c.evaluation_page import evaluation_page, table_1
+from s4c.evaluation_page import evaluation_page
+from s4c.evaluation_tables import BOTH, table_1, table_2
 from s4c.overlap import overlap
+from s4c.summary import summarize_screening
 
-BOOTSTRAP_SEED = 0
-DSC_NAMES = ("tumor_dsc", "pancreas_dsc", "normal_pancreas_dsc", "abnormal_pancreas_dsc")
+COMMAND = "s4c screen"
 SEGMENTATION = "segmentation.nii.gz"
 
 
 def evaluate(preds: cli.Preds, truths: cli.Truths, out: Path) -> dict[str, Any]:
     """Compare screenings with annotated data: Table 1, ROC curve, a row per case.
+
+    Of screenings of two contrast phases each phase is judged for itself (PNET Table 1), and what
+    both say together (PNET Table 2).
 
     Args:
       preds: the --out of `screen`; several where each fold, or row of Table 1, has its own.
@@ -45,20 +45,72 @@ def evaluate(preds: cli.Preds, truths: cli.Truths, out: Path) -> dict[str, Any]:
     Raises:
       InputError: no screening in `preds`, or none of its scans is annotated in `truths`.
     """
-    annotated = [_truth(case) for data in truths for case in read_pancreas(data).cases]
-    metrics, matched = evaluation.evaluate(PAPER, preds, annotated)
+    positive, phases = _what_was_screened(preds)
+    # A data set of one channel is of either phase.
+    annotated = {
+        case.image: _truth(case)
+        for phase in phases
+        for data in read_phase(truths, phase)
+        for case in data.cases
+    }
+    metrics, matched = evaluation.evaluate(PAPER, preds, list(annotated.values()))
+    metrics["positive"] = positive
     page = evaluation_page(metrics, [match.prediction for match in matched])
     evaluation.write(out, metrics, page, table_1(metrics))
+    if both := table_2(metrics):
+        print(to_text(both), end="")
     return metrics
+
+
+def _what_was_screened(preds: Sequence[Path]) -> tuple[str, list[Phase | None]]:
+    """What an abnormal scan is called, and the contrast phases of all screenings."""
+    written = {pred: results.read(pred, COMMAND) for pred in preds}
+    calls = {pred: content["positive"] for pred, content in written.items()}
+    first, positive = next(iter(calls.items()))
+    for pred, other in calls.items():
+        if other != positive:
+            raise InputError(f"tells {other} from normal, {first} tells {positive}", path=pred)
+    phases = [phase for content in written.values() for phase in content["phases"] or (None,)]
+    return positive, list(dict.fromkeys(phases))
 
 
 def _truth(case: PancreasCase) -> Truth[PancreasCase]:
     return Truth(case.patient, case.image, (case.id,), case)
 
 
+def _group(written: Mapping[str, Any]) -> str:
+    """Name of a system: its phases where it looks at some, and its networks."""
+    phases = written["phases"]
+    words = [BOTH if len(phases) > 1 else "".join(phases), written["system"]]
+    return ", ".join(word for word in words if word)
+
+
+def _parts(prediction: Prediction) -> list[Prediction]:
+    """What both phases say together, and what each says for itself."""
+    written = prediction.results
+    if len(written["phases"]) < 2:
+        return [prediction]
+    parts = [prediction]
+    for phase in written["phases"]:
+        group = f"{phase}, {written['system']}"
+        row = dict(prediction.row)
+        if row["status"] != "done":
+            parts.append(prediction._replace(group=group))
+        elif phase in (of_phase := row.pop("phases")):
+            folder = prediction.folder / phase
+            row = {**row, **of_phase[phase], "decided_by": ""}
+            parts.append(prediction._replace(row=row, folder=folder, group=group))
+    return parts
+
+
 def _same_grid(prediction: Prediction, truth: Truth[PancreasCase]) -> bool:
-    grid = nifti.read_grid(prediction.folder / SEGMENTATION)
+    grid = nifti.read_grid(_segmentation(prediction))
     return same_grid(grid, reorient(truth.case.read_label(), grid.direction))
+
+
+def _segmentation(prediction: Prediction) -> Path:
+    """Of the phase that decided, where two did."""
+    return prediction.folder / prediction.row.get("decided_by", "") / SEGMENTATION
 
 
 def _measure(truth: Truth[PancreasCase], prediction: Prediction | None) -> dict[str, Any]:
@@ -70,14 +122,14 @@ def _measure(truth: Truth[PancreasCase], prediction: Prediction | None) -> dict[
     }
     if prediction is None:
         return row
-    path = prediction.folder / SEGMENTATION
+    called = prediction.row["decision"] != "normal"
+    row |= {"called": called, "score": prediction.row["score"]}
+    row["tumor_ml"] = prediction.row["tumor_ml"]
+    if "phases" in prediction.row:  # a decision of two segmentations
+        return row | _overlaps(row["abnormal"], float("nan"), float("nan"))
+    path = _segmentation(prediction)
     label = require_same_grid(true, nifti.read_label(path), truth.path, path).array
-    return row | {
-        "called": prediction.row["decision"] == "PDAC",
-        "score": prediction.row["score"],
-        "tumor_ml": prediction.row["tumor_ml"],
-        **_overlaps(row["abnormal"], *overlap(label, true.array)),
-    }
+    return row | _overlaps(row["abnormal"], *overlap(label, true.array))
 
 
 def _as_error(row: Row) -> dict[str, Any]:
@@ -98,74 +150,12 @@ def _overlaps(abnormal: bool, pancreas_dsc: float, tumor_dsc: float) -> dict[str
     }
 
 
-def summarize_screening(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Aggregates over finished cases: Table 1's columns, AUC, and intervals of 95 %.
-
-    Tumor DSC is over abnormal cases; a miss is an abnormal case with tumor DSC 0 (Table 1). Normal
-    test cases are screened by the model of every fold: the specificity is the mean over the folds'
-    models, the majority-voted one stands beside it.
-    """
-    called, abnormal = (
-        np.array([row[name] for row in rows], bool) for name in ("called", "abnormal")
-    )
-    scores = np.array([row["score"] for row in rows], float)
-    counts = confusion_counts(called, abnormal)
-    summary: dict[str, Any] = {
-        "num_abnormal": int(abnormal.sum()),
-        "num_normal": int((~abnormal).sum()),
-        "num_normal_patients": len({row["patient"] for row in rows if not row["abnormal"]}),
-        "num_folds": len({row["fold"] for row in rows}),
-        "sensitivity": sensitivity(counts),
-        "specificity": specificity_over_folds(rows),
-        "specificity_by_majority": specificity_by_majority(rows),
-        "sensitivity_ci": wilson_interval(counts.true_positive, int(abnormal.sum())),
-        "specificity_ci": _specificity_interval(rows),
-        "auc": auc(scores, abnormal),
-        "auc_ci": delong_interval(scores, abnormal),
-        "num_true_positive": counts.true_positive,
-        "num_true_negative": counts.true_negative,
-        "num_misses": sum(row["tumor_dsc"] == 0 for row in rows),
-        **summarize(rows, DSC_NAMES),
-    }
-    for name in DSC_NAMES:
-        summary[f"{name}_ci"] = bootstrap_interval(column(rows, name), seed=BOOTSTRAP_SEED)
-    return summary | {"dsc": summary["pancreas_dsc"]}
-
-
-def specificity_over_folds(rows: Sequence[Row]) -> float:
-    """Mean over the folds' models of the specificity of each; nan without a normal case."""
-    by_fold = _normals(rows, "fold")
-    return float(np.mean([1 - np.mean(called) for called in by_fold.values()] or [np.nan]))
-
-
-def specificity_by_majority(rows: Sequence[Row]) -> float:
-    """Share of normal cases that at most half of the folds' models call PDAC."""
-    votes = _normals(rows, "id")
-    return float(np.mean([np.mean(called) <= 0.5 for called in votes.values()] or [np.nan]))
-
-
-def _specificity_interval(rows: Sequence[Row]) -> Interval:
-    """Of one model Wilson's; of several models of the same cases, cases are resampled."""
-    votes = list(_normals(rows, "id").values())
-    if all(len(called) == 1 for called in votes):
-        return wilson_interval(sum(not called[0] for called in votes), len(votes))
-    return bootstrap_interval(np.array([1 - np.mean(c) for c in votes]), seed=BOOTSTRAP_SEED)
-
-
-def _normals(rows: Sequence[Row], key: str) -> dict[Any, list[bool]]:
-    """Calls of the normal cases by fold or case."""
-    groups: dict[Any, list[bool]] = {}
-    for row in rows:
-        if not row["abnormal"]:
-            groups.setdefault(row[key], []).append(row["called"])
-    return groups
-
-
 PAPER = Paper(
-    command="s4c screen",
-    group=lambda results: results["scale"],
+    command=COMMAND,
+    group=_group,
     same=_same_grid,
     measure=_measure,
     as_error=_as_error,
     summarize=summarize_screening,
+    parts=_parts,
 )

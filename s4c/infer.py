@@ -1,32 +1,41 @@
 """Screening new scans with a trained cascade: from files to a decision and a segmentation."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Bool
 
 from core import atomic, cli, sharding
-from core.commands.predict import Answer, Job, held_out_of, predict
+from core.commands.predict import Answer, Job, predict
 from core.commands.prepare import digest
-from core.datasets.pancreas import NAMES
-from core.datasets.pancreas_cases import read_pancreas
-from core.io.inventory import find_scans
-from core.io.paths import Skipped, find_all
+from core.datasets.channels import Phase
+from core.datasets.pancreas import NAMES, NAMES_WITH_DUCT
 from core.io.scans import Scan, read_scan, write_segmentation
+from core.postprocess.components import keep_large
 from core.preprocess.intensity import window, z_score
 from core.volume import Volume, canonical
-from s4c.cascade import Segmentation, segment
+from s4c.cascade import Segmentation, by_votes, segment
 from s4c.config import DecisionConfig, InferConfig
-from s4c.decision import Decision, decide, remove_outliers
-from s4c.networks import Cascade, load_cascade, open_runs
+from s4c.decision import Decision, decide, fused, remove_outliers
+from s4c.examinations import Examination, examinations
+from s4c.networks import Cascade, Runs, load_cascade, open_runs
 from s4c.report import overlay, screening_page
+
+BODY_HU = -300.0
+"""What is denser is a body, where it hangs together: between air and fat."""
+NETWORKS = {"resdsn": "", "unet3d": "3D U-Net", "vnet": "V-Net"}
 
 
 def screen(
-    inputs: cli.Paths,
+    inputs: cli.Paths = (),
+    *,
     runs: cli.Runs,
     out: Path,
-    *,
+    arterial: Path | None = None,
+    venous: Path | None = None,
     held_out: bool = False,
     alone: bool = False,
     anonymous: bool = False,
@@ -37,10 +46,15 @@ def screen(
 ) -> int:
     """Screen new scans: NIfTI files, DICOM folders, or folders of either.
 
+    With runs of both contrast phases a patient is called if either phase is; of DICOM studies the
+    two series are found, and files CASE_0000 and CASE_0001 are the arterial and the venous one.
+
     Args:
       inputs: what to screen.
-      runs: trained networks, one for each patch size; the largest is the coarse one.
+      runs: trained networks, one for each patch size and phase; the largest is the coarse one.
       out: gets results.json, report.html and cases/<id>/ with segmentations and overlays.
+      arterial: scan of one patient, instead of inputs, for runs that look at phases.
+      venous: its venous scan, likewise.
       held_out: of the data sets of the runs, take the scans that these did not train on.
       alone: of two runs, the finer answers by itself where the coarse one saw a pancreas (the
         single-scale rows of Table 1).
@@ -55,84 +69,135 @@ def screen(
       InputError: nothing to screen, or runs that make no cascade.
     """
     opened = open_runs(runs, allow_unfinished=allow_unfinished)
-    skipped: list[Skipped] = []
-    if held_out:
-        scans = held_out_of(inputs, opened, _annotated)
-    else:
-        scans, skipped = find_all(inputs, find_scans)
+    patients, skipped = examinations(
+        inputs, opened, arterial=arterial, venous=venous, held_out=held_out
+    )
     mesh = sharding.mesh()
-    cascade = load_cascade(opened, mesh, choices or {}, alone=alone)
-    sides = [run.cfg.data.patch for run in opened]
+    cascades: dict[Phase | None, Cascade] = {
+        phase: load_cascade(of_phase, mesh, choices or {}, alone=alone)
+        for phase, of_phase in opened.items()
+    }
     return predict(
-        scans,
-        partial(_screened, cascade, anonymous),
+        patients,
+        partial(_screened, cascades, anonymous),
         out,
         Job(
             command="s4c screen",
-            runs=opened,
+            runs=[run for of_phase in opened.values() for run in of_phase],
             choices=choices or {},
             options={"alone": alone, "anonymous": anonymous},
-            facts={"scale": _scale(sides, alone)},
+            facts={
+                "system": _system(opened, alone),
+                "phases": [phase for phase in opened if phase],
+                "positive": next(iter(cascades.values())).cfg.decision.positive,
+            },
         ),
         skipped=skipped,
         devices=list(mesh.devices.flat),
         page=screening_page,
         summary=_summary,
+        paths=lambda patient: [scan.path for scan in patient.scans.values()],
     )
 
 
-def _annotated(data: Path) -> dict[str, Scan]:
-    """Scans of a data set by case id."""
-    scans = {}
-    for case in read_pancreas(data).cases:
-        candidates, _ = find_scans(case.image)
-        scans[case.id] = max(candidates, key=lambda scan: len(scan.files))
-    return scans
+def _system(runs: Runs, alone: bool) -> str:
+    """Which networks answer, as Table 1 calls them: "multi", "64³"; "3D U-Net 64³"."""
+    of_phase = next(iter(runs.values()))
+    sides, network = [run.cfg.data.patch for run in of_phase], of_phase[0].cfg.model.network
+    scale = f"{sides[-1]}³" if alone or len(sides) == 1 else "multi"
+    return f"{NETWORKS[network]} {scale}".strip()
 
 
-def _scale(sides: Sequence[int], alone: bool) -> str:
-    """Which networks answer, as Table 1 calls them."""
-    names = {64: "64³", 32: "32³", 16: "16³"}
-    if alone or len(sides) == 1:
-        return names.get(sides[-1], f"{sides[-1]}³")
-    return "multi"
+class Screened(NamedTuple):
+    """One scan that was screened: what was decided, its row, and the identity of its HU."""
+
+    decision: Decision
+    row: dict[str, Any]
+    digest: str
 
 
-def _screened(cascade: Cascade, anonymous: bool, scan: Scan, folder: Path) -> Answer:
-    volume = canonical(read_scan(scan))
+def _screened(
+    cascades: Mapping[Phase | None, Cascade],
+    anonymous: bool,
+    patient: Examination,
+    folder: Path,
+) -> Answer:
+    """One patient: of networks of two phases, each scan has a folder of its own."""
+    by_phase: dict[Phase | None, Screened] = {
+        phase: screen_scan(
+            cascades[phase],
+            scan,
+            folder / str(phase) if len(cascades) > 1 else folder,
+            anonymous=anonymous,
+        )
+        for phase, scan in patient.scans.items()
+    }
+    decisions: dict[Phase | None, Decision] = {p: s.decision for p, s in by_phase.items()}
+    decisive = fused(decisions)
+    row = dict(by_phase[decisive].row)
+    notes = dict.fromkeys([*patient.notes, *(s.row["note"] for s in by_phase.values())])
+    row["note"] = "; ".join(note for note in notes if note)
+    if len(cascades) > 1:
+        row["decided_by"] = decisive
+        row["files"] = [f"{p}/{file}" for p, s in by_phase.items() for file in s.row["files"]]
+        row["phases"] = {
+            phase: {"input": str(patient.scans[phase].path), **screened.row}
+            for phase, screened in by_phase.items()
+        }
+    return Answer(row, [screened.digest for screened in by_phase.values()])
+
+
+def screen_scan(cascade: Cascade, scan: Scan, folder: Path, *, anonymous: bool) -> Screened:
+    """Screen one scan; write its segmentation and a picture of it into a folder."""
+    volume, cfg = canonical(read_scan(scan)), cascade.cfg
     segmentation, decision = screen_volume(volume, cascade)
+    names = NAMES_WITH_DUCT if cfg.prepare.duct else NAMES
     label = volume.with_array(segmentation.label)
-    written = write_segmentation(folder, scan, label, NAMES, anonymous=anonymous)
+    written = write_segmentation(folder, scan, label, names, anonymous=anonymous)
     atomic.write_bytes(folder / "overlay.png", overlay(volume, segmentation.label))
-    roi = segmentation.roi
+    roi, ml = segmentation.roi, volume.voxel_mm3 / 1000
     row = {
-        "decision": "PDAC" if decision.positive else "normal",
+        "decision": cfg.decision.positive if decision.positive else "normal",
         "score": decision.score,
         "num_tumor_voxels": decision.num_tumor_voxels,
         "num_pancreas_voxels": decision.num_pancreas_voxels,
-        "tumor_ml": decision.num_tumor_voxels * volume.voxel_mm3 / 1000,
-        "pancreas_ml": decision.num_pancreas_voxels * volume.voxel_mm3 / 1000,
+        "num_duct_voxels": decision.num_duct_voxels if cfg.prepare.duct else None,
+        "tumor_ml": decision.num_tumor_voxels * ml,
+        "pancreas_ml": decision.num_pancreas_voxels * ml,
+        "duct_ml": decision.num_duct_voxels * ml if cfg.prepare.duct else None,
         "roi": None if roi is None else {"start": roi.start, "stop": roi.stop},
+        "windows": segmentation.windows,
         "files": [path.name for path in written.files],
         "note": written.note,
     }
-    return Answer(row, [digest(volume.array)])
+    return Screened(decision, row, digest(volume.array))
 
 
 def screen_volume(volume: Volume, cascade: Cascade) -> tuple[Segmentation, Decision]:
     """Segment one canonical scan in Hounsfield units, remove outliers, decide."""
-    (coarse, *fine), cfg = cascade.predicts, cascade.cfg
+    cfg = cascade.cfg
     clean = partial(remove_outliers, cfg=cfg.decision)
-    segmentation = segment(
-        z_score(window(volume.array, *cfg.prepare.window_hu)),
-        coarse,
-        fine,
-        roi_margin=cfg.infer.roi_margin,
-        alone=cascade.alone,
-        **({"clean": clean} if cfg.decision.filter_before_roi else {}),
-    )
+    image = z_score(window(volume.array, *cfg.prepare.window_hu))
+    if cascade.vote is not None:
+        body = body_of(volume) if cfg.infer.skip_air else None
+        segmentation = by_votes(image, cascade.vote, body)
+    else:
+        coarse, *fine = cascade.predicts
+        segmentation = segment(
+            image,
+            coarse,
+            fine,
+            roi_margin=cfg.infer.roi_margin,
+            alone=cascade.alone,
+            **({"clean": clean} if cfg.decision.filter_before_roi else {}),
+        )
     segmentation = segmentation._replace(label=clean(segmentation.label))
     return segmentation, decide(segmentation.label, segmentation.tumor_prob, cfg.decision)
+
+
+def body_of(volume: Volume) -> Bool[np.ndarray, "d h w"]:
+    """The patient: the largest connected part denser than fat, without the couch beside it."""
+    return keep_large(volume.array > BODY_HU, 1.0, neighbors=6)
 
 
 def _summary(row: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Trained networks ready to screen: run folders in, a cascade out."""
+"""Trained networks ready to screen: run folders in, a cascade for each contrast phase out."""
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -9,12 +9,20 @@ import jax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from core.config import overridden
+from core.datasets.channels import Phase
 from core.errors import InputError
-from core.infer.load import Run, load_runs, require_same, require_same_division
+from core.infer.load import (
+    Run,
+    load_runs,
+    require_same,
+    require_same_division,
+    require_same_patients,
+)
 from core.infer.sliding import predictor
-from core.types import ModelState, Params
+from core.infer.voting import voter
+from core.types import ModelState, Params, Variables
 from s4c import model
-from s4c.cascade import Predict
+from s4c.cascade import Predict, Vote
 from s4c.config import Config
 
 OUTSIDE = 0.0
@@ -26,19 +34,49 @@ class Cascade(NamedTuple):
 
     cfg: Config
     """Of the coarse network: its window, margin and decision hold for the whole cascade."""
-    predicts: Sequence[Predict]
+    predicts: Sequence[Predict] = ()
+    """Of networks whose windows are averaged."""
     alone: bool = False
     """Whether a single fine network answers, inside the region of the coarse one (Table 1)."""
+    vote: Vote | None = None
+    """Of a network whose windows vote; it has no others beside it."""
 
 
-def open_runs(paths: Sequence[Path], *, allow_unfinished: bool = False) -> list[Run[Config]]:
-    """Runs of one cascade, the largest patch first.
+Runs = Mapping[Phase | None, Sequence[Run[Config]]]
+"""Runs of each contrast phase, the arterial one first; None where a network looks at any scan."""
+
+
+def open_runs(paths: Sequence[Path], *, allow_unfinished: bool = False) -> Runs:
+    """Runs of the cascade of each phase, the largest patch first.
 
     Raises:
-      InputError: a folder that is no finished run, two networks of one patch size, or networks of
-        different folds, data or HU windows.
+      InputError: a folder that is no finished run, two networks of one patch size, networks of
+        different folds, data, HU windows or labels, or of no phase beside those of one.
     """
     runs = load_runs(Config, paths, allow_unfinished=allow_unfinished)
+    phases: set[Phase | None] = {run.cfg.prepare.phase for run in runs}
+    by_phase: dict[Phase | None, list[Run[Config]]] = {
+        phase: [run for run in runs if run.cfg.prepare.phase == phase]
+        for phase in sorted(phases, key=str)
+    }
+    if None in by_phase and len(by_phase) > 1:
+        raise InputError(
+            "looks at scans of any phase, and other runs at those of one",
+            path=by_phase[None][0].path,
+            hint="give runs that belong together",
+        )
+    require_same(runs, lambda cfg: cfg.prepare.duct, lambda cfg: _labels(cfg.prepare.duct))
+    require_same(runs, lambda cfg: cfg.model.network, lambda cfg: f"a {cfg.model.network}")
+    require_same_patients(runs)
+    return {phase: _cascade(of_phase) for phase, of_phase in by_phase.items()}
+
+
+def _labels(duct: bool) -> str:
+    return "labels with a dilated duct" if duct else "labels without a duct"
+
+
+def _cascade(runs: list[Run[Config]]) -> list[Run[Config]]:
+    """Runs of one phase, the largest patch first."""
     runs.sort(key=lambda run: -run.cfg.data.patch)
     for first, second in pairwise(runs):
         if first.cfg.data.patch == second.cfg.data.patch:
@@ -66,6 +104,14 @@ def load_cascade(
     if alone and len(runs) != 2:
         raise InputError(f"--alone needs the coarse run and one other; got {len(runs)} runs")
     cfgs = [overridden(run.cfg, choices) for run in runs]
+    if cfgs[0].infer.combine == "vote":
+        if len(runs) > 1:
+            raise InputError(
+                "has windows that vote, and no network beside it",
+                path=runs[0].path,
+                hint="give one run for each phase",
+            )
+        return Cascade(cfgs[0], vote=voting(cfgs[0], *runs[0].weights(), mesh))
     predicts = [sliding(cfg, *r.weights(), mesh) for cfg, r in zip(cfgs, runs, strict=True)]
     return Cascade(cfgs[0], predicts, alone)
 
@@ -75,21 +121,37 @@ def sliding(cfg: Config, params: Params, model_state: ModelState, mesh: Mesh) ->
 
     Softmax of overlapping windows is averaged (Sec. 2.3); a small scan is padded with `OUTSIDE`.
     """
+    predict = predictor(**_windows(cfg, mesh), combine="average")
+    variables = _on_devices(params, model_state, mesh)
+    return lambda image: predict(variables, image[..., None], fill=OUTSIDE)
+
+
+def voting(cfg: Config, params: Params, model_state: ModelState, mesh: Mesh) -> Vote:
+    """A network as a function from a normalised scan to the labels of most windows.
+
+    Ties go to the larger summed softmax (PNET Sec. 2.2); a small scan is padded with `OUTSIDE`.
+    """
+    vote = voter(**_windows(cfg, mesh), early=cfg.infer.early)
+    variables = _on_devices(params, model_state, mesh)
+    return lambda image, body=None: vote(variables, image[..., None], fill=OUTSIDE, body=body)
+
+
+def _windows(cfg: Config, mesh: Mesh) -> dict[str, Any]:
+    """What sliding windows and votes are made of alike."""
 
     def apply(variables: Mapping[str, Any], image: jax.Array) -> jax.Array:
         return model.apply(cfg.model, variables["params"], variables["model_state"], image)[0].main
 
-    side, step = cfg.data.patch, cfg.infer.stride
-    predict = predictor(
-        apply,
-        window=(side, side, side),
-        stride=(step, step, step),
-        batch=cfg.infer.batch * mesh.size,
-        num_classes=cfg.model.num_classes,
-        combine="average",
-        sharding=NamedSharding(mesh, PartitionSpec("data")),
-    )
-    variables = jax.device_put(
-        {"params": params, "model_state": model_state}, NamedSharding(mesh, PartitionSpec())
-    )
-    return lambda image: predict(variables, image[..., None], fill=OUTSIDE)
+    return {
+        "apply": apply,
+        "window": (cfg.data.patch,) * 3,
+        "stride": (cfg.infer.stride,) * 3,
+        "batch": cfg.infer.batch * mesh.size,
+        "num_classes": cfg.model.num_classes,
+        "sharding": NamedSharding(mesh, PartitionSpec("data")),
+    }
+
+
+def _on_devices(params: Params, model_state: ModelState, mesh: Mesh) -> Variables:
+    whole = NamedSharding(mesh, PartitionSpec())
+    return jax.device_put({"params": params, "model_state": model_state}, whole)

@@ -13,7 +13,7 @@ class Overlap(NamedTuple):
     """Dice coefficients; nan where neither label shows any."""
 
     pancreas: float
-    """Of the pancreas, its tumor included."""
+    """Of the pancreas, its tumor and duct included."""
     tumor: float
 
 
@@ -21,7 +21,7 @@ def overlap(pred: Integer[np.ndarray, "*s"], true: Integer[np.ndarray, "*s"]) ->
     """Overlap over the voxels that are annotated.
 
     Args:
-      pred: ids 0 background, 1 pancreas, 2 tumor.
+      pred: ids 0 background, 1 pancreas, 2 tumor, 3 dilated duct.
       true: likewise, and 255 where nobody annotated.
     """
     pred = np.where(true == IGNORE, BACKGROUND, pred)

@@ -8,8 +8,8 @@ from core.commands import prepare as prepared_data
 from core.commands.prepare import Made, digest, sources_of
 from core.config import fingerprint, flags
 from core.data.patches import sample_voxels
-from core.data.splits import Split, cases_of, k_fold_and_hard_split
-from core.datasets.pancreas import NAMES, TUMOR, in_pancreas
+from core.data.splits import Split, cases_of, k_fold_and_hard_split, stratified_k_fold
+from core.datasets.pancreas import NAMES, NAMES_WITH_DUCT, TUMOR, in_pancreas
 from core.datasets.pancreas_cases import (
     PancreasCase,
     read_pancreas,
@@ -59,8 +59,13 @@ def prepare(
       InputError: no usable case; the reason of each is logged.
     """
     options = {"patient_pattern": patient_pattern, "patients": patients}
-    read = [read_pancreas(path, flip=prepare.label_flip, **options) for path in data]
-    require_annotated(read, NAMES)  # before any work
+    read = [
+        read_pancreas(
+            path, flip=prepare.label_flip, phase=prepare.phase, duct=prepare.duct, **options
+        )
+        for path in data
+    ]
+    require_annotated(read, NAMES_WITH_DUCT if prepare.duct else NAMES)  # before any work
     folder = out / fingerprint(prepare)
     sources = [sources_of(of_one, lambda case: make(case, prepare)) for of_one in read]
     num_left_out = prepared_data.prepare(sources, folder, at_a_time=CASES_AT_A_TIME)
@@ -128,21 +133,25 @@ def open_cases(folder: Path) -> list[Prepared]:
 
 
 def folds(cases: Sequence[Prepared], cfg: SplitConfig) -> list[Split]:
-    """Splits of the case ids by patient: abnormal in folds, normal divided once (Sec. 3.1).
+    """Splits of the case ids by patient: abnormal in folds, normal divided once or in folds.
 
-    A patient with any annotated tumor counts as abnormal.
+    A patient with any annotated tumor counts as abnormal (Sec. 3.1; PNET Sec. 3.1).
     """
     abnormal = {case.patient for case in cases if case.is_abnormal}
     normal = {case.patient for case in cases} - abnormal
     patient_of = {case.id: case.patient for case in cases}
     try:
-        splits = k_fold_and_hard_split(
-            abnormal,
-            normal,
-            num_folds=cfg.num_folds,
-            num_train=round(cfg.normal_train * len(normal)),
-            seed=cfg.seed,
-        )
+        if cfg.normal == "folds":
+            classes = {patient: patient in abnormal for patient in (*abnormal, *normal)}
+            splits = stratified_k_fold(classes, cfg.num_folds, cfg.seed)
+        else:
+            splits = k_fold_and_hard_split(
+                abnormal,
+                normal,
+                num_folds=cfg.num_folds,
+                num_train=round(cfg.normal_train * len(normal)),
+                seed=cfg.seed,
+            )
     except ValueError as error:
         raise InputError(
             str(error), hint="set --split.num-folds, or train without --fold"

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
-from core.datasets.pancreas import BACKGROUND, TUMOR
+from core.datasets.pancreas import BACKGROUND, DUCT, TUMOR
 from core.metrics.rows import Row
 from core.report import html
 from core.report import overlay as views
@@ -16,17 +16,24 @@ from core.report.outline import Outline
 from core.report.table import badges
 from core.volume import Volume
 
-COLORS = {"pancreas": "#4f8dff", "tumor": "#ff4d4d"}
-"""As in Fig. 3."""
-BADGES = badges({"PDAC": "bad", "normal": "good", "failed": "warn"})
+COLORS = {"pancreas": "#4f8dff", "tumor": "#ff4d4d", "dilated duct": "#3ecf6d"}
+"""As in Fig. 3; PNET Supplement."""
+BADGES = badges({"PDAC": "bad", "PNET": "bad", "normal": "good", "failed": "warn"})
 COLUMNS = {
     "call": lambda case: BADGES[case["decision"]],
     "score": "score",
     "tumor ml": "tumor_ml",
     "tumor voxels": "num_tumor_voxels",
     "pancreas ml": "pancreas_ml",
+    "duct voxels": "num_duct_voxels",
+    "decided by": "decided_by",
 }
 """Of the scans of a screening."""
+RULES = {
+    "PDAC": "A scan is called PDAC if enough of its voxels are tumor.",
+    "PNET": "A scan is called PNET if enough of its voxels are tumor, or dilated pancreatic duct; "
+    "a patient, if the scan of either phase is.",
+}
 
 
 def overlay(volume: Volume, pred: UInt8[np.ndarray, "d h w"]) -> bytes:
@@ -36,7 +43,7 @@ def overlay(volume: Volume, pred: UInt8[np.ndarray, "d h w"]) -> bytes:
       volume: canonical CT in Hounsfield units.
       pred: predicted ids.
     """
-    masks = {"pancreas": pred != BACKGROUND, "tumor": pred == TUMOR}
+    masks = {"pancreas": pred != BACKGROUND, "tumor": pred == TUMOR, "dilated duct": pred == DUCT}
     outlines = [
         Outline(f"{name}, predicted", mask, COLORS[name], True)
         for name, mask in masks.items()
@@ -53,25 +60,33 @@ def screening_page(results: Mapping[str, Any], out: Path) -> str:
       results: content of results.json.
       out: folder that holds cases/<id>/overlay.png.
     """
+    called = results["positive"]
     return results_page(
         results,
         system="S4C",
         job="screening",
-        case="scan",
-        labels={"PDAC": "called PDAC", "normal": "called normal", "failed": "failed"},
+        case="patient" if len(results["phases"]) > 1 else "scan",
+        labels={called: f"called {called}", "normal": "called normal", "failed": "failed"},
         columns=COLUMNS,
         section=lambda case: case_section(case["id"], case, out / "cases" / case["id"]),
-        subtitle="A scan is called PDAC if enough of its voxels are tumor.",
+        subtitle=RULES[called],
     )
 
 
 def case_section(title: str, case: Row, folder: Path, note: str = "") -> html.Section:
-    """One screened scan, folded: its picture and what was measured in it."""
-    png = (folder / "overlay.png").read_bytes()
+    """One screened patient, folded: a picture of each scan and what was measured in it."""
+    phases = case.get("phases") or {"": case}
+    pictures = [_picture(case["id"], phase, row, folder / phase) for phase, row in phases.items()]
+    return html.details(title, pictures, badge=BADGES[case["decision"]], note=note)
+
+
+def _picture(case_id: str, phase: str, row: Row, folder: Path) -> html.Section:
     caption = (
-        f"Score {case['score']:.3f}; tumor {case['tumor_ml']:.2f} ml in "
-        f"{case['num_tumor_voxels']} voxels, pancreas {case['pancreas_ml']:.1f} ml."
+        f"Score {row['score']:.3f}; tumor {row['tumor_ml']:.2f} ml in "
+        f"{row['num_tumor_voxels']} voxels, pancreas {row['pancreas_ml']:.1f} ml"
     )
-    alt = f"CT of {case['id']} with the predicted pancreas and tumor outlined"
-    picture = html.figure("", png, alt=alt, caption=caption)
-    return html.details(title, [picture], badge=BADGES[case["decision"]], note=note)
+    if row.get("num_duct_voxels") is not None:
+        caption += f", dilated duct {row['duct_ml']:.2f} ml in {row['num_duct_voxels']} voxels"
+    alt = f"CT of {case_id} with the predicted pancreas and tumor outlined"
+    png = (folder / "overlay.png").read_bytes()
+    return html.figure(phase, png, alt=alt, caption=f"{caption}.")

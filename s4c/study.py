@@ -12,10 +12,11 @@ from core.commands.study import Ended, Study
 from core.commands.study_inputs import choose_recipes, describe, describe_cases, prepared
 from core.commands.train import splits_of
 from core.errors import InputError
-from s4c.config import RECIPES, Config
+from s4c.config import Config
 from s4c.evaluate import evaluate
 from s4c.infer import screen
 from s4c.prepare import find_cache, folds, open_cases
+from s4c.recipes import RECIPES
 from s4c.train import train
 
 PAPER = ("pdac-64", "pdac-32", "pdac-16")
@@ -106,7 +107,7 @@ def _steps(
 
     def screening(row: Screening, folder: Path) -> None:
         runs = [folder.parent / name for name in row.recipes]
-        screen(data, runs, folder, held_out=True, alone=row.alone)
+        screen(data, runs=runs, out=folder, held_out=True, alone=row.alone)
 
     trainings = [Step(name, partial(training, cfg)) for name, cfg in cfgs.items()]
     rows = _screenings(cfgs).items()

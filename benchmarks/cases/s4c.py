@@ -18,8 +18,9 @@ from core.types import ModelState, Params
 from core.volume import canonical
 from s4c import model
 from s4c.cascade import most_probable
-from s4c.config import RECIPES, Config
+from s4c.config import Config
 from s4c.networks import sliding
+from s4c.recipes import RECIPES
 
 TOLERANCE = 1e-4
 """Largest difference of probabilities: float32 rounding through 15 layers in two forms."""

@@ -1,5 +1,6 @@
-"""ResDSN in PyTorch, channels last, with weights copied from our parameters."""
+"""The networks of S4C in PyTorch, channels last, with weights copied from our parameters."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from benchmarks.peers.torch_layout import LAYOUT, NAME, kernel, to_input
+from benchmarks.peers.torch_s4c_compared import UNet3D, VNet
 from core.types import ModelState, Params, Variables
 from s4c.config import Config, ModelConfig
 
@@ -28,7 +30,7 @@ class ConvNormRelu(nn.Module):
 
 
 class ResDSN(nn.Module):
-    """The layers of `s4c.model.ResDSN` under the same names."""
+    """The layers of `s4c.model.resdsn.ResDSN` under the same names."""
 
     def __init__(self, cfg: ModelConfig) -> None:
         super().__init__()
@@ -79,9 +81,12 @@ class ResDSN(nn.Module):
         return main, aux
 
 
-def build(cfg: ModelConfig, params: Params, model_state: ModelState) -> ResDSN:
+NETWORKS: Mapping[str, type[nn.Module]] = {"resdsn": ResDSN, "unet3d": UNet3D, "vnet": VNet}
+
+
+def build(cfg: ModelConfig, params: Params, model_state: ModelState) -> nn.Module:
     """The twin of our network, holding the same numbers."""
-    twin = ResDSN(cfg)
+    twin = NETWORKS[cfg.network](cfg)
     twin.load_state_dict(to_state_dict(params, model_state))
     return twin.to(memory_format=LAYOUT)
 
@@ -90,10 +95,13 @@ def to_state_dict(params: Params, model_state: ModelState) -> dict[str, torch.Te
     """Our parameters and running statistics under PyTorch's names and layouts."""
     state = {}
     for name, layer in params.items():
-        if name.endswith("score"):
-            state |= _conv(name, layer, transposed=False)
+        if "kernel" in layer:  # without a norm
+            state |= _conv(name, layer, transposed=name.startswith("up"))
             continue
-        state |= _conv(f"{name}.conv", layer["conv"], transposed="deconv" in name)
+        is_transposed = "deconv" in name or (name.startswith("up") and name.endswith("stride"))
+        state |= _conv(f"{name}.conv", layer["conv"], transposed=is_transposed)
+        if "prelu" in layer:
+            state[f"{name}.prelu.weight"] = _tensor(layer["prelu"]["slope"])
         running = model_state["batch_stats"][name]["norm"]
         values = {
             "weight": layer["norm"]["scale"],
@@ -131,7 +139,7 @@ def loss(
     return total
 
 
-def optimizer(cfg: Config, twin: ResDSN) -> torch.optim.SGD:
+def optimizer(cfg: Config, twin: nn.Module) -> torch.optim.SGD:
     """SGD with the recipe's momentum and weight decay."""
     return torch.optim.SGD(
         twin.parameters(),

@@ -13,7 +13,8 @@ from benchmarks.subjects import Subject
 from core.losses.entropy import cross_entropy
 from core.train import optim
 from s4c import model
-from s4c.config import RECIPES, Config
+from s4c.config import Config
+from s4c.recipes import RECIPES
 
 PEER = "torch_s4c"
 NAMES = list(RECIPES)

@@ -85,6 +85,8 @@ class Paper(NamedTuple):
         prediction's row is known by then, by its image or its patient.
       as_error: row of a failed case → columns it would have if the answer had been wrong.
       summarize: rows → aggregates.
+      parts: a prediction → predictions that are judged each for itself, in groups of their own,
+        such as of each contrast phase.
     """
 
     command: str
@@ -93,6 +95,7 @@ class Paper(NamedTuple):
     measure: Callable[[Truth, Prediction | None], Mapping[str, Any]]
     as_error: Callable[[Row], Mapping[str, Any]]
     summarize: Callable[[Sequence[Row]], dict[str, Any]]
+    parts: Callable[[Prediction], Sequence[Prediction]] = lambda prediction: [prediction]
 
 
 class Evaluated(NamedTuple):
@@ -187,10 +190,9 @@ def _read_outputs(paper: Paper, preds: Sequence[Path]) -> list[Prediction]:
             raise InputError(f"is by another network than {other}, of the same name", path=pred)
         if fold is not None and (other := folds.setdefault((group, fold), pred)) is not pred:
             raise InputError(f"is of fold {fold}, and so is {other}", path=pred, hint="give one")
-        predictions += [
-            Prediction(row, pred / "cases" / row["id"], pred, written, group)
-            for row in written["cases"]
-        ]
+        for row in written["cases"]:
+            whole = Prediction(row, pred / "cases" / row["id"], pred, written, group)
+            predictions += paper.parts(whole)
     return predictions
 
 

@@ -10,6 +10,11 @@ from core.errors import InputError
 Phase = Literal["arterial", "venous"]
 """Of contrast, that the systems of two phases look at."""
 
+
+class OtherPhaseError(InputError):
+    """A data set is of other contrast phases than the one that is asked for."""
+
+
 _TELLS: dict[str, Phase] = {"arter": "arterial", "ven": "venous", "portal": "venous"}
 _CT = {"ct", "cect", "ncct", "cta", "tomography"}
 # Contrast phases are of CT where nothing else is named.
@@ -99,6 +104,28 @@ def phases_of(names: Sequence[str], path: Path) -> tuple[Phase, ...]:
             path=path,
         )
     return phases
+
+
+def channel_of_phase(channels: Sequence[str], phase: Phase | None, path: Path) -> int:
+    """Index of the channel that shows a contrast phase; without a phase, of the only CT.
+
+    The only channel of a data set that does not tell its phase is taken for the phase asked for.
+
+    Args:
+      channels: names.
+      phase: that is asked for.
+      path: of their description, named in errors.
+
+    Raises:
+      OtherPhaseError: all channels are of other phases.
+      InputError: no channel is CT, or several are.
+    """
+    if phase is None or (len(channels) == 1 and phase_of(channels[0]) is None):
+        return ct_channel(channels, path)
+    phases = phases_of(channels, path)
+    if phase not in phases:
+        raise OtherPhaseError(f"has no {phase} phase; its channels are {list(channels)}", path=path)
+    return phases.index(phase)
 
 
 def _words(name: str) -> set[str]:

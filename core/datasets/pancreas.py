@@ -1,4 +1,4 @@
-"""Label names of public data sets, mapped by name to background, pancreas and tumor."""
+"""Label names of public data sets, mapped by name to background, pancreas, tumor and duct."""
 
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -9,10 +9,12 @@ from numpy.typing import NDArray
 from core.datasets.case import plain_name
 from core.errors import InputError
 
-BACKGROUND, PANCREAS, TUMOR = 0, 1, 2
+BACKGROUND, PANCREAS, TUMOR, DUCT = 0, 1, 2, 3
 IGNORE = 255
 """Voxels that nobody annotated, "ignore" in data sets of nnU-Net: no loss or score counts them."""
 NAMES = {PANCREAS: "pancreas", TUMOR: "tumor"}
+NAMES_WITH_DUCT = NAMES | {DUCT: "dilated_duct"}
+"""Where the dilated pancreatic duct is a class of its own."""
 
 # Vessels and the bile duct of PANORAMA lie beside the pancreas; its duct lies within.
 _ID_OF_NAME = {
@@ -22,8 +24,10 @@ _ID_OF_NAME = {
     "common bile duct": BACKGROUND,
     "pancreas": PANCREAS,
     "pancreas parenchyma": PANCREAS,
-    "duct": PANCREAS,
-    "pancreatic duct": PANCREAS,
+    "duct": DUCT,
+    "pancreatic duct": DUCT,
+    "dilated duct": DUCT,
+    "dilated pancreatic duct": DUCT,
     "tumor": TUMOR,
     "tumour": TUMOR,
     "cancer": TUMOR,
@@ -36,12 +40,12 @@ _ID_OF_NAME = {
 
 
 def in_pancreas(label: NDArray[np.integer]) -> NDArray[np.bool_]:
-    """Where a label shows the pancreas, its tumor included."""
-    return (label == PANCREAS) | (label == TUMOR)
+    """Where a label shows the pancreas, its tumor and its duct included."""
+    return (label == PANCREAS) | (label == TUMOR) | (label == DUCT)
 
 
 def lookup(
-    label_ids: Mapping[str, int], root: Path, *, needed: Collection[int]
+    label_ids: Mapping[str, int], root: Path, *, needed: Collection[int], duct: bool = False
 ) -> NDArray[np.uint8]:
     """Table from a data set's ids to ours: `table[label]`.
 
@@ -49,6 +53,7 @@ def lookup(
       label_ids: the data set's names and ids.
       root: its folder, named in errors.
       needed: ids of ours that it must have a name for.
+      duct: whether the pancreatic duct is a class of its own; without, it is pancreas.
 
     Returns:
       (largest id + 1,) table; ids that the data set does not declare map to background, and are
@@ -72,4 +77,4 @@ def lookup(
     table = np.zeros(max(label_ids.values()) + 1, np.uint8)
     for name, id_ in label_ids.items():
         table[id_] = ours[name] or BACKGROUND
-    return table
+    return table if duct else np.where(table == DUCT, np.uint8(PANCREAS), table)

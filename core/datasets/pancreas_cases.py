@@ -4,14 +4,17 @@ nnU-Net raw, MSD and PANORAMA (a folder with `dataset.json`), and NIH Pancreas-C
 """
 
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from core.datasets import nih, panorama, read_dataset
 from core.datasets.case import Case, Dataset, Fold
-from core.datasets.channels import ct_channel
-from core.datasets.pancreas import NAMES, PANCREAS, TUMOR, lookup
+from core.datasets.channels import OtherPhaseError, Phase, channel_of_phase
+from core.datasets.pancreas import NAMES_WITH_DUCT, PANCREAS, TUMOR, lookup
 from core.errors import InputError
 from core.io import nifti
 from core.io.labels import check_ids, require_same_grid
@@ -38,8 +41,8 @@ class PancreasCase(NamedTuple):
       files: all that it is made from.
       phase: contrast phase; "unknown" where nothing tells.
       tumor: whether a table says that there is one; None where only the label tells.
-      read: → CT in HU, and its label on the same grid: 0 background, 1 pancreas, 2 tumor, and 255
-        where nobody annotated.
+      read: → CT in HU, and its label on the same grid: 0 background, 1 pancreas, 2 tumor, 3
+        duct where it is a class of its own, and 255 where nobody annotated.
       read_label: → the label alone.
     """
 
@@ -61,7 +64,7 @@ class PancreasData(NamedTuple):
       cases: in the order of their ids.
       skipped: what was left out, and why.
       folds: that the data set prescribes.
-      annotated: which of `NAMES` its labels can hold.
+      annotated: which of `NAMES_WITH_DUCT` its labels can hold.
     """
 
     root: Path
@@ -77,6 +80,8 @@ def read_pancreas(
     patient_pattern: str | None = None,
     patients: Path | None = None,
     flip: str = "auto",
+    phase: Phase | None = None,
+    duct: bool = False,
 ) -> PancreasData:
     """Annotated cases of a data set, its layout told by looking.
 
@@ -85,17 +90,19 @@ def read_pancreas(
       patient_pattern: regular expression whose first group is the patient in a case id.
       patients: table with the columns case,patient.
       flip: axes along which NIH's labels run against the CT, as `nih.read_nih_case` has them.
+      phase: contrast phase whose channel is read; without, the only channel that is CT.
+      duct: whether the pancreatic duct is a class of its own.
 
     Raises:
-      InputError: the folder is missing, or of no known layout, or not exactly one of its channels
-        is CT.
+      InputError: the folder is missing, or of no known layout, or it has no such channel.
     """
     if not root.is_dir():
         raise InputError("no such folder", path=root)
     if (root / "dataset.json").is_file():
         dataset = read_dataset(root, patient_pattern=patient_pattern, patients=patients)
-        return _from_dataset(dataset)
+        return _from_dataset(dataset, phase, duct)
     if nih_data := nih.find_nih(root):
+        _require_phase(PUBLIC_PHASE, phase, root)
         if patient_pattern is not None or patients is not None:
             note = "%s: --patient-pattern and --patients are not used: folders are patients"
             logger.warning(note, root)
@@ -108,38 +115,73 @@ def read_pancreas(
     )
 
 
+def read_phase(
+    roots: Sequence[Path], phase: Phase | None, *, duct: bool = False
+) -> list[PancreasData]:
+    """Those of several data sets that show a contrast phase; all of them where none is asked for.
+
+    Raises:
+      InputError: none shows it, or one cannot be read.
+    """
+    read, others = [], []
+    for root in roots:
+        try:
+            read.append(read_pancreas(root, phase=phase, duct=duct))
+        except OtherPhaseError as error:
+            others.append(error)
+    if others and not read:
+        raise others[0]
+    return read
+
+
 def require_annotated(data_sets: Sequence[PancreasData], needed: Collection[int]) -> None:
     """Refuse data sets whose labels together lack one of `needed`, and name what each has."""
     annotated = {id_ for data in data_sets for id_ in data.annotated}
-    if absent := [NAMES[id_] for id_ in needed if id_ not in annotated]:
-        has = "; ".join(
-            f"{data.root} has {' and '.join(NAMES[id_] for id_ in sorted(data.annotated))}"
-            for data in data_sets
-        )
-        raise InputError(f"no label for {' and '.join(absent)}: {has}", path=data_sets[0].root)
+    if absent := [id_ for id_ in needed if id_ not in annotated]:
+        has = "; ".join(f"{data.root} has {_and(sorted(data.annotated))}" for data in data_sets)
+        raise InputError(f"no label for {_and(absent)}: {has}", path=data_sets[0].root)
 
 
-def _from_dataset(dataset: Dataset) -> PancreasData:
-    ids = lookup(dataset.label_ids, dataset.root, needed=(PANCREAS,))
-    annotated = {id_ for id_ in NAMES if (ids == id_).any()}
+def _and(ids: Iterable[int]) -> str:
+    return " and ".join(NAMES_WITH_DUCT[id_] for id_ in ids)
+
+
+def _require_phase(phase: str, wanted: Phase | None, root: Path) -> None:
+    if wanted not in (None, phase):
+        raise OtherPhaseError(f"holds {phase} scans where {wanted} ones are needed", path=root)
+
+
+def _from_dataset(dataset: Dataset, wanted: Phase | None, duct: bool) -> PancreasData:
+    ids = lookup(dataset.label_ids, dataset.root, needed=(PANCREAS,), duct=duct)
+    annotated = {id_ for id_ in NAMES_WITH_DUCT if (ids == id_).any()}
     diagnoses: Mapping[str, bool] = {}
     if panorama.is_panorama(dataset):
         diagnoses = panorama.read_diagnoses(dataset.root)
     is_public = bool(diagnoses) or dataset.name == MSD_NAME
-    phase = PUBLIC_PHASE if is_public else "unknown"
-    ct = ct_channel(dataset.channels, dataset.root / "dataset.json")
-    cases = [_volume(case, dataset, ct, diagnoses.get(case.id), phase) for case in dataset.cases]
+    if is_public:
+        _require_phase(PUBLIC_PHASE, wanted, dataset.root)
+    phase = PUBLIC_PHASE if is_public else wanted or "unknown"
+    ct = channel_of_phase(dataset.channels, wanted, dataset.root / "dataset.json")
+    cases = [
+        _volume(case, dataset, ids, ct, diagnoses.get(case.id), phase) for case in dataset.cases
+    ]
     return PancreasData(dataset.root, cases, dataset.skipped, dataset.splits, annotated)
 
 
-def _volume(case: Case, dataset: Dataset, ct: int, tumor: bool | None, phase: str) -> PancreasCase:
+def _volume(
+    case: Case,
+    dataset: Dataset,
+    ids: NDArray[np.uint8],
+    ct: int,
+    tumor: bool | None,
+    phase: str,
+) -> PancreasCase:
     """One case of a folder with dataset.json, of whose channels one is CT."""
     # MSD keeps all channels in one file, which is refused where it is read.
     path, label_path = case.images[min(ct, len(case.images) - 1)], case.label
     if label_path is None:
         raise ValueError(f"case {case.id} has no label")
 
-    ids = lookup(dataset.label_ids, dataset.root, needed=(PANCREAS,))
     told = tumor if TUMOR in ids else None
 
     def read_label() -> Volume:

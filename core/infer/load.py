@@ -110,6 +110,23 @@ def require_same_division(runs: Sequence[Run[C]]) -> None:
             raise InputError(reason, path=run.path, hint=HINT)
 
 
+def require_same_patients(runs: Sequence[Run[C]]) -> None:
+    """Refuse networks of different folds, or one that learned from a patient that another held out.
+
+    Networks of two contrast phases learn from other images of the same patients.
+    """
+    _require_one_fold(runs)
+    first, parts = runs[0], dict(runs[0].division.patients)
+    for run in runs[1:]:
+        own = run.division.patients
+        for patient in sorted(own.keys() & parts.keys()):
+            if own[patient] != parts[patient]:
+                reason = f"has patient {patient} in its {own[patient]} part"
+                hint = f"{first.path} has it in its {parts[patient]} part; {HINT}"
+                raise InputError(reason, path=run.path, hint=hint)
+        parts |= own
+
+
 def _require_one_fold(runs: Sequence[Run[C]]) -> None:
     first = runs[0]
     for run in runs[1:]:

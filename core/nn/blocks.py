@@ -92,6 +92,25 @@ ConvNormRelu = ConvNormActivation
 """With its defaults, as the papers' networks have it."""
 
 
+class PRelu(nn.Module):
+    """x where positive, slope · x elsewhere; slopes are learned, 0.25 at the start.
+
+    Args:
+      per_channel: whether each channel has a slope of its own, or all share one.
+
+    Source: He et al. 2015, Eq. 1.
+    """
+
+    per_channel: bool = False
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "n *s c"]) -> Float[Array, "n *s c"]:
+        """Rectify."""
+        num = x.shape[-1] if self.per_channel else 1
+        slope = self.param("slope", nn.initializers.constant(0.25), (num,)).astype(x.dtype)
+        return jnp.where(x > 0, x, slope.reshape((1,) * (x.ndim - 1) + (num,)) * x)
+
+
 def linear(x: Float[Array, "n i"], features: int, *, name: str) -> Float[Array, "n o"]:
     """A linear layer that starts as PyTorch's, U(±1/√i), inside a compact method."""
     bias_init = symmetric_uniform(x.shape[-1] ** -0.5)

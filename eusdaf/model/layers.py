@@ -9,7 +9,7 @@ import numpy as np
 from flax.typing import Dtype
 from jaxtyping import Array, Float
 
-from core.nn.blocks import Conv
+from core.nn.blocks import Conv, PRelu
 from core.nn.init import symmetric_uniform, uniform_fan_in
 from core.nn.norm import BatchNorm
 
@@ -32,19 +32,6 @@ def conv(x: jax.Array, features: int, size: int, *, init: Init = "default", **op
         bias_init=bias_init,
         **options,
     )
-
-
-class PRelu(nn.Module):
-    """x where positive, slope · x elsewhere; one learned slope, 0.25 at the start.
-
-    Source: He et al. 2015, Eq. 1, shared by all channels.
-    """
-
-    @nn.compact
-    def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n h w c"]:
-        """Rectify."""
-        slope = self.param("slope", nn.initializers.constant(0.25), (1,)).astype(x.dtype)
-        return jnp.where(x > 0, x, slope.reshape(1, 1, 1, 1) * x)
 
 
 class ConvNormPRelu(nn.Module):

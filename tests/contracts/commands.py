@@ -164,6 +164,18 @@ S4C = Commands(
     study="tiny-16",
 )
 
+PNET = S4C._replace(
+    write=lambda root, seed, num: s4c.demo.write_phantoms(
+        root, num_cases=num, seed=seed, spacing_mm=8.0, paper="pnet"
+    ),
+    recipes=("tiny-pnet-venous",),
+    few=(*S4C.few, "--data.patch", "16"),
+    same=("--prepare.phase", "venous", "--prepare.duct"),
+    other=("--prepare.phase", "venous", "--prepare.duct", "--prepare.window-hu", "-50", "200"),
+    study=None,
+)
+"""S4C by its second paper, in one of its phases."""
+
 EUSDAF = Commands(
     name="eusdaf",
     verb="segment",
@@ -250,4 +262,4 @@ LNMET = Commands(
     training="lnmet.segmentation_train",
 )
 
-COMMANDS = {"fee": FEE, "s4c": S4C, "lnmet": LNMET, "eusdaf": EUSDAF}
+COMMANDS = {"fee": FEE, "s4c": S4C, "pnet": PNET, "lnmet": LNMET, "eusdaf": EUSDAF}

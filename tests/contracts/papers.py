@@ -17,6 +17,7 @@ import lnmet.recipes
 import lnmet.segmentation_train
 import lnmet.status.train
 import s4c.config
+import s4c.recipes
 import s4c.train
 from core.train.task import Task
 from eusdaf.data import Prepared
@@ -156,8 +157,8 @@ PAPERS = {
         small=_small_fee,
     ),
     "s4c": Paper(
-        recipes=s4c.config.RECIPES,
-        compiled=("tiny-64",),
+        recipes=s4c.recipes.RECIPES,
+        compiled=("tiny-64", "tiny-pnet-venous-unet3d", "tiny-pnet-venous-vnet"),
         sharded="tiny-16",
         build=lambda cfg: s4c.train.build(cfg, SCANS),
         small=_small_s4c,

@@ -8,6 +8,7 @@ import pytest
 
 import eusdaf.config
 import s4c.config
+import s4c.recipes
 from core import config
 from core.train.state import create
 from core.train.step import make_step
@@ -48,7 +49,7 @@ def test_a_recipe_compiles_one_step_and_stays_finite(paper_name, name):
 
 
 def test_s4c_recipes_state_the_numbers_of_the_paper():
-    recipes = {n: cfg for n, cfg in s4c.config.RECIPES.items() if n.startswith("pdac")}
+    recipes = {n: cfg for n, cfg in s4c.recipes.RECIPES.items() if n.startswith("pdac")}
     numbers = {
         name: (cfg.data.patch, cfg.data.batch, cfg.infer.stride, cfg.model.num_aux)
         for name, cfg in recipes.items()
@@ -68,6 +69,28 @@ def test_s4c_recipes_state_the_numbers_of_the_paper():
     ratios = [np.array([*cfg.loss.aux_weights, 1.0]) for cfg in recipes.values()]
     np.testing.assert_allclose(ratios[0] / ratios[0][0], [1, 2, 5])
     np.testing.assert_allclose(ratios[1] / ratios[1][0], [1, 3])
+
+
+def test_pnet_recipes_state_the_numbers_of_the_paper():
+    recipes = {n: cfg for n, cfg in s4c.recipes.RECIPES.items() if n.startswith("pnet")}
+    assert set(recipes) == {
+        f"pnet-{phase}{name}"
+        for phase in ("venous", "arterial")
+        for name in ("", "-unet3d", "-vnet")
+    }
+    for name, cfg in recipes.items():
+        assert cfg.prepare.phase == name.split("-")[1]
+        # Sec. 2.1, 2.2 and 3.1.
+        assert cfg.prepare.duct
+        assert cfg.model.num_classes == 4
+        assert (cfg.data.patch, cfg.data.batch) == (64, 16)
+        assert (cfg.infer.stride, cfg.infer.combine) == (20, "vote")
+        assert (cfg.run.steps, cfg.optim.learning_rate, cfg.optim.power) == (80_000, 0.01, 0.9)
+        assert (cfg.optim.momentum, cfg.optim.weight_decay) == (0.9, 5e-4)
+        assert (cfg.split.num_folds, cfg.split.normal) == (4, "folds")
+        decision = cfg.decision
+        assert (decision.component_fraction, decision.near_voxels) == (0.2, 27)
+        assert (decision.min_tumor_voxels, decision.min_duct_voxels) == (40, 500)
 
 
 def test_eusdaf_recipes_state_the_numbers_of_the_paper():

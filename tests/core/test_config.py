@@ -84,11 +84,18 @@ def test_diff_names_the_field_and_both_values():
     assert config.diff(a, dataclasses.replace(a, either=Inner()))[0] == "either: 0 → absent"
 
 
+@dataclasses.dataclass(frozen=True)
+class Switches:
+    first: bool = False
+    second: bool = True
+
+
 def test_flags_are_what_a_command_line_needs_to_make_the_config():
     assert config.flags(Inner(), "inner") == []
     changed = Inner(width=16, window=(0.0, 1.5))
     assert config.flags(changed, "inner") == ["--inner.width 16", "--inner.window 0.0 1.5"]
     paired = Paired(((-1.0, 2.0), (0.5, 3.0)))
+    assert config.flags(Switches(first=True, second=False), "s") == ["--s.first", "--s.no-second"]
     assert config.flags(paired, "p") == ["--p.ranges -1.0 2.0 0.5 3.0"]
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from s4c.config import RECIPES
+from s4c.recipes import RECIPES
 from tests.e2e.program import Program
 
 RUNS = ("tiny-64", "tiny-32", "tiny-16")

@@ -9,8 +9,9 @@ from core.datasets.pancreas import BACKGROUND, IGNORE, PANCREAS, TUMOR
 from core.errors import InputError
 from core.preprocess.crop import bounding_box
 from core.preprocess.intensity import normalize
-from s4c.config import RECIPES, DataConfig
+from s4c.config import DataConfig
 from s4c.data import PATCH_TYPES, Prepared, batch_maker, cut, patch_type
+from s4c.recipes import RECIPES
 from tests.s4c.phantoms import prepared
 
 ROI = DataConfig(patch=16, batch=6, sampling="roi", roi_margin=16)

@@ -11,7 +11,8 @@ from core.commands.results import VERSION
 from core.datasets.pancreas import PANCREAS, TUMOR
 from core.errors import InputError
 from s4c.evaluate import evaluate
-from s4c.evaluation_page import table_1
+from s4c.evaluation_tables import table_1, table_2
+from tests.refusals import refused
 
 SHAPE = (12, 10, 8)
 AFFINE = np.diag([-2.0, -2.0, 2.0, 1.0])
@@ -54,6 +55,7 @@ def folders(tmp_path):
                 "decision": "PDAC" if num_tumor >= 20 else "normal",
                 "score": SCORES[id_],
                 "num_tumor_voxels": num_tumor,
+                "num_duct_voxels": None,
                 "tumor_ml": num_tumor * 8e-3,
                 "pancreas_ml": 1.0,
                 "seconds": 1.0,
@@ -78,15 +80,17 @@ PNG = bytes.fromhex(
 """One grey pixel."""
 
 
-def write_results(pred, cases, *, fold=None, scale="multi") -> None:
+def write_results(pred, cases, *, fold=None, system="multi", phases=(), positive="PDAC") -> None:
     pred.mkdir(exist_ok=True)
-    runs = [{"path": "runs/64", "step": 9, "fingerprint": scale, "fold": fold}]
+    runs = [{"path": "runs/64", "step": 9, "fingerprint": system, "fold": fold}]
     results = {
         "version": VERSION,
         "manifest": {"commit": "unknown"},
         "runs": runs,
         "fold": fold,
-        "scale": scale,
+        "system": system,
+        "phases": list(phases),
+        "positive": positive,
         "cases": cases,
         "skipped": [],
     }
@@ -170,7 +174,7 @@ def test_rows_of_table_1_stand_side_by_side(folders, tmp_path):
     truth, pred, cases = folders
     coarse = tmp_path / "coarse"
     shutil.copytree(pred, coarse)
-    write_results(coarse, cases[:2], scale="64³")
+    write_results(coarse, cases[:2], system="64³")
     metrics = evaluate([pred, coarse], [truth], tmp_path / "out")
     table = table_1(metrics)
     assert table.columns[:3] == ("", "ours, multi", "ours, 64³")
@@ -205,3 +209,73 @@ def test_what_nobody_annotated_is_neither_miss_nor_false_alarm(folders, tmp_path
         save(found, pred / "cases" / f"{id_}_0000" / "segmentation.nii.gz")
     ignored = evaluate([pred], [truth], tmp_path / "ignored")["rows"]
     np.testing.assert_equal(ignored, known)
+
+
+def as_two_phases(pred, cases):
+    """The same screening as of two phases: the arterial one sees what the venous one saw, and b."""
+    rows = []
+    for case in cases:
+        own = {key: case[key] for key in ("decision", "score", "tumor_ml", "input")}
+        own |= {key: case[key] for key in ("num_tumor_voxels", "num_duct_voxels", "pancreas_ml")}
+        arterial = own | ({"decision": "PNET", "score": 0.7} if case["id"] == "b_0000" else {})
+        venous = own | {"decision": own["decision"].replace("PDAC", "PNET")}
+        arterial["decision"] = arterial["decision"].replace("PDAC", "PNET")
+        decisive = "venous" if venous["score"] >= arterial["score"] else "arterial"
+        phases = {"arterial": arterial, "venous": venous}
+        folder = pred / "cases" / case["id"]
+        for phase in phases:
+            (folder / phase).mkdir()
+            for name in ("segmentation.nii.gz", "overlay.png"):
+                shutil.copy(folder / name, folder / phase / name)
+        rows.append({**case, **phases[decisive], "decided_by": decisive, "phases": phases})
+    write_results(pred, rows, system="64³", phases=("arterial", "venous"), positive="PNET")
+    return rows
+
+
+def test_each_phase_is_judged_for_itself_and_both_together(folders, tmp_path, capsys):
+    truth, pred, cases = folders
+    as_two_phases(pred, cases)
+    metrics = evaluate([pred], [truth], tmp_path / "out")
+    groups = metrics["groups"]
+    assert list(groups) == ["both phases, 64³", "arterial, 64³", "venous, 64³"]
+    # The venous phase misses b; the arterial one does not, so together they miss nobody.
+    assert [g["num_false_negative"] for g in groups.values()] == [0, 0, 1]
+    assert [g["num_false_positive"] for g in groups.values()] == [1, 1, 1]
+    assert [g["sensitivity"] for g in groups.values()] == [1, 1, 1 / 2]
+    # Segmentations are of one phase each.
+    assert np.isnan(groups["both phases, 64³"]["pancreas_dsc"])
+    assert groups["venous, 64³"]["pancreas_dsc"] == groups["arterial, 64³"]["pancreas_dsc"] < 1
+    assert metrics["summary"]["sensitivity"] == 1
+    assert table_1(metrics).columns[1:4] == (
+        "ours, arterial, 64³",
+        "ours, venous, 64³",
+        "paper, venous",
+    )
+    both = table_2(metrics)
+    assert both is not None
+    assert dict(zip(both.columns, both.rows[0], strict=True))["ours"] == "0/2"
+    printed = capsys.readouterr().out
+    assert "wrong calls" in printed
+    assert "23/148" in printed  # Table 2's classification network
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "Beside Table 2 of the paper" in page
+
+
+def test_a_failed_patient_failed_in_both_phases(folders, tmp_path):
+    truth, pred, cases = folders
+    rows = as_two_phases(pred, cases)
+    failed = {"id": "d_0000", "input": "d_0000.nii.gz", "status": "failed", "error": "truncated"}
+    phases = ("arterial", "venous")
+    written = [*rows[:3], failed | {"seconds": 1.0}]
+    write_results(pred, written, system="64³", phases=phases, positive="PNET")
+    groups = evaluate([pred], [truth], tmp_path / "out")["groups"]
+    assert [g["num_failed"] for g in groups.values()] == [1, 1, 1]
+
+
+def test_screenings_for_two_diseases_are_not_compared(folders, tmp_path):
+    truth, pred, cases = folders
+    other = tmp_path / "other"
+    shutil.copytree(pred, other)
+    write_results(other, cases, positive="PNET")
+    with refused(other, "PNET", "PDAC"):
+        evaluate([pred, other], [truth], tmp_path / "out")

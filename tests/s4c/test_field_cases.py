@@ -63,7 +63,8 @@ def test_two_scans_of_one_file_name_keep_their_own_truth(field, tmp_path):
         rows.append(row | {"num_tumor_voxels": 0, "pancreas_ml": 0.0})
         (path.parent / "overlay.png").write_bytes(PNG)
     runs = [{"path": "run", "step": 1, "fingerprint": "f", "fold": None}]
-    options = {"provenance": {}, "skipped": [], "runs": runs, "fold": None, "scale": "16³"}
+    options = {"provenance": {}, "skipped": [], "runs": runs, "fold": None, "system": "16³"}
+    options |= {"phases": [], "positive": "PDAC"}
     results.write(tmp_path / "out", rows, **options)
     told = evaluate([tmp_path / "out"], [data], tmp_path / "eval")["rows"]
     assert [(row["patient"], row["abnormal"]) for row in told] == [

@@ -10,8 +10,8 @@ import pytest
 
 from core.datasets.pancreas import IGNORE
 from s4c import model
-from s4c.config import RECIPES
 from s4c.loss import loss
+from s4c.recipes import RECIPES
 
 
 @pytest.mark.parametrize("name", ["tiny-64", "tiny-16"])

@@ -40,6 +40,46 @@ def evaluate(variables, image):
     return model.apply(TINY, variables["params"], state, image)[0].main
 
 
+@pytest.mark.parametrize(
+    ("network", "width", "num_classes", "count"),
+    [
+        ("unet3d", 32, 4, 19_073_860),
+        ("unet3d", 32, 3, 19_073_795),
+        ("vnet", 16, 4, 61_997_044),
+        ("vnet", 16, 3, 61_993_032),
+    ],
+)
+def test_parameter_counts_of_the_compared_networks(network, width, num_classes, count):
+    cfg = ModelConfig(network, width=width, num_classes=num_classes, num_aux=0)
+    assert num_scalars(shapes(cfg)["params"]) == count
+
+
+@pytest.mark.parametrize("network", ["unet3d", "vnet"])
+def test_compared_networks_keep_the_grid_and_have_no_auxiliary_outputs(network):
+    cfg = ModelConfig(network, width=2, num_classes=4, num_aux=0)
+    side = cfg.downsampling
+
+    def run(key):
+        drawn = model.init(cfg, key, (1, side, side, side, 1))
+        state = {"batch_stats": drawn["batch_stats"]}
+        return model.apply(cfg, drawn["params"], state, image(2, side), train=True)
+
+    outputs, after = jax.eval_shape(run, jax.random.key(0))
+    assert outputs.main.shape == (2, side, side, side, 4)
+    assert outputs.aux == ()
+    assert after["batch_stats"]
+    with pytest.raises(ValueError, match=rf"divisible by {side}"):
+        jax.eval_shape(
+            lambda key: model.init(cfg, key, (1, *(side // 2 * 3,) * 3, 1)), jax.random.key(0)
+        )
+
+
+@pytest.mark.parametrize("network", ["unet3d", "vnet"])
+def test_only_resdsn_has_auxiliary_outputs(network):
+    with pytest.raises(ValueError, match="no auxiliary outputs"):
+        ModelConfig(network, num_aux=1)
+
+
 @pytest.mark.parametrize("aux_at", ["encoder", "decoder"])
 @pytest.mark.parametrize(
     ("num_classes", "num_aux", "conv_bias", "training", "inference", "buffers"),
@@ -55,7 +95,7 @@ def evaluate(variables, image):
 def test_parameter_counts_follow_from_the_layer_table(
     num_classes, num_aux, conv_bias, training, inference, buffers, aux_at
 ):
-    cfg = ModelConfig(num_classes, num_aux=num_aux, conv_bias=conv_bias, aux_at=aux_at)
+    cfg = ModelConfig(num_classes=num_classes, num_aux=num_aux, conv_bias=conv_bias, aux_at=aux_at)
     variables = shapes(cfg)
     assert num_scalars(variables["params"]) == training
     assert num_scalars(without_aux(variables["params"])) == inference

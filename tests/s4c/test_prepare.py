@@ -195,3 +195,14 @@ def test_voxels_that_nobody_annotated_are_kept_and_are_no_pancreas(data, tmp_pat
     assert set(np.unique(b.label)) == {0, PANCREAS, IGNORE}
     assert len(b.pancreas_voxels) == 4 * 6 * 4
     assert b.pancreas_box.shape == (4, 6, 4)
+
+
+def test_normal_patients_are_divided_once_or_in_folds():
+    cases = [prepared(f"{kind}{n}", tumor=kind == "t") for kind in "tn" for n in range(4)]
+    hard = folds(cases, SplitConfig(num_folds=2, normal_train=0.5))
+    shared = folds(cases, SplitConfig(num_folds=2, normal="folds"))
+    for split in shared:
+        assert sorted(case[0] for case in split.test) == ["n", "n", "t", "t"]
+    assert {c for s in shared for c in s.test} == {case.id for case in cases}
+    normals = [{c for c in split.test if c.startswith("n")} for split in hard]
+    assert normals[0] == normals[1]

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from core.datasets.pancreas import BACKGROUND, PANCREAS, TUMOR
+from core.infer.voting import Voted
 from core.volume import CANONICAL_DIRECTION, Volume
 from s4c.config import DecisionConfig, InferConfig, PrepareConfig
-from s4c.infer import screen_volume
+from s4c.infer import BODY_HU, screen_volume
 from s4c.networks import Cascade
+from s4c.recipes import RECIPES
 from tests.s4c.test_networks import COARSE
 
 HU = np.linspace(-1000, 1000, 12 * 14 * 16).reshape(12, 14, 16).astype(np.int16)
@@ -61,3 +63,28 @@ def test_the_region_is_drawn_around_outliers_unless_they_are_filtered_first(filt
     assert segmentation.roi is not None
     assert segmentation.roi.start == start
     assert segmentation.roi.stop == (9, 9, 9)
+
+
+@pytest.mark.parametrize("skip_air", [False, True])
+def test_a_voting_network_answers_for_the_whole_scan(skip_air):
+    bodies = []
+
+    def vote(image, body):
+        bodies.append(body)
+        return Voted(LABEL, 10, 6)
+
+    recipe = RECIPES["tiny-pnet-venous"]
+    decision = replace(recipe.decision, min_tumor_voxels=8)
+    cfg = replace(recipe, infer=replace(recipe.infer, skip_air=skip_air), decision=decision)
+    segmentation, decision = screen_volume(SCAN, Cascade(cfg, vote=vote))
+    assert segmentation.windows == (6, 10)
+    assert (segmentation.roi, segmentation.tumor_prob) == (None, None)
+    # The voxel in the corner is further than 5 voxels from the rest.
+    assert (decision.num_tumor_voxels, decision.positive) == (8, True)
+    assert decision.score == 1 / 2
+    (body,) = bodies
+    if skip_air:
+        # The scan grows denser voxel by voxel: its body is what follows the first dense one.
+        np.testing.assert_array_equal(body, BODY_HU < HU)
+    else:
+        assert body is None

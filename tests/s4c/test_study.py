@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from s4c.config import RECIPES
+from s4c.recipes import RECIPES
 from s4c.study import PAPER, Screening, _cascade, _screenings, _steps
 from tests.refusals import refused
 

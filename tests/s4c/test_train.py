@@ -7,10 +7,11 @@ import pytest
 
 from core.errors import InputError
 from core.train.config import RunConfig
-from s4c.config import RECIPES, SplitConfig
+from s4c.config import SplitConfig
 from s4c.data import batch_maker
 from s4c.demo import write_phantoms
 from s4c.prepare import find_cache, folds, open_cases
+from s4c.recipes import RECIPES
 from s4c.train import train
 
 TINY = replace(

@@ -22,7 +22,11 @@ from core.processes import in_processes
 from core.volume import Volume
 
 # A structure that a data set does not name belongs to the one that contains it.
-PARENTS = {"duct": "pancreas", "metastatic_lymph_node": "lymph_node"}
+PARENTS = {
+    "dilated_duct": "duct",
+    "duct": "pancreas",
+    "metastatic_lymph_node": "lymph_node",
+}
 
 STATUS_TABLE = "status.csv"
 CT_SENSITIVITY, CT_SPECIFICITY = 0.588, 0.609
@@ -164,7 +168,9 @@ def label_table(labels: Mapping[str, int]) -> NDArray[np.uint8]:
         check.one_of("label name", name, list(LABELS))
     table = np.zeros(len(LABELS), np.uint8)
     for name, value in LABELS.items():
-        table[value] = labels.get(name, labels.get(PARENTS.get(name, ""), 0))
+        while name not in labels and name in PARENTS:
+            name = PARENTS[name]
+        table[value] = labels.get(name, 0)
     return table
 
 

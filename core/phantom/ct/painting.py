@@ -16,7 +16,7 @@ class Stroke:
 
     Args:
       solid: where.
-      tissue: a key of `TISSUES`.
+      tissue: a key of `TISSUES`, or None to leave the attenuation as it is.
       label: name of the structure, or None to leave the labels as they are.
       clearance_mm: fat laid around the solid first, so that neighbours do not fuse.
       thin_mm: radius of something that may be thinner than a voxel, and so fade in it.
@@ -24,7 +24,7 @@ class Stroke:
     """
 
     solid: Solid
-    tissue: str
+    tissue: str | None
     label: str | None = None
     clearance_mm: float = 0.0
     thin_mm: float | None = None
@@ -76,6 +76,16 @@ class Canvas:
         if not near.x.size:
             return
         distance = solid.distance(near)
+        if stroke.tissue is not None:
+            self._fill(stroke, stroke.tissue, index, near, distance)
+        if stroke.label is not None:
+            self.label[index][distance < 0] = self.ids[stroke.label]
+
+    def _fill(
+        self, stroke: Stroke, tissue: str, index: tuple, near: Points, distance: Array
+    ) -> None:
+        """Blend its tissue over the attenuation, and fat around it."""
+        edge = self.edge_mm + stroke.blur_mm
         if stroke.clearance_mm:
             self._clear(index, distance - np.float32(stroke.clearance_mm))
         cover = np.clip(0.5 - distance / edge, 0, 1)
@@ -84,10 +94,8 @@ class Canvas:
             cover *= stroke.thin_mm**2 / (stroke.thin_mm**2 + edge**2 / 12)
         mottle = np.zeros((), np.float32)
         if stroke.mottle is not None:
-            mottle = TISSUES[stroke.tissue].mottle_hu * stroke.mottle(near)
-        self._blend(index, cover, stroke.tissue, mottle)
-        if stroke.label is not None:
-            self.label[index][distance < 0] = self.ids[stroke.label]
+            mottle = TISSUES[tissue].mottle_hu * stroke.mottle(near)
+        self._blend(index, cover, tissue, mottle)
 
     def _blend(self, index: tuple, cover: Array, tissue: str, mottle: Array) -> None:
         for phase, value in enumerate(self.tissue_hu[tissue]):

@@ -87,8 +87,12 @@ def _fatty_patch(patient: Patient, line: NDArray, radii: NDArray) -> list[Stroke
     return [stroke(patient, patch, "fatty pancreas", blur_mm=4.0)]
 
 
-def pancreatic_duct(patient: Patient, line: NDArray, radii: NDArray, tumor: Tumor | None) -> Stroke:
-    """The main duct: thinner than 2 mm, and 5 to 8 mm wide upstream of a tumor.
+def pancreatic_duct(
+    patient: Patient, line: NDArray, radii: NDArray, tumor: Tumor | None
+) -> list[Stroke]:
+    """Strokes of the main duct: thinner than 2 mm, and 5 to 8 mm wide upstream of a tumor.
+
+    The dilated part is labeled apart, as the PNET paper of S4C has it.
 
     Args:
       patient: whose it is.
@@ -104,7 +108,14 @@ def pancreatic_duct(patient: Patient, line: NDArray, radii: NDArray, tumor: Tumo
         width += (dilated - width) * upstream(line, tumor.fraction)[1:-2]
     taper = np.interp(arc_fraction(inner), [0, 0.85, 1], [1, 1, 0.6])
     path = inner + _wander(rng, len(inner)) * radii[1:-2, None]
-    return stroke(patient, tube(path, width * taper), "duct", "duct", thin_mm=float(width.mean()))
+    thin_mm = float(width.mean())
+    strokes = [stroke(patient, tube(path, width * taper), "duct", "duct", thin_mm=thin_mm)]
+    if tumor is not None:
+        dilated_part = upstream(line, tumor.fraction)[1:-2] > 0.5
+        if np.count_nonzero(dilated_part) > 1:
+            wide = tube(path[dilated_part], (width * taper)[dilated_part])
+            strokes.append(Stroke(wide, None, "dilated_duct"))
+    return strokes
 
 
 def _wander(rng: np.random.Generator, num_points: int) -> NDArray[np.float64]:

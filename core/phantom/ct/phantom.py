@@ -54,6 +54,7 @@ STRUCTURES = (
     "tumor",
     "lymph_node",
     "metastatic_lymph_node",
+    "dilated_duct",
 )
 LABELS: Mapping[str, int] = {name: value for value, name in enumerate(STRUCTURES)}
 SLAB_VOXELS = 4_000_000  # painted at once; bounds the memory of a fine grid
@@ -161,7 +162,7 @@ def anatomy(
         *node_strokes(patient, nodes),
         *parenchyma(patient, line, radii),
         bile_duct(patient, tumor),
-        pancreatic_duct(patient, line, radii, tumor),
+        *pancreatic_duct(patient, line, radii, tumor),
         *([] if tumor is None else [tumor_stroke(patient, tumor, texture)]),
         *great_vessels(patient, vessels),
     ]

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from core.datasets.channels import ct_channel
+from core.datasets.channels import channel_of_phase, ct_channel
 from core.datasets.pancreas_cases import read_pancreas
 from core.io import nifti
 from core.volume import CANONICAL_DIRECTION, Volume
@@ -75,3 +75,25 @@ def test_the_field_case_gives_its_ct(shared_data):
     for case in read_pancreas(shared_data / "field_cases/ct_is_second_channel/data").cases:
         assert case.image.name == f"{case.id}_0001.nii.gz"
         assert case.read()[0].array.min() == pytest.approx(-1018, abs=1)
+
+
+@pytest.mark.parametrize(
+    ("names", "phase", "index"),
+    [
+        (["CT", "CT"], "arterial", 0),
+        (["CT", "CT"], "venous", 1),
+        (["portal venous", "arterial"], "arterial", 1),
+        (["arterial"], "arterial", 0),
+        (["CT"], "arterial", 0),  # nothing tells that it is another phase
+        (["PET", "CT"], None, 1),
+    ],
+)
+def test_the_channel_of_a_phase_is_told_by_its_name_or_its_place(names, phase, index):
+    assert channel_of_phase(names, phase, PATH) == index
+
+
+def test_a_data_set_without_the_phase_is_refused():
+    with refused(PATH, "no arterial phase", ["venous CT"]):
+        channel_of_phase(["venous CT"], "arterial", PATH)
+    with refused(PATH, "several channels are CT"):
+        channel_of_phase(["CT", "CT"], None, PATH)

@@ -1,8 +1,9 @@
 """Label names are mapped by name, whatever their numbers."""
 
 import numpy as np
+import pytest
 
-from core.datasets.pancreas import IGNORE, PANCREAS, TUMOR, in_pancreas, lookup
+from core.datasets.pancreas import DUCT, IGNORE, PANCREAS, TUMOR, in_pancreas, lookup
 from tests.refusals import refused
 
 BOTH = (PANCREAS, TUMOR)
@@ -24,6 +25,15 @@ def test_panorama_numbers_its_lesion_first_and_its_vessels_are_background(tmp_pa
         "common bile duct": 6,
     }
     np.testing.assert_array_equal(lookup(ids, tmp_path, needed=BOTH), [0, 2, 0, 0, 1, 1, 0])
+
+
+@pytest.mark.parametrize("name", ["pancreatic duct", "dilated_duct", "Duct"])
+def test_the_duct_is_pancreas_or_a_class_of_its_own(tmp_path, name):
+    ids = {"background": 0, "pancreas": 1, "tumor": 2, name: 3}
+    np.testing.assert_array_equal(lookup(ids, tmp_path, needed=BOTH), [0, 1, 2, 1])
+    table = lookup(ids, tmp_path, needed=BOTH, duct=True)
+    np.testing.assert_array_equal(table, [0, 1, 2, DUCT])
+    np.testing.assert_array_equal(in_pancreas(table), [False, True, True, True])
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones(tmp_path):

@@ -6,10 +6,11 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from core.datasets.pancreas import PANCREAS, TUMOR
+from core.datasets.pancreas import DUCT, PANCREAS, TUMOR
 from core.datasets.pancreas_cases import read_pancreas, require_annotated
 from core.errors import InputError
 from core.io import remarks
+from tests.refusals import refused
 
 SHAPE = (6, 5, 4)
 
@@ -118,3 +119,26 @@ def test_a_data_set_may_hold_what_simpleitk_writes(tmp_path, ending):
     names = {path.name for path in case.files}
     if ending == ".mhd":
         assert {"a_0000.raw", "a.raw"} <= names
+
+
+def test_the_channel_of_the_phase_that_is_asked_for_is_read(tmp_path):
+    root = write(tmp_path / "d", ["pancreas", "duct"], case="a")
+    venous = nib.Nifti1Image(np.full(SHAPE, 7, np.int16), np.diag([-1.0, -1.0, 1.0, 1.0]))
+    nib.save(venous, root / "imagesTr" / "a_0001.nii.gz")
+    description = json.loads((root / "dataset.json").read_text())
+    description["channel_names"] = {"0": "arterial", "1": "venous"}
+    (root / "dataset.json").write_text(json.dumps(description))
+    for phase, value in (("arterial", 0), ("venous", 7)):
+        data = read_pancreas(root, phase=phase, duct=True)
+        (case,) = data.cases
+        image, label = case.read()
+        assert np.unique(image.array).tolist() == [value]
+        assert np.unique(label.array).tolist() == [0, PANCREAS, DUCT]
+        assert (case.phase, set(data.annotated)) == (phase, {PANCREAS, DUCT})
+
+
+def test_public_scans_are_of_one_phase(tmp_path):
+    root = write(tmp_path / "d", ["pancreas"], name="Pancreas")
+    assert read_pancreas(root, phase="venous").cases
+    with refused(root, "venous scans", "arterial ones are needed"):
+        read_pancreas(root, phase="arterial")

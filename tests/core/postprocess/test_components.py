@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
+from scipy.spatial.distance import cdist
 
 from core.postprocess.components import components, keep_large
 
@@ -102,3 +103,19 @@ def test_a_plane_is_refused():
 def test_a_fraction_above_one_is_refused():
     with pytest.raises(ValueError, match=r"fraction_of_largest must lie in \[0, 1\]"):
         keep_large(rods(3), 20, neighbors=6)
+
+
+@given(draw=st.integers(0, 2**32 - 1), near=st.sampled_from([1.0, 2.0, 2.5, 5.0, 9.0]))
+def test_components_near_the_largest_stay_whatever_their_size(draw, near):
+    mask = np.random.default_rng(draw).random((9, 10, 11)) < 0.06
+    ids, sizes = components(mask, neighbors=6)
+    kept = keep_large(mask, 1.0, neighbors=6, near_voxels=near)
+    if not sizes.size:
+        assert not kept.any()
+        return
+    largest = np.argwhere(ids == 1 + np.argmax(sizes))
+    for number, size in enumerate(sizes, start=1):
+        distance = cdist(np.argwhere(ids == number), largest).min()
+        assert kept[ids == number].all() == (size == sizes.max() or distance < near)
+        assert kept[ids == number].any() == kept[ids == number].all()
+    assert not kept[~mask].any()

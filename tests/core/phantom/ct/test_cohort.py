@@ -49,9 +49,25 @@ def test_files_hold_the_phantom_and_its_geometry(tmp_path):
     assert nib.orientations.aff2axcodes(stored.affine) == ("L", "P", "S")
     label = read_label(root / "labelsTr" / "phantom_001.nii.gz").array
     truth_ids = phantom.label.array
-    gland = np.isin(truth_ids, [LABELS["pancreas"], LABELS["duct"]])
+    gland = np.isin(truth_ids, [LABELS[name] for name in ("pancreas", "duct", "dilated_duct")])
     np.testing.assert_array_equal(label == 1, gland)  # the duct belongs to the pancreas
     np.testing.assert_array_equal(label == 2, truth_ids == LABELS["tumor"])
+
+
+def test_a_named_dilated_duct_is_the_part_behind_the_tumor(tmp_path):
+    fine = {**SMALL, "labels": {**PDAC, "dilated_duct": 3}}
+    whole = {**SMALL, "labels": {**PDAC, "duct": 3}}
+    labels = {}
+    for name, options in (("dilated", fine), ("whole", whole)):
+        root = write_cohort(tmp_path / name, num_cases=2, seed=0, tumor_fraction=0.5, **options)
+        cases = json.loads((root / "cases.json").read_text())["cases"]
+        sick, healthy = sorted(cases, key=lambda case: case["tumor_diameter_mm"] is None)
+        for kind, case in (("sick", sick), ("healthy", healthy)):
+            label = read_label(root / "labelsTr" / f"{case['id']}.nii.gz").array
+            labels[name, kind] = label == 3
+    assert labels["dilated", "sick"].any()
+    assert not (labels["dilated", "sick"] & ~labels["whole", "sick"]).any()
+    assert not labels["dilated", "healthy"].any()
 
 
 def test_a_named_duct_is_its_own_class(tmp_path):

@@ -51,12 +51,13 @@ def test_images_and_label_share_one_canonical_grid(sick):
 
 
 def test_every_structure_is_there(sick, healthy):
-    absent = {"metastatic_lymph_node", "tumor", "duct"}
+    absent = {"metastatic_lymph_node", "tumor", "duct", "dilated_duct"}
     for name, value in LABELS.items():
         assert name in absent or (healthy.label.array == value).any(), name
     assert mask(sick, "tumor").any()
     assert mask(sick, "duct").any()
-    assert not mask(healthy, "tumor", "metastatic_lymph_node").any()
+    assert mask(sick, "dilated_duct").any()
+    assert not mask(healthy, "tumor", "metastatic_lymph_node", "dilated_duct").any()
 
 
 @pytest.mark.parametrize(
@@ -113,7 +114,7 @@ def test_the_aorta_runs_in_front_of_the_spine_on_every_slice(healthy):
 @pytest.mark.parametrize("seed", range(4))
 def test_the_pancreas_is_one_piece_from_the_duodenum_to_the_spleen(seed):
     phantom = make(seed, shape=(80, 90, 112), spacing_mm=(2.5, 2.5, 2.5), tumor_diameter_mm=None)
-    gland = mask(phantom, "pancreas", "duct", "bile_duct")
+    gland = mask(phantom, "pancreas", "duct", "dilated_duct", "bile_duct")
     sizes = np.bincount(label(gland)[0].ravel())[1:]
     assert sizes.max() > 0.97 * sizes.sum()  # a lobule may be cut off by a vessel
     ends = np.flatnonzero(gland.any((D, H)))
@@ -146,13 +147,13 @@ def test_the_tumor_has_the_diameter_asked_for(seed, diameter_mm):
 def test_the_tumor_touches_the_pancreas(seed):
     phantom = make(seed, shape=(64, 80, 112), spacing_mm=(3.0, 3.0, 3.0), tumor_diameter_mm=15.0)
     near = binary_dilation(mask(phantom, "tumor"), iterations=2)
-    assert (near & mask(phantom, "pancreas", "duct")).any()
+    assert (near & mask(phantom, "pancreas", "duct", "dilated_duct")).any()
     assert phantom.tumor_location in {"head", "neck", "body", "tail"}
 
 
 def test_the_duct_is_dilated_upstream_of_the_tumor_only(sick, healthy):
     upstream = np.flatnonzero(mask(sick, "tumor").any((D, H)))[-1] + 2
-    dilated, normal = mask(sick, "duct"), mask(healthy, "duct")
+    dilated, normal = mask(sick, "duct", "dilated_duct"), mask(healthy, "duct")
     assert dilated[..., upstream:].sum() > 8 * normal[..., upstream:].sum()
     before = np.flatnonzero(mask(sick, "tumor").any((D, H)))[0]
     assert dilated[..., :before].sum() <= 1.5 * normal[..., :before].sum() + 20

@@ -1,59 +1,17 @@
 """ResDSN: a 3D encoder–decoder with sum skips, and auxiliary outputs in training (Fig. 2)."""
 
-from typing import NamedTuple
-
 import flax.linen as nn
 import jax
 from jaxtyping import Array, Float
 
 from core import check
-from core.nn import functional
 from core.nn.blocks import Conv, ConvNormRelu, ConvTranspose
 from core.nn.init import score_normal
 from core.nn.pool import max_pool
-from core.types import Key, ModelState, Params, Variables
 from s4c.config import ModelConfig
+from s4c.model.outputs import Outputs
 
 NUM_POOLINGS = 3
-
-
-class Outputs(NamedTuple):
-    """Logits at full resolution: the answer, and in training the auxiliary ones."""
-
-    main: Float[Array, "n d h w c"]
-    aux: tuple[Float[Array, "n d h w c"], ...]
-    """#1 from half resolution, #2 from a quarter; empty in evaluation."""
-
-
-def init(cfg: ModelConfig, key: Key, shape: tuple[int, ...]) -> Variables:
-    """Variables of the network for patches of a shape, (n, d, h, w, 1); see `functional.init`."""
-    return functional.init(ResDSN(cfg), key, shape)
-
-
-def apply(
-    cfg: ModelConfig,
-    params: Params,
-    model_state: ModelState,
-    image: Float[Array, "n *s c"],
-    *,
-    train: bool = False,
-) -> tuple[Outputs, ModelState]:
-    """Logits of a batch of patches, and the batch-norm statistics after it.
-
-    Args:
-      cfg: the network.
-      params: as `init` gives them; auxiliary branches may be missing in evaluation.
-      model_state: {"batch_stats": …}.
-      image: (n, d, h, w, 1) normalized intensities; each spatial size divisible by 8.
-      train: see `functional.apply`; also compute the auxiliary outputs.
-
-    Returns:
-      Outputs in float32, and the model state (unchanged in evaluation).
-
-    Raises:
-      ValueError: a spatial size is not divisible by 8.
-    """
-    return functional.apply(ResDSN(cfg), params, model_state, image, train=train)
 
 
 class ResDSN(nn.Module):

@@ -180,12 +180,23 @@ def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
     return {name: tuple(leaf.shape) for name, (_, leaf) in zip(names, leaves, strict=True)}
 
 
+# orbax decodes JSON and array metadata without a look at what they hold: whatever it trips over.
+_DAMAGE = (
+    AttributeError,
+    LookupError,
+    NotImplementedError,
+    OSError,
+    TypeError,
+    ValueError,
+)
+
+
 @contextmanager
 def _reading(checkpoint: Path) -> Iterator[None]:
     """Name the checkpoint that cannot be read, and what to do."""
     try:
         yield
-    except (KeyError, OSError, ValueError) as error:
+    except _DAMAGE as error:
         detail = " ".join(str(error).split())[:160]
         hint = "delete this folder to use the checkpoint before it"
         raise InputError(f"is damaged ({detail})", path=checkpoint, hint=hint) from error

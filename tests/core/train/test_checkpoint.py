@@ -165,3 +165,14 @@ def test_damaged_checkpoint_is_refused_by_name(tmp_path: Path):
     (tmp_path / "5" / "model" / "_METADATA").write_bytes(b"")
     with refused(tmp_path / "5", "damaged", hint="delete"):
         restore_model(tmp_path)
+
+
+def test_damage_that_the_reader_trips_over_is_told_like_any_other(tmp_path: Path):
+    with Checkpoints(tmp_path, keep=1) as checkpoints:
+        checkpoints.save(5, make_state(5))
+    sharding_file = tmp_path / "5" / "model" / "_sharding"
+    written = sharding_file.read_bytes()
+    assert b"DeviceSharding" in written or b"NamedSharding" in written
+    sharding_file.write_bytes(written.replace(b"Sharding", b"sharding"))
+    with refused(tmp_path / "5", "damaged", hint="delete"):
+        restore_model(tmp_path)

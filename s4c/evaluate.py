@@ -26,6 +26,8 @@ from s4c.summary import summarize_screening
 
 COMMAND = "s4c screen"
 SEGMENTATION = "segmentation.nii.gz"
+COUNTS = ("num_tumor_voxels", "num_duct_voxels")
+"""Of the rule that calls a scan."""
 
 
 def evaluate(preds: cli.Preds, truths: cli.Truths, out: Path) -> dict[str, Any]:
@@ -45,7 +47,7 @@ def evaluate(preds: cli.Preds, truths: cli.Truths, out: Path) -> dict[str, Any]:
     Raises:
       InputError: no screening in `preds`, or none of its scans is annotated in `truths`.
     """
-    positive, phases = _what_was_screened(preds)
+    positive, rule, phases = _what_was_screened(preds)
     # A data set of one channel is of either phase.
     annotated = {
         case.image: _truth(case)
@@ -54,7 +56,7 @@ def evaluate(preds: cli.Preds, truths: cli.Truths, out: Path) -> dict[str, Any]:
         for case in data.cases
     }
     metrics, matched = evaluation.evaluate(PAPER, preds, list(annotated.values()))
-    metrics["positive"] = positive
+    metrics |= {"positive": positive, "rule": rule}
     page = evaluation_page(metrics, [match.prediction for match in matched])
     evaluation.write(out, metrics, page, table_1(metrics))
     if both := table_2(metrics):
@@ -62,8 +64,10 @@ def evaluate(preds: cli.Preds, truths: cli.Truths, out: Path) -> dict[str, Any]:
     return metrics
 
 
-def _what_was_screened(preds: Sequence[Path]) -> tuple[str, list[Phase | None]]:
-    """What an abnormal scan is called, and the contrast phases of all screenings."""
+def _what_was_screened(
+    preds: Sequence[Path],
+) -> tuple[str, Mapping[str, int], list[Phase | None]]:
+    """What an abnormal scan is called, by which rule, and the contrast phases of all screenings."""
     written = {pred: results.read(pred, COMMAND) for pred in preds}
     calls = {pred: content["positive"] for pred, content in written.items()}
     first, positive = next(iter(calls.items()))
@@ -71,7 +75,7 @@ def _what_was_screened(preds: Sequence[Path]) -> tuple[str, list[Phase | None]]:
         if other != positive:
             raise InputError(f"tells {other} from normal, {first} tells {positive}", path=pred)
     phases = [phase for content in written.values() for phase in content["phases"] or (None,)]
-    return positive, list(dict.fromkeys(phases))
+    return positive, written[first]["rule"], list(dict.fromkeys(phases))
 
 
 def _truth(case: PancreasCase) -> Truth[PancreasCase]:
@@ -124,8 +128,10 @@ def _measure(truth: Truth[PancreasCase], prediction: Prediction | None) -> dict[
         return row
     called = prediction.row["decision"] != "normal"
     row |= {"called": called, "score": prediction.row["score"]}
-    row["tumor_ml"] = prediction.row["tumor_ml"]
+    row |= {name: prediction.row[name] for name in ("tumor_ml", *COUNTS)}
     if "phases" in prediction.row:  # a decision of two segmentations
+        of_phases = prediction.row["phases"].values()
+        row |= {name: max(scan[name] for scan in of_phases) for name in COUNTS}
         return row | _overlaps(row["abnormal"], float("nan"), float("nan"))
     path = _segmentation(prediction)
     label = require_same_grid(true, nifti.read_label(path), truth.path, path).array

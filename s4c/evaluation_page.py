@@ -4,12 +4,18 @@ from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
-from core.commands.evaluate import Prediction, failures_note, headline_of_first
+from core.commands.evaluate import (
+    Prediction,
+    failures_note,
+    headline,
+    headline_of_first,
+)
 from core.metrics.rows import Row
 from core.report import figures, html
 from core.report.cases import RIGHT, case_table, listed
 from core.report.evaluation import OWN_DATA, metric_tiles, roc_figures
 from core.report.table import Badge
+from s4c.evaluation_figures import false_alarms, overlaps, sweep
 from s4c.evaluation_tables import PUBLISHED, table_1, table_2
 from s4c.report import BADGES, case_section
 
@@ -42,7 +48,7 @@ def evaluation_page(metrics: Mapping[str, Any], predictions: Sequence[Prediction
       predictions: cases behind the rows, in their order.
     """
     summary, rows, charts = metrics["summary"], metrics["rows"], _charts(metrics)
-    both = table_2(metrics)
+    both, first = table_2(metrics), next(iter(metrics["groups"]))
     cases = listed(rows, [_is_right(row) for row in rows])
     return html.page(
         "S4C evaluation",
@@ -51,6 +57,7 @@ def evaluation_page(metrics: Mapping[str, Any], predictions: Sequence[Prediction
             html.table("Beside Table 1 of the paper", table_1(metrics), note=_note(metrics)),
             *([html.table("Beside Table 2 of the paper", both)] if both else []),
             *([html.group("Figures", charts)] if charts else []),
+            *false_alarms([case for case in cases if case["group"] == first], predictions),
             html.table(
                 "Cases", case_table("case", COLUMNS, sorted(cases, key=itemgetter("index")))
             ),
@@ -84,13 +91,15 @@ def _charts(metrics: Mapping[str, Any]) -> list[html.Section]:
         f"paper, {published.best}": published.point,
     }
     charts = roc_figures("ROC of the confidence score", rows, "abnormal", summary, marks)
-    if abnormal := [row for row in rows if row["abnormal"]]:
+    # What two phases decide together overlaps nothing.
+    if abnormal := [row for row in rows if row["abnormal"] and row["tumor_dsc"] is not None]:
         png = figures.overlap_by_size(
             abnormal, overlap="tumor_dsc", size_ml="true_tumor_ml", label="Tumor DSC"
         )
         alt = "Tumor DSC of every abnormal case, from the smallest tumor to the largest"
         charts.append(html.figure("Tumor DSC by size", png, alt=alt))
-    return charts
+    charts += overlaps(metrics, headline(metrics["rows"]))
+    return charts + sweep(rows, metrics["rule"])
 
 
 def _is_right(row: Row) -> bool:

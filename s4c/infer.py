@@ -77,6 +77,7 @@ def screen(
         phase: load_cascade(of_phase, mesh, choices or {}, alone=alone)
         for phase, of_phase in opened.items()
     }
+    rule = next(iter(cascades.values())).cfg.decision
     return predict(
         patients,
         partial(_screened, cascades, anonymous),
@@ -89,7 +90,11 @@ def screen(
             facts={
                 "system": _system(opened, alone),
                 "phases": [phase for phase in opened if phase],
-                "positive": next(iter(cascades.values())).cfg.decision.positive,
+                "positive": rule.positive,
+                "rule": {
+                    "min_tumor_voxels": rule.min_tumor_voxels,
+                    "min_duct_voxels": rule.min_duct_voxels,
+                },
             },
         ),
         skipped=skipped,
@@ -161,10 +166,10 @@ def screen_scan(cascade: Cascade, scan: Scan, folder: Path, *, anonymous: bool) 
         "score": decision.score,
         "num_tumor_voxels": decision.num_tumor_voxels,
         "num_pancreas_voxels": decision.num_pancreas_voxels,
-        "num_duct_voxels": decision.num_duct_voxels if cfg.prepare.duct else None,
+        "num_duct_voxels": decision.num_duct_voxels,
         "tumor_ml": decision.num_tumor_voxels * ml,
         "pancreas_ml": decision.num_pancreas_voxels * ml,
-        "duct_ml": decision.num_duct_voxels * ml if cfg.prepare.duct else None,
+        "duct_ml": decision.num_duct_voxels * ml,
         "roi": None if roi is None else {"start": roi.start, "stop": roi.stop},
         "windows": segmentation.windows,
         "files": [path.name for path in written.files],

@@ -25,7 +25,7 @@ COLUMNS = {
     "tumor ml": "tumor_ml",
     "tumor voxels": "num_tumor_voxels",
     "pancreas ml": "pancreas_ml",
-    "duct voxels": "num_duct_voxels",
+    "duct voxels": lambda case: case.get("num_duct_voxels") or None,
     "decided by": "decided_by",
 }
 """Of the scans of a screening."""
@@ -75,9 +75,14 @@ def screening_page(results: Mapping[str, Any], out: Path) -> str:
 
 def case_section(title: str, case: Row, folder: Path, note: str = "") -> html.Section:
     """One screened patient, folded: a picture of each scan and what was measured in it."""
+    parts = pictures(case, folder)
+    return html.details(title, parts, badge=BADGES[case["decision"]], note=note)
+
+
+def pictures(case: Row, folder: Path) -> list[html.Section]:
+    """Of each scan of a patient, what was measured in it under its picture."""
     phases = case.get("phases") or {"": case}
-    pictures = [_picture(case["id"], phase, row, folder / phase) for phase, row in phases.items()]
-    return html.details(title, pictures, badge=BADGES[case["decision"]], note=note)
+    return [_picture(case["id"], phase, row, folder / phase) for phase, row in phases.items()]
 
 
 def _picture(case_id: str, phase: str, row: Row, folder: Path) -> html.Section:
@@ -85,7 +90,7 @@ def _picture(case_id: str, phase: str, row: Row, folder: Path) -> html.Section:
         f"Score {row['score']:.3f}; tumor {row['tumor_ml']:.2f} ml in "
         f"{row['num_tumor_voxels']} voxels, pancreas {row['pancreas_ml']:.1f} ml"
     )
-    if row.get("num_duct_voxels") is not None:
+    if row["num_duct_voxels"]:
         caption += f", dilated duct {row['duct_ml']:.2f} ml in {row['num_duct_voxels']} voxels"
     alt = f"CT of {case_id} with the predicted pancreas and tumor outlined"
     png = (folder / "overlay.png").read_bytes()

@@ -10,7 +10,9 @@ import pytest
 from core.commands.results import VERSION
 from core.datasets.pancreas import PANCREAS, TUMOR
 from core.errors import InputError
+from core.metrics.rows import column
 from s4c.evaluate import evaluate
+from s4c.evaluation_figures import rates
 from s4c.evaluation_tables import table_1, table_2
 from tests.refusals import refused
 
@@ -55,7 +57,7 @@ def folders(tmp_path):
                 "decision": "PDAC" if num_tumor >= 20 else "normal",
                 "score": SCORES[id_],
                 "num_tumor_voxels": num_tumor,
-                "num_duct_voxels": None,
+                "num_duct_voxels": 0,
                 "tumor_ml": num_tumor * 8e-3,
                 "pancreas_ml": 1.0,
                 "seconds": 1.0,
@@ -91,6 +93,7 @@ def write_results(pred, cases, *, fold=None, system="multi", phases=(), positive
         "system": system,
         "phases": list(phases),
         "positive": positive,
+        "rule": {"min_tumor_voxels": 20, "min_duct_voxels": 0},
         "cases": cases,
         "skipped": [],
     }
@@ -279,3 +282,33 @@ def test_screenings_for_two_diseases_are_not_compared(folders, tmp_path):
     write_results(other, cases, positive="PNET")
     with refused(other, "PNET", "PDAC"):
         evaluate([pred, other], [truth], tmp_path / "out")
+
+
+def test_sensitivity_and_specificity_over_k_are_shares_of_called_cases():
+    counts = [(60, 0, True), (3, 700, True), (10, 0, False), (0, 0, False)]
+    rows = [
+        {"num_tumor_voxels": tumor, "num_duct_voxels": duct, "abnormal": abnormal}
+        for tumor, duct, abnormal in counts
+    ]
+    abnormal = np.array([row["abnormal"] for row in rows])
+    for min_duct in (0, 500):
+        k, sensitivity, specificity = rates(rows, abnormal, min_duct)
+        assert (k[0], k[-1]) == (1, 61)
+        for n, least in enumerate(k):
+            by_duct = [0 < min_duct <= row["num_duct_voxels"] for row in rows]
+            called = (column(rows, "num_tumor_voxels") >= least) | by_duct
+            assert sensitivity[n] == np.mean(called[:2])
+            assert specificity[n] == 1 - np.mean(called[2:])
+
+
+def test_the_page_shows_the_sweep_the_overlaps_and_the_false_alarms(folders, tmp_path):
+    truth, pred, cases = folders
+    evaluate([pred], [truth], tmp_path / "out")
+    page = (tmp_path / "out" / "report.html").read_text()
+    for shown in ("Sweep over K", "Overlap by system", "False alarms", "d_0000, called"):
+        assert shown in page
+    write_results(pred, [case for case in cases if case["id"] == "c_0000"])
+    evaluate([pred], [truth], tmp_path / "normal")
+    page = (tmp_path / "normal" / "report.html").read_text()
+    for absent in ("Sweep over K", "False alarms"):
+        assert absent not in page

@@ -60,11 +60,12 @@ def test_two_scans_of_one_file_name_keep_their_own_truth(field, tmp_path):
         nib.save(nib.Nifti1Image(np.zeros(image.shape, np.uint8), image.affine), path)
         row = {"id": f"ct-{number}", "input": data / folder / "ct.nii.gz", "status": "done"}
         row |= {"decision": "normal", "score": 0.0, "tumor_ml": 0.0, "seconds": 1.0, "part": None}
-        rows.append(row | {"num_tumor_voxels": 0, "pancreas_ml": 0.0})
+        rows.append(row | {"num_tumor_voxels": 0, "num_duct_voxels": 0, "pancreas_ml": 0.0})
         (path.parent / "overlay.png").write_bytes(PNG)
     runs = [{"path": "run", "step": 1, "fingerprint": "f", "fold": None}]
+    rule = {"min_tumor_voxels": 50, "min_duct_voxels": 0}
     options = {"provenance": {}, "skipped": [], "runs": runs, "fold": None, "system": "16³"}
-    options |= {"phases": [], "positive": "PDAC"}
+    options |= {"phases": [], "positive": "PDAC", "rule": rule}
     results.write(tmp_path / "out", rows, **options)
     told = evaluate([tmp_path / "out"], [data], tmp_path / "eval")["rows"]
     assert [(row["patient"], row["abnormal"]) for row in told] == [

@@ -1,5 +1,8 @@
 """ResDSN: a 3D encoder–decoder with sum skips, and auxiliary outputs in training (Fig. 2)."""
 
+from collections.abc import Mapping
+from typing import Any, cast
+
 import flax.linen as nn
 import jax
 from jaxtyping import Array, Float
@@ -8,10 +11,29 @@ from core import check
 from core.nn.blocks import Conv, ConvNormRelu, ConvTranspose
 from core.nn.init import score_normal
 from core.nn.pool import max_pool
+from core.types import ModelState, Params
 from s4c.config import ModelConfig
 from s4c.model.outputs import Outputs
 
 NUM_POOLINGS = 3
+
+
+def pool3(
+    cfg: ModelConfig, params: Params, model_state: ModelState, image: Float[Array, "n *s c"]
+) -> Float[Array, "n *t k"]:
+    """Features after the third pooling, in evaluation; sides are an eighth (PNET Sec. 2.3).
+
+    Under jit the layers behind them are not computed.
+
+    Args:
+      cfg: of a ResDSN.
+      params: its parameters.
+      model_state: {"batch_stats": …}.
+      image: as of `s4c.model.apply`.
+    """
+    variables = {"params": params, **model_state}
+    _, sown = ResDSN(cfg).apply(variables, image, train=False, mutable=["intermediates"])
+    return cast(Mapping[str, Any], sown)["intermediates"]["pool3"][0]
 
 
 class ResDSN(nn.Module):
@@ -49,6 +71,7 @@ class ResDSN(nn.Module):
                 x = conv(f"conv{step}b", x, width * 2 ** (step - 1))
             skips.append(x)
             x = max_pool(x, window=2)
+        self.sow("intermediates", "pool3", x)
         x = conv("conv4a", x, width * 8)
         x = conv("conv4b", x, width * 8)
         decoded = {}

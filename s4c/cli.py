@@ -22,7 +22,10 @@ COMMANDS = {
     "prepare": Command(
         "s4c.prepare:prepare", "Read data sets once for all networks: files to prepared cases."
     ),
-    "train": Command("s4c.train:train", "Train one network of the cascade."),
+    "train": Command(
+        "s4c.train:train",
+        "Train one network: of a cascade, or the classifier that it is compared with.",
+    ),
     "screen": Command(
         "s4c.infer:screen", "Screen new scans: NIfTI files, DICOM folders, or folders of either."
     ),

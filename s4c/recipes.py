@@ -1,9 +1,14 @@
 """Recipes of both S4C papers, one per network; `tiny-*` for two CPU cores."""
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from pathlib import Path
 
+from core import json_io
 from core.datasets.channels import Phase
 from core.train.config import RunConfig
+from s4c.classifier import config as classifier
+from s4c.classifier.config import ClassifierConfig
 from s4c.config import (
     Config,
     DataConfig,
@@ -105,7 +110,7 @@ _PNET = {
     for name, model in _COMPARED.items()
 }
 
-RECIPES = {
+SEGMENTATION = {
     "pdac-64": _PDAC_64,
     "pdac-32": _PDAC_32,
     "pdac-16": _PDAC_16,
@@ -125,3 +130,18 @@ RECIPES = {
     **{f"tiny-{name}": _tiny_pnet(cfg) for name, cfg in _PNET.items()},
 }
 """Named as in the papers, one per network (Sec. 2.2) and phase (PNET Sec. 3.1)."""
+
+AnyConfig = Config | ClassifierConfig
+
+RECIPES: Mapping[str, AnyConfig] = {**SEGMENTATION, **classifier.RECIPES}
+
+
+def config_class(run: Path) -> type[AnyConfig]:
+    """Class of the config of a run folder, told by its sections.
+
+    A folder without a config that can be read is left to whoever opens it as a run.
+    """
+    path = run / "config.json"
+    sections = set(json_io.read_json(path)) if path.is_file() else set()
+    only_a_classifiers = sections <= {field.name for field in fields(ClassifierConfig)}
+    return ClassifierConfig if sections and only_a_classifiers else Config

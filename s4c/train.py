@@ -12,16 +12,22 @@ from core.commands import train as training
 from core.commands.train import Division, Training
 from core.data import patches
 from core.data.pipeline import batches
+from core.errors import InputError
 from core.train import optim
 from core.train.task import Rows, Task
 from core.types import ModelState, Params
 from s4c import model
 from s4c.cascade import most_probable
+from s4c.classifier import train as classifier_train
+from s4c.classifier.config import ClassifierConfig
 from s4c.config import Config
 from s4c.data import Prepared, batch_maker, cut
 from s4c.loss import loss
 from s4c.overlap import overlap
 from s4c.prepare import find_cache, folds, open_cases
+from s4c.recipes import AnyConfig
+
+CURVES = ("loss", "loss_main")
 
 
 def build(
@@ -59,22 +65,26 @@ def build(
 
 
 def train(
-    cfg: Config,
+    cfg: AnyConfig,
     data: cli.Data,
     out: Path,
     *,
     fold: int | None = None,
+    coarse: Path | None = None,
     workers: int = 0,
     resume: bool = False,
     distributed: bool = False,
 ) -> None:
-    """Train one network of the cascade.
+    """Train one network of the cascade, or the classifier that it is compared with.
 
     Args:
       cfg: the recipe.
       data: what `prepare` wrote, or data sets (prepared into the run folder first).
       out: run folder: config.json, manifest.json, metrics.jsonl, checkpoints/.
       fold: hold this fold out, the first is 0, and evaluate on it; without, train on every case.
+        A classifier's is that of its coarse run.
+      coarse: of a classifier, the run of the 64³ network whose features it learns from. A run that
+        goes on knows it.
       workers: processes that cut patches, where threads starve the device; 0 for threads.
       resume: continue a run, bit for bit as if it had not stopped.
       distributed: join the other hosts of a cluster first.
@@ -83,17 +93,29 @@ def train(
       InputError: data, fold or run folder cannot be used.
       RunError: the loss is no longer finite.
     """
+    if isinstance(cfg, ClassifierConfig):
+        divide = partial(
+            classifier_train.divide, cfg, data, out, fold=fold, coarse=coarse, workers=workers
+        )
+        curves = classifier_train.CURVES
+    elif coarse is not None:
+        raise InputError("--coarse is for classifiers")
+    else:
+        divide, curves = partial(_divide, cfg, data, out, fold=fold, workers=workers), CURVES
+    training.train(cfg, out, divide=divide, curves=curves, resume=resume, distributed=distributed)
+
+
+def _divide(
+    cfg: Config, data: Sequence[Path], out: Path, *, fold: int | None, workers: int
+) -> tuple[Division, Callable[[], Training]]:
+    """Who a network of the cascade learns from, and what makes its training."""
 
     def make(train_on: Sequence[Prepared], held_out: Sequence[Prepared]) -> Training:
         return Training(build(cfg, train_on, held_out, workers=workers), cfg.run, cfg.data.batch)
 
-    def divide() -> tuple[Division, Callable[[], Training]]:
-        folder = find_cache(data, cfg.prepare, out)
-        own = partial(folds, cfg=cfg.split)
-        return training.divide_by_fold(folder, open_cases(folder), fold, own, make)
-
-    curves = ("loss", "loss_main")
-    training.train(cfg, out, divide=divide, curves=curves, resume=resume, distributed=distributed)
+    folder = find_cache(data, cfg.prepare, out)
+    own = partial(folds, cfg=cfg.split)
+    return training.divide_by_fold(folder, open_cases(folder), fold, own, make)
 
 
 def _evaluator(cfg: Config, cases: Sequence[Prepared]) -> Callable[[Params, ModelState], Rows]:

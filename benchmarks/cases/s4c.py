@@ -20,7 +20,7 @@ from s4c import model
 from s4c.cascade import most_probable
 from s4c.config import Config
 from s4c.networks import sliding
-from s4c.recipes import RECIPES
+from s4c.recipes import SEGMENTATION
 
 TOLERANCE = 1e-4
 """Largest difference of probabilities: float32 rounding through 15 layers in two forms."""
@@ -28,13 +28,13 @@ TOLERANCE = 1e-4
 
 def add_arguments(parser: argparse.ArgumentParser, data: Path) -> None:
     """What may be measured beside the defaults."""
-    parser.add_argument("--recipe", choices=list(RECIPES), default="pdac-64")
+    parser.add_argument("--recipe", choices=list(SEGMENTATION), default="pdac-64")
     parser.add_argument("--scan", type=Path, default=data / "ct_abdomen" / "example_ct.nii.gz")
 
 
 def measure(args: argparse.Namespace) -> None:
     """Run both sides in turn; print and save one row."""
-    cfg = RECIPES[args.recipe]
+    cfg = SEGMENTATION[args.recipe]
     image = z_score(window(canonical(nifti.read(args.scan)).array, *cfg.prepare.window_hu))
     params, model_state = _weights(cfg)
     ours = sliding(cfg, params, model_state, sharding.mesh())

@@ -14,17 +14,17 @@ from core.losses.entropy import cross_entropy
 from core.train import optim
 from s4c import model
 from s4c.config import Config
-from s4c.recipes import RECIPES
+from s4c.recipes import SEGMENTATION
 
 PEER = "torch_s4c"
-NAMES = list(RECIPES)
+NAMES = list(SEGMENTATION)
 BATCH = {"pdac-64": 2, "pdac-32": 8, "pdac-16": 32}
 """Cut down from the papers' 16, 32, 128; `tiny-*` as they are."""
 
 
 def subject(name: str) -> Subject:
     """One recipe with random patches."""
-    cfg = RECIPES[name]
+    cfg = SEGMENTATION[name]
     cfg = replace(cfg, data=replace(cfg.data, batch=BATCH.get(name, cfg.data.batch)))
     side, batch = cfg.data.patch, cfg.data.batch
     rng = np.random.default_rng(0)

@@ -16,6 +16,7 @@ import lnmet.identification.train
 import lnmet.recipes
 import lnmet.segmentation_train
 import lnmet.status.train
+import s4c.classifier.train
 import s4c.config
 import s4c.recipes
 import s4c.train
@@ -24,6 +25,8 @@ from eusdaf.data import Prepared
 from lnmet.identification.config import IdentificationConfig
 from lnmet.status.config import StatusConfig
 from lnmet.status.data import Example
+from s4c.classifier.config import ClassifierConfig
+from s4c.classifier.data import Example as Features
 from tests.lnmet.phantoms import prepared as two_phases
 from tests.lnmet.status.phantoms import cases_of
 from tests.s4c.phantoms import prepared
@@ -50,11 +53,12 @@ class Paper(NamedTuple):
     small: Callable[[Any, int, int], Any]
 
 
-def _small_s4c(cfg: s4c.config.Config, batch: int, steps: int) -> s4c.config.Config:
+def _small_s4c(cfg: Any, batch: int, steps: int) -> Any:
+    few = {"groups": 1} if isinstance(cfg, ClassifierConfig) else {}
     return replace(
         cfg,
         run=replace(cfg.run, steps=steps),
-        model=replace(cfg.model, width=2),
+        model=replace(cfg.model, width=2, **few),
         data=replace(cfg.data, batch=batch),
     )
 
@@ -135,9 +139,18 @@ def _pictures() -> list[Prepared]:
     return [Prepared(f"{n}", f"{n}", f"{n}", i, m, bool(m.any())) for n, (i, m) in enumerate(pairs)]
 
 
+def _features() -> list[Features]:
+    """Of regions that differ in size, with as many channels as the paper's coarse network has."""
+    random = np.random.default_rng(0)
+    sizes = [(9, 12, 20), (6, 10, 17)]
+    arrays = [random.standard_normal((*size, 128), np.float32) for size in sizes]
+    return [Features(f"{n}", f"{n}", array, n > 0) for n, array in enumerate(arrays)]
+
+
 SCANS = [prepared("a", tumor=True), prepared("b", tumor=False, seed=1)]
 PICTURES = _pictures()
 SERIES = _series()
+REGIONS = _features()
 TWO_PHASES = [two_phases("a"), two_phases("b", seed=1)]
 PATIENTS = [Example(case, bool(case.status), 500.0 * bool(case.status)) for case in cases_of("+-")]
 
@@ -147,6 +160,11 @@ LNMET = {
     StatusConfig: lambda cfg: lnmet.status.train.build(cfg, PATIENTS),
 }
 """What builds the task of each kind of network, by the class of its recipes."""
+
+S4C = {
+    s4c.config.Config: lambda cfg: s4c.train.build(cfg, SCANS),
+    ClassifierConfig: lambda cfg: s4c.classifier.train.build(cfg, REGIONS),
+}
 
 PAPERS = {
     "fee": Paper(
@@ -158,9 +176,12 @@ PAPERS = {
     ),
     "s4c": Paper(
         recipes=s4c.recipes.RECIPES,
-        compiled=("tiny-64", "tiny-pnet-venous-unet3d", "tiny-pnet-venous-vnet"),
+        compiled=(
+            *("tiny-64", "tiny-classifier"),
+            *("tiny-pnet-venous-unet3d", "tiny-pnet-venous-vnet"),
+        ),
         sharded="tiny-16",
-        build=lambda cfg: s4c.train.build(cfg, SCANS),
+        build=lambda cfg: S4C[type(cfg)](cfg),
         small=_small_s4c,
     ),
     "lnmet": Paper(

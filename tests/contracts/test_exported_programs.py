@@ -21,7 +21,10 @@ import lnmet.labels
 import lnmet.model
 import lnmet.model.identification
 import lnmet.model.status
+import s4c.config
 import s4c.model
+import s4c.model.classifier
+import s4c.model.resdsn
 from core.augment.volume_resample import center_crop
 from core.nn.conv import conv, conv_transpose, direct_transpose
 from core.nn.pool import max_pool
@@ -30,6 +33,7 @@ from core.types import ModelState, Params
 from lnmet.identification.config import IdentificationConfig
 from lnmet.status.augment import gray, normalize
 from lnmet.status.config import StatusConfig
+from s4c.classifier.config import ClassifierConfig
 from tests.contracts.papers import PAPERS, SIZE, Paper
 
 PLATFORMS = ("cuda", "tpu")
@@ -73,11 +77,24 @@ LNMET = {
     IdentificationConfig: _identification,
     StatusConfig: _status,
 }
+
+
+def _classifier(cfg, params, state, features):
+    size = jnp.full((len(features), 3), 4, jnp.int32)
+    return s4c.model.classifier.apply(cfg.model, params, features, size)
+
+
+S4C = {
+    s4c.config.Config: lambda cfg, params, state, image: s4c.model.apply(
+        cfg.model, params, state, image
+    )[0],
+    ClassifierConfig: _classifier,
+}
 FORWARD = {
     "fee": lambda cfg, params, state, image: fee.model.apply(
         cfg.model, params, state, fee.loss.normalize(image)
     )[0],
-    "s4c": lambda cfg, params, state, image: s4c.model.apply(cfg.model, params, state, image)[0],
+    "s4c": lambda cfg, *arrays: S4C[type(cfg)](cfg, *arrays),
     "lnmet": lambda cfg, *arrays: LNMET[type(cfg)](cfg, *arrays),
     "eusdaf": lambda cfg, params, state, image: eusdaf.model.apply(
         cfg.model, params, state, eusdaf.loss.normalize(image)
@@ -193,7 +210,7 @@ def full_size(paper: Paper, name: str) -> Recipe:
     """Side and number of the batch as the recipe says; other arrays as its task makes them."""
     cfg = paper.recipes[name]
     task, few = paper.build(cfg), paper.build(paper.small(cfg, 2, 1))
-    side = getattr(cfg.prepare, "size", SIZE)
+    side = getattr(getattr(cfg, "prepare", None), "size", SIZE)
     batch = {
         name: jax.ShapeDtypeStruct(
             (cfg.data.batch, *(side if n == SIZE else n for n in x.shape[1:])), x.dtype
@@ -211,7 +228,14 @@ def test_a_training_step_and_a_forward_pass_are_what_an_accelerator_is_fast_at(p
     gradient = jax.grad(recipe.task.loss, has_aux=True)
     params, model_state, batch = recipe.params, recipe.model_state, recipe.batch
     assert not faults(gradient, params, model_state, batch, recipe.key)
-    assert not faults(partial(FORWARD[paper], recipe.cfg), params, model_state, batch["image"])
+    seen = batch["features"] if "features" in batch else batch["image"]
+    assert not faults(partial(FORWARD[paper], recipe.cfg), params, model_state, seen)
+
+
+def test_the_features_of_a_classifier_are_what_an_accelerator_is_fast_at():
+    recipe = full_size(PAPERS["s4c"], "pdac-64")
+    pool3 = partial(s4c.model.resdsn.pool3, recipe.cfg.model)
+    assert not faults(pool3, recipe.params, recipe.model_state, like((1, 96, 96, 96, 1)))
 
 
 LAYERS = [

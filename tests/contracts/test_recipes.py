@@ -93,6 +93,14 @@ def test_pnet_recipes_state_the_numbers_of_the_paper():
         assert (decision.min_tumor_voxels, decision.min_duct_voxels) == (40, 500)
 
 
+def test_the_classifier_of_s4c_states_the_numbers_of_the_paper():
+    cfg = PAPERS["s4c"].recipes["classifier"]
+    # PNET Sec. 2.3 and 3.1.
+    assert (cfg.run.steps, cfg.data.batch) == (20_000, 1)
+    assert (cfg.optim.learning_rate, cfg.optim.power) == (0.001, 0.9)
+    assert (cfg.optim.momentum, cfg.optim.weight_decay) == (0.9, 5e-4)
+
+
 def test_eusdaf_recipes_state_the_numbers_of_the_paper():
     recipes = eusdaf.config.RECIPES
     for name, group_width in (("daf", 4), ("daf-32x8d", 8)):

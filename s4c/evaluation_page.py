@@ -15,6 +15,7 @@ from core.report import figures, html
 from core.report.cases import RIGHT, case_table, listed
 from core.report.evaluation import OWN_DATA, metric_tiles, roc_figures
 from core.report.table import Badge
+from s4c.classifier.config import CLASSIFICATION
 from s4c.evaluation_figures import false_alarms, overlaps, sweep
 from s4c.evaluation_tables import PUBLISHED, table_1, table_2
 from s4c.report import BADGES, case_section
@@ -86,8 +87,9 @@ def _charts(metrics: Mapping[str, Any]) -> list[html.Section]:
     """ROC curve and tumor DSC of the first system, as far as the cases allow."""
     summary, rows = metrics["summary"], headline_of_first(metrics)
     published = PUBLISHED[metrics["positive"]]
+    rule = "threshold" if CLASSIFICATION in next(iter(metrics["groups"])) else "K rule"
     marks = {
-        "K rule": (summary["sensitivity"], summary["specificity"]),
+        rule: (summary["sensitivity"], summary["specificity"]),
         f"paper, {published.best}": published.point,
     }
     charts = roc_figures("ROC of the confidence score", rows, "abnormal", summary, marks)

@@ -18,10 +18,15 @@ from core.postprocess.components import keep_large
 from core.preprocess.intensity import window, z_score
 from core.volume import Volume, canonical
 from s4c.cascade import Segmentation, by_votes, segment
+from s4c.classifier import config as classifier
+from s4c.classifier.config import CLASSIFICATION, ClassifierConfig
+from s4c.classifier.infer import load_classifier
+from s4c.classifier.runs import is_own_choice, open_classifiers
 from s4c.config import DecisionConfig, InferConfig
 from s4c.decision import Decision, decide, fused, remove_outliers
 from s4c.examinations import Examination, examinations
 from s4c.networks import Cascade, Runs, load_cascade, open_runs
+from s4c.recipes import config_class
 from s4c.report import overlay, screening_page
 
 BODY_HU = -300.0
@@ -41,7 +46,8 @@ def screen(
     anonymous: bool = False,
     allow_unfinished: bool = False,
     choices: Annotated[
-        cli.Choices, cli.Overrides(infer=InferConfig, decision=DecisionConfig)
+        cli.Choices,
+        cli.Overrides(infer=InferConfig, decision=DecisionConfig, classify=classifier.InferConfig),
     ] = None,
 ) -> int:
     """Screen new scans: NIfTI files, DICOM folders, or folders of either.
@@ -51,7 +57,8 @@ def screen(
 
     Args:
       inputs: what to screen.
-      runs: trained networks, one for each patch size and phase; the largest is the coarse one.
+      runs: trained networks, one for each patch size and phase; the largest is the coarse one. Or
+        of each phase a coarse one and the classifier that learned from it, which then decides.
       out: gets results.json, report.html and cases/<id>/ with segmentations and overlays.
       arterial: scan of one patient, instead of inputs, for runs that look at phases.
       venous: its venous scan, likewise.
@@ -60,7 +67,8 @@ def screen(
         single-scale rows of Table 1).
       anonymous: write DICOM-SEG without the patient's tags.
       allow_unfinished: also use runs that have not reached their end.
-      choices: override the coarse run's, "decision.min_tumor_voxels" → voxels.
+      choices: override the coarse run's, "decision.min_tumor_voxels" → voxels, and the
+        classifier's, "classify.threshold" → probability.
 
     Returns:
       0 if every scan was screened, 1 if some failed; each failure has its line in results.json.
@@ -68,15 +76,22 @@ def screen(
     Raises:
       InputError: nothing to screen, or runs that make no cascade.
     """
-    opened = open_runs(runs, allow_unfinished=allow_unfinished)
+    choices = choices or {}
+    classifiers = [path for path in runs if config_class(path) is ClassifierConfig]
+    segmenting = [path for path in runs if path not in classifiers]
+    opened = open_runs(segmenting, allow_unfinished=allow_unfinished) if segmenting else {}
+    deciding = open_classifiers(classifiers, opened, choices, allow_unfinished=allow_unfinished)
     patients, skipped = examinations(
         inputs, opened, arterial=arterial, venous=venous, held_out=held_out
     )
     mesh = sharding.mesh()
+    own = {name: value for name, value in choices.items() if not is_own_choice(name)}
     cascades: dict[Phase | None, Cascade] = {
-        phase: load_cascade(of_phase, mesh, choices or {}, alone=alone)
-        for phase, of_phase in opened.items()
+        phase: load_cascade(of_phase, mesh, own, alone=alone) for phase, of_phase in opened.items()
     }
+    for phase, run in deciding.items():
+        loaded = load_classifier(run, opened[phase][0], choices)
+        cascades[phase] = cascades[phase]._replace(classifier=loaded)
     rule = next(iter(cascades.values())).cfg.decision
     return predict(
         patients,
@@ -84,11 +99,11 @@ def screen(
         out,
         Job(
             command="s4c screen",
-            runs=[run for of_phase in opened.values() for run in of_phase],
-            choices=choices or {},
+            runs=[*(run for of_phase in opened.values() for run in of_phase), *deciding.values()],
+            choices=choices,
             options={"alone": alone, "anonymous": anonymous},
             facts={
-                "system": _system(opened, alone),
+                "system": CLASSIFICATION if deciding else _system(opened, alone),
                 "phases": [phase for phase in opened if phase],
                 "positive": rule.positive,
                 "rule": {
@@ -197,7 +212,12 @@ def screen_volume(volume: Volume, cascade: Cascade) -> tuple[Segmentation, Decis
             **({"clean": clean} if cfg.decision.filter_before_roi else {}),
         )
     segmentation = segmentation._replace(label=clean(segmentation.label))
-    return segmentation, decide(segmentation.label, segmentation.tumor_prob, cfg.decision)
+    decision = decide(segmentation.label, segmentation.tumor_prob, cfg.decision)
+    if cascade.classifier is None:
+        return segmentation, decision
+    found = cascade.classifier(image, segmentation.label)
+    decision = decision._replace(positive=found.positive, score=found.score)
+    return segmentation._replace(roi=found.roi), decision
 
 
 def body_of(volume: Volume) -> Bool[np.ndarray, "d h w"]:

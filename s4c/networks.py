@@ -23,6 +23,7 @@ from core.infer.voting import voter
 from core.types import ModelState, Params, Variables
 from s4c import model
 from s4c.cascade import Predict, Vote
+from s4c.classifier.infer import Classifier
 from s4c.config import Config
 
 OUTSIDE = 0.0
@@ -40,6 +41,8 @@ class Cascade(NamedTuple):
     """Whether a single fine network answers, inside the region of the coarse one (Table 1)."""
     vote: Vote | None = None
     """Of a network whose windows vote; it has no others beside it."""
+    classifier: Classifier | None = None
+    """Decides instead of the rule, on features of the coarse network (PNET Sec. 2.3)."""
 
 
 Runs = Mapping[Phase | None, Sequence[Run[Config]]]

@@ -15,6 +15,7 @@ from core.report.cases import results_page
 from core.report.outline import Outline
 from core.report.table import badges
 from core.volume import Volume
+from s4c.classifier.config import CLASSIFICATION
 
 COLORS = {"pancreas": "#4f8dff", "tumor": "#ff4d4d", "dilated duct": "#3ecf6d"}
 """As in Fig. 3; PNET Supplement."""
@@ -33,6 +34,7 @@ RULES = {
     "PDAC": "A scan is called PDAC if enough of its voxels are tumor.",
     "PNET": "A scan is called PNET if enough of its voxels are tumor, or dilated pancreatic duct; "
     "a patient, if the scan of either phase is.",
+    CLASSIFICATION: "A classifier calls a scan, on features of the network that segments it here.",
 }
 
 
@@ -69,7 +71,7 @@ def screening_page(results: Mapping[str, Any], out: Path) -> str:
         labels={called: f"called {called}", "normal": "called normal", "failed": "failed"},
         columns=COLUMNS,
         section=lambda case: case_section(case["id"], case, out / "cases" / case["id"]),
-        subtitle=RULES[called],
+        subtitle=RULES[CLASSIFICATION if results["system"] == CLASSIFICATION else called],
     )
 
 

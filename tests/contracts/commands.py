@@ -4,15 +4,30 @@ import contextlib
 import json
 import logging
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import lnmet.demo
 import s4c.demo
 from core import cli
 from core.phantom.ultrasound.cohort import write_image_cohort
+
+
+class Upper(NamedTuple):
+    """A recipe whose run is built on that of another.
+
+    Args:
+      on: flag of `train` that names that run, and its recipe.
+      few: flags of `train`, as of `Commands`.
+      training: module that draws its batches.
+    """
+
+    on: tuple[str, str]
+    few: tuple[str, ...]
+    training: str
 
 
 class Commands(NamedTuple):
@@ -26,7 +41,8 @@ class Commands(NamedTuple):
       rename: (data set, prefix) → gives all cases other names, as another data set has.
       inputs: data set → what the verb is called on.
       damage: data set → the file of one case that was cut short.
-      recipes: that a system needs; one run each.
+      recipes: that a system needs; one run each, those behind that the others are built on.
+      upper: those among them that are built on others.
       few: flags of `train`: little of everything, two parts, seconds. Few windows or pictures at a
         time, for there are few: the others would be padding.
       fold: flags of `train` that hold patients out.
@@ -59,6 +75,7 @@ class Commands(NamedTuple):
     same: tuple[str, ...] = ()
     together: tuple[str, ...] = ()
     training: str = ""
+    upper: Mapping[str, Upper] = MappingProxyType({})
     study: str | None = None
 
     def prepare(self, *words: object) -> int:
@@ -76,6 +93,19 @@ class Commands(NamedTuple):
                 recipes=program.RECIPES,
                 args=[str(word) for word in words],
             )
+
+    def train_words(self, name: str, runs: Path) -> tuple[object, ...]:
+        """Flags of the training of a recipe, whose run stands beside those that it is built on."""
+        if name not in self.upper:
+            return (*self.few, *self.fold)
+        upper = self.upper[name]
+        flag, on = upper.on
+        return (*upper.few, *self.fold, flag, runs / on)
+
+    def training_of(self, name: str) -> str:
+        """Module that draws the batches of a recipe."""
+        own = self.upper[name].training if name in self.upper else self.training
+        return own or f"{self.name}.train"
 
     def runs(self, folder: Path) -> list[object]:
         """Flags that name the runs of a folder."""
@@ -176,6 +206,22 @@ PNET = S4C._replace(
 )
 """S4C by its second paper, in one of its phases."""
 
+S4C_CLASSIFIER = S4C._replace(
+    recipes=("tiny-16", "tiny-classifier"),
+    choice=(("--classify.threshold", "0.25"), {"classify.threshold": 0.25}),
+    upper={
+        "tiny-classifier": Upper(
+            on=("--coarse", "tiny-16"),
+            few=(
+                *("--run.steps", "2", "--run.log-every", "1", "--data.batch", "2"),
+                *("--model.width", "2", "--model.groups", "1"),
+            ),
+            training="s4c.classifier.train",
+        )
+    },
+    study=None,
+)
+
 EUSDAF = Commands(
     name="eusdaf",
     verb="segment",
@@ -262,4 +308,11 @@ LNMET = Commands(
     training="lnmet.segmentation_train",
 )
 
-COMMANDS = {"fee": FEE, "s4c": S4C, "pnet": PNET, "lnmet": LNMET, "eusdaf": EUSDAF}
+COMMANDS = {
+    "fee": FEE,
+    "s4c": S4C,
+    "pnet": PNET,
+    "s4c-classifier": S4C_CLASSIFIER,
+    "lnmet": LNMET,
+    "eusdaf": EUSDAF,
+}

@@ -48,16 +48,16 @@ def system(request, tmp_path_factory) -> Prepared:
     assert paper.prepare("--data", data, "--out", cache) == 0
     learned = {}
     for name in paper.recipes:
-        words = ("--data", cache, "--out", runs / name, *paper.few, *paper.fold)
-        with learned_from(paper) as learned[name]:
+        words = ("--data", cache, "--out", runs / name, *paper.train_words(name, runs))
+        with learned_from(paper, name) as learned[name]:
             assert paper("train", name, *words) == 0
     return Prepared(paper, data, cache, runs, learned)
 
 
 @contextmanager
-def learned_from(paper: Commands) -> Iterator[set[str]]:
+def learned_from(paper: Commands, name: str) -> Iterator[set[str]]:
     """Digests of the cases that a training inside draws batches from."""
-    module, digests = import_module(paper.training or f"{paper.name}.train"), set()
+    module, digests = import_module(paper.training_of(name)), set()
     batch_maker = module.batch_maker
 
     def watched(examples, *args, **kwargs):

@@ -31,6 +31,20 @@ def test_a_phantom_cohort_is_screened_and_evaluated(trained: Trained, tmp_path):
         assert "https://" not in page
 
 
+def test_a_classifier_is_trained_on_the_coarse_network_and_answers_beside_it(trained, tmp_path):
+    words = ("--data", trained.cache, "--coarse", trained.runs[0], "--out", tmp_path / "run")
+    few = ("--run.steps", "20", "--model.width", "4", "--model.groups", "2")
+    assert "accuracy" in s4c("train", "tiny-classifier", *words, *few).stderr
+    runs = ("--run", trained.runs[0], "--run", tmp_path / "run")
+    s4c.done("screen", trained.new / "imagesTr", *runs, "--out", tmp_path / "out")
+    written = results(tmp_path / "out")
+    assert (written["system"], len(written["runs"])) == ("classification", 2)
+    assert [case["status"] for case in written["cases"]] == ["done"] * 4
+    words = ("--pred", tmp_path / "out", "--truth", trained.new, "--out", tmp_path / "eval")
+    assert "sensitivity" in s4c.done("evaluate", *words)
+    assert "give --run" in s4c.refused("screen", trained.new, *runs[2:], "--out", tmp_path / "no")
+
+
 def test_a_real_ct_comes_back_in_its_own_grid(trained: Trained, shared_data, tmp_path):
     source = shared_data / "ct_abdomen" / "example_ct.nii.gz"
     assert trained.screen(source, out=tmp_path).returncode == 0

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from core.metrics.rows import Row
 from core.report.evaluation import summary_mean_sd
 from core.report.table import Table, ci, percent, proportion
+from s4c.classifier.config import CLASSIFICATION
 
 BOTH = "both phases"
 """Of a system that calls a patient if either phase does (PNET Table 2)."""
@@ -123,11 +124,12 @@ def _table(
 ) -> Table:
     titles = [f"ours, {name}" if len(groups) > 1 else "ours" for name in groups]
     columns = ("", *titles, *(f"paper, {system}" for system in published))
-    ours = [[_figures(summary)[key] for key in rows.values()] for summary in groups.values()]
+    figures = [_figures(name, summary) for name, summary in groups.items()]
+    ours = [[of_one[key] for key in rows.values()] for of_one in figures]
     return Table(columns, list(zip(rows, *ours, *published.values(), strict=True)))
 
 
-def _figures(summary: Row) -> dict[str, str]:
+def _figures(name: str, summary: Row) -> dict[str, str]:
     """Figures of one system by their names."""
     called_normal = proportion(summary["num_true_negative"], summary["num_normal"])
     # Where the model of every fold has screened the same normal cases.
@@ -136,11 +138,14 @@ def _figures(summary: Row) -> dict[str, str]:
             f"{percent(summary['specificity'])} (mean of {summary['num_folds']} folds; "
             f"{ci(summary['specificity_ci'], in_percent=True)})"
         )
+    # A classifier misses what it calls normal: the segmentation beside it is the coarse network's.
+    is_classifier = name.endswith(CLASSIFICATION)
+    num_misses = summary["num_false_negative" if is_classifier else "num_misses"]
     return {
         "normal pancreas DSC": summary_mean_sd(summary, "normal_pancreas_dsc"),
         "abnormal pancreas DSC": summary_mean_sd(summary, "abnormal_pancreas_dsc"),
         "tumor DSC": summary_mean_sd(summary, "tumor_dsc"),
-        "no overlap": f"{summary['num_misses']}/{summary['num_abnormal']}",
+        "no overlap": f"{num_misses}/{summary['num_abnormal']}",
         "misses": f"{summary['num_false_negative']}/{summary['num_abnormal']}",
         "wrong calls": f"{summary['num_false_positive']}/{summary['num_normal']}",
         "sensitivity": proportion(summary["num_true_positive"], summary["num_abnormal"]),

@@ -35,6 +35,21 @@ def test_a_row_of_voxels_is_counted(neighbors, steps):
 
 
 @neighbors
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_row_seen_in_a_larger_mask_is_counted(neighbors, steps, axis):
+    """A crop, a turned or a flipped scan is a view, whose voxels do not follow each other."""
+    for number in range(64):
+        row = [bool(number >> bit & 1) for bit in range(6)]
+        larger = np.ones((13, 13, 13), bool)
+        at = [slice(3, 4)] * 3
+        at[axis] = slice(11, None, -2)
+        view = larger[tuple(at)]
+        view[...] = np.reshape(row, view.shape)
+        _, sizes = components(view, neighbors=neighbors)
+        assert len(sizes) == ndimage.label(row)[1]
+
+
+@neighbors
 @given(seed=seeds)
 def test_components_are_those_of_scipy(neighbors, steps, seed):
     mask = random_mask(seed)

@@ -10,8 +10,10 @@ import numpy as np
 
 from core.metrics.rows import Row
 from core.report import html
-from core.report.table import Badge, Cell, Columns, Link, Table, table_of, without_empty
+from core.report.table import Badge, Cell, Columns, FileLink, Link, Table, table_of, without_empty
 
+CASE_PAGE = "report.html"
+"""Page of a case in its folder; a row that has one tells so as its "page"."""
 RIGHT = {True: Badge("yes", "good"), False: Badge("no", "bad")}
 
 
@@ -60,6 +62,8 @@ def results_page(
 ) -> str:
     """The page of a paper's own job: how often what was decided, every case, and pictures.
 
+    A case that has a page of its own is linked to it.
+
     Args:
       results: content of results.json.
       system: name of the paper's system.
@@ -77,7 +81,7 @@ def results_page(
     counts = {f"{case}s": len(cases)}
     counts |= {label: decisions.count(name) for name, label in labels.items()}
     numbers = [html.Tile(label, str(count)) for label, count in counts.items()]
-    last = {"remarks": _remarks, "s": "seconds", "error": "error"}
+    last = {"slices": _page_link, "remarks": _remarks, "s": "seconds", "error": "error"}
     table = case_table(case, {**columns, **last}, cases)
     return html.page(
         f"{system} {job}",
@@ -95,6 +99,10 @@ def results_page(
 def _files_not_used(skipped: Sequence[Row]) -> list[html.Section]:
     files = html.table("", table_of({"file": "path", "reason": "reason"}, skipped))
     return [html.details(f"{len(skipped)} files not used", [files])] if skipped else []
+
+
+def _page_link(case: Row) -> Cell:
+    return FileLink("open", f"cases/{case['id']}/{case['page']}") if "page" in case else None
 
 
 def _remarks(case: Row) -> str:

@@ -4,16 +4,19 @@ Everything that is not built here is escaped; the page's own policy forbids any 
 """
 
 import base64
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import resources
 from typing import Any
+from urllib.parse import quote
 
 import jinja2
 from markupsafe import Markup
 
 from core.report.style import DPI
-from core.report.table import Badge, Cell, Link, Table
+from core.report.table import Badge, Cell, FileLink, Link, Table
 
 MAX_PICTURES = 40
 """Cases shown with pictures: the page stays small enough to send."""
@@ -114,8 +117,17 @@ def page(title: str, sections: Sequence[Section], *, subtitle: str = "") -> str:
     Returns:
       HTML5 text to be stored as UTF-8.
     """
-    template = _templates.get_template("page.html")
-    return template.render(title=title, subtitle=subtitle, sections=sections, anchor=_anchor)
+    return render("page.html", title=title, subtitle=subtitle, sections=sections)
+
+
+def render(template: str, **values: Any) -> str:
+    """A page by a template that is `page.html` or extends it; whatever it is given is escaped."""
+    return _templates.get_template(template).render(anchor=_anchor, **values)
+
+
+def source(template: str) -> str:
+    """Text of a file beside the templates."""
+    return (resources.files("core.report") / "templates" / template).read_text("utf-8")
 
 
 def _cell(cell: Cell, written: str) -> Markup:
@@ -123,6 +135,8 @@ def _cell(cell: Cell, written: str) -> Markup:
         return _macro("badge", cell)
     if isinstance(cell, Link):
         return Markup('<a href="#{}">{}</a>').format(_anchor(cell.section), cell.text)
+    if isinstance(cell, FileLink):
+        return Markup('<a href="{}">{}</a>').format(quote(os.fsencode(cell.path)), cell.text)
     return Markup.escape(written)
 
 

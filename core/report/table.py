@@ -31,7 +31,15 @@ class Link:
     section: str
 
 
-Cell = str | int | float | None | Badge | Link
+@dataclass(frozen=True)
+class FileLink:
+    """A word that leads to another file, by its path from the folder of the page."""
+
+    text: str
+    path: str
+
+
+Cell = str | int | float | None | Badge | Link | FileLink
 Columns = Mapping[str, str | Callable[[Row], Cell]]
 """By heading, the key of a row, or what is made of the row."""
 
@@ -152,7 +160,7 @@ def _texts(column: Sequence[Cell]) -> list[str]:
 
 
 def _text(cell: Cell, decimals: int) -> str:
-    if isinstance(cell, Badge | Link):
+    if isinstance(cell, Badge | Link | FileLink):
         return cell.text
     if cell is None or (isinstance(cell, float) and math.isnan(cell)):
         return UNDEFINED

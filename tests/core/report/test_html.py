@@ -1,13 +1,15 @@
 """The page: whole in itself, escaped, and readable for machines that read aloud."""
 
+import os
 import re
 from html.parser import HTMLParser
+from urllib.parse import unquote_to_bytes
 
 import pytest
 
 from core.report import html
 from core.report.learning import learning_curves
-from core.report.table import Badge, Link, Table
+from core.report.table import Badge, FileLink, Link, Table
 
 EVIL = "<script>alert('&\"')</script>"
 PNG = learning_curves([], ["loss"])
@@ -80,6 +82,15 @@ def test_page_loads_nothing():
     assert not re.search(r"url\(|@import|https?://", _page())
     policies = [m["content"] for m in reader.all("meta") if "http-equiv" in m]
     assert policies == ["default-src 'none'; img-src data:; style-src 'unsafe-inline'"]
+
+
+def test_a_file_of_any_name_is_linked_by_its_path():
+    path = f'cases/a "b" #1%{os.fsdecode(bytes([0xB1]))}/report.html'
+    text = html.table("x", Table(("case", "page"), [("a", FileLink(EVIL, path))])).body
+    (link,) = _Reader(text).all("a")
+    assert unquote_to_bytes(link["href"]) == os.fsencode(path)
+    assert not set(link["href"]) & set(' "#')
+    assert "<script" not in text
 
 
 def test_every_link_leads_to_one_place_on_the_page():

@@ -60,8 +60,8 @@ def diagnose(
       patients: one folder or file each; with --held-out one data set.
       runs: the three trained networks, or one folder that holds them as locate/, segment/ and
         diagnose/.
-      out: gets results.json, report.html and cases/<id>/ with masks, overlays and saliency maps;
-        ids come from names of files and folders.
+      out: gets results.json, report.html and cases/<id>/ with masks, overlays, saliency maps and a
+        report.html to scroll through the series; ids come from names of files and folders.
       held_out: of one data set, take the patients of the runs' test part.
       phases: CSV with the columns series,phase and, if wanted, patient, where the headers do not
         tell the contrast phase.

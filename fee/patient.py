@@ -16,8 +16,11 @@ from core.errors import InputError
 from core.infer.batches import one_behind
 from core.io.paths import unique_ids
 from core.io.scans import Scan, VolumeCache, write_segmentation
+from core.report.cases import CASE_PAGE
+from core.report.viewer_panel import MAX_VOXELS, Panel, panel
 from core.screening.series import Series
 from core.volume import Volume, canonical
+from fee.case_page import case_page
 from fee.config import PrepareConfig
 from fee.networks import Bundle
 from fee.predict_series import (
@@ -62,7 +65,7 @@ def diagnose_study(
     Args:
       series: at least one, as screening leaves them.
       bundle: the networks.
-      folder: gets <series>/segmentation.*, overlay.png and saliency_*.png.
+      folder: gets <series>/segmentation.*, overlay.png, saliency_*.png and report.html.
       watch: gets the seconds of each stage.
       volumes: what screening has read already.
       anonymous: write DICOM-SEG without the patient's tags.
@@ -78,6 +81,8 @@ def diagnose_study(
     names = unique_ids([used.phase for used in series], instead="series")
     phases: list[dict[str, Any]] = []
     explainable: list[ExplainedSlice] = []
+    panels: list[Panel] = []
+    share = MAX_VOXELS // len(series)
     digests: list[str] = []
     largest = -1
     scans = [used.scan for used in series]
@@ -96,14 +101,15 @@ def diagnose_study(
         predicted = predict_series(loaded.image, bundle, watch)
         with watch.stage("write"):
             digests.append(digest(loaded.volume.array))
-            written = _write(folder / name, used.scan, loaded.volume, predicted, anonymous)
+            mask = to_volume(predicted.mask, loaded.volume)
+            written = _write(folder / name, used.scan, mask, anonymous)
+            panels.append(panel(name, loaded.volume, mask.array, max_voxels=share))
             if int(predicted.mask.sum()) > largest:
                 largest = int(predicted.mask.sum())
-                mask = to_volume(predicted.mask, loaded.volume).array > 0
-                atomic.write_bytes(folder / "overlay.png", overlay(loaded.volume, mask))
+                atomic.write_bytes(folder / "overlay.png", overlay(loaded.volume, mask.array > 0))
         phases.append({**phase, "status": "done", **_counts(predicted), **written})
         explainable += candidates(
-            name, loaded.image, predicted, pixel_mm=_pixel_mm(loaded), num=NUM_EXPLAINED
+            name, loaded.image, predicted, volume=loaded.volume, num=NUM_EXPLAINED
         )
     done = [phase for phase in phases if phase["status"] == "done"]
     if not done:
@@ -119,7 +125,10 @@ def diagnose_study(
         "num_failed_series": len(phases) - len(done),
         "explained": _explain(explainable, decision.decision, bundle, folder, watch),
         "phases": [{k: v for k, v in phase.items() if k != "slices"} for phase in phases],
+        "page": CASE_PAGE,
     }
+    with watch.stage("write"):
+        atomic.write_text(folder / CASE_PAGE, case_page(folder.name, panels, row))
     return Answer(row, digests, {"phases": phases})
 
 
@@ -145,11 +154,8 @@ def _load(scan: Scan, cfg: PrepareConfig, volumes: VolumeCache) -> LoadedSeries:
     return LoadedSeries(volume, to_slices(volume, cfg))
 
 
-def _write(
-    folder: Path, scan: Scan, volume: Volume, predicted: SeriesPrediction, anonymous: bool
-) -> dict[str, Any]:
+def _write(folder: Path, scan: Scan, label: Volume, anonymous: bool) -> dict[str, Any]:
     """Write the pancreas of a series on the grid of its source."""
-    label = to_volume(predicted.mask, volume)
     written = write_segmentation(folder, scan, label, NAMES, anonymous=anonymous)
     return {
         "pancreas_ml": int(np.count_nonzero(label.array)) * label.voxel_mm3 / 1000,
@@ -176,14 +182,6 @@ def _counts(predicted: SeriesPrediction) -> dict[str, Any]:
     }
 
 
-def _pixel_mm(loaded: LoadedSeries) -> tuple[float, float]:
-    """Height and width of a pixel of the slices."""
-    _, rows, columns = loaded.volume.shape
-    _, height, width = loaded.volume.spacing_mm
-    _, *size = loaded.image.shape
-    return height * rows / size[0], width * columns / size[1]
-
-
 def _explain(
     slices: Sequence[ExplainedSlice], decision: str, bundle: Bundle, folder: Path, watch: Stopwatch
 ) -> list[dict[str, Any]]:
@@ -196,6 +194,12 @@ def _explain(
             name = f"saliency_{number}.png"
             atomic.write_bytes(folder / name, saliency_picture(chosen, influence))
             explained.append(
-                {"file": name, "series": chosen.series, "slice": chosen.index, "tumor": chosen.prob}
+                {
+                    "file": name,
+                    "series": chosen.series,
+                    "slice": chosen.index,
+                    "center_mm": chosen.center_mm,
+                    "tumor": chosen.prob,
+                }
             )
     return explained

@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
+from core.volume import Volume
 from fee.config import InferConfig
 from fee.networks import Bundle
 
@@ -53,6 +54,8 @@ class ExplainedSlice(NamedTuple):
     image: UInt8[np.ndarray, "s s"]
     mask: UInt8[np.ndarray, "s s"]
     pixel_mm: tuple[float, float]
+    center_mm: tuple[float, float, float]
+    """LPS point in the middle of the pancreas."""
 
 
 class Stopwatch(dict[str, float]):
@@ -133,7 +136,7 @@ def candidates(
     image: UInt8[np.ndarray, "d s s"],
     predicted: SeriesPrediction,
     *,
-    pixel_mm: tuple[float, float],
+    volume: Volume,
     num: int,
 ) -> list[ExplainedSlice]:
     """Slices that speak most for either answer: the decision is not known before the last series.
@@ -142,7 +145,7 @@ def candidates(
       series: name of the series.
       image: its slices.
       predicted: what the networks say.
-      pixel_mm: height and width of a pixel of `image`.
+      volume: canonical CT that the slices are of.
       num: of each side, at most.
     """
     probs = predicted.tumor_prob
@@ -154,7 +157,28 @@ def candidates(
             float(probs[i]),
             image[d],
             predicted.mask[d],
-            pixel_mm,
+            _pixel_mm(volume, image.shape[1:]),
+            _center_mm(volume, d, predicted.mask[d]),
         )
         for i in sorted(strongest)
     ]
+
+
+def _pixel_mm(volume: Volume, size: tuple[int, ...]) -> tuple[float, float]:
+    """Height and width of a pixel of slices of that size."""
+    _, rows, columns = volume.shape
+    _, height, width = volume.spacing_mm
+    return height * rows / size[0], width * columns / size[1]
+
+
+def _center_mm(
+    volume: Volume, index: int, mask: UInt8[np.ndarray, "s s"]
+) -> tuple[float, float, float]:
+    """LPS point in the middle of the mask of a slice, which lies on pixels of its own."""
+    shares = [
+        (pixels.mean() + 0.5) / size
+        for pixels, size in zip(np.nonzero(mask), mask.shape, strict=True)
+    ]
+    h, w = (share * n - 0.5 for share, n in zip(shares, volume.shape[1:], strict=True))
+    x, y, z = (volume.affine_lps @ [index, h, w, 1.0])[:3].tolist()
+    return x, y, z

@@ -5,14 +5,16 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated
 
-from core import cli, sharding
+from core import atomic, cli, sharding
 from core.commands.predict import Answer, Job, held_out_of, predict
 from core.config import fingerprint
 from core.datasets.channels import Phase
 from core.errors import InputError
 from core.infer.load import Run
 from core.io.paths import Skipped, find_all
+from core.report.cases import CASE_PAGE
 from core.screening.pairs import Pair, find_pairs, pair_of
+from lnmet.case_page import case_page
 from lnmet.cases import read_cases
 from lnmet.config import InferConfig
 from lnmet.examination import (
@@ -62,7 +64,8 @@ def segment(
         scans, venous unless the networks see the arterial phase alone.
       registration: of phases that are not registered.
       runs: trained networks; several folds of one are averaged.
-      out: gets results.json, report.html and cases/<id>/ with segmentations and overlays.
+      out: gets results.json, report.html and cases/<id>/ with segmentations, overlays and a
+        report.html to scroll through both phases.
       arterial: scan of one patient, NIfTI file or DICOM folder, instead of inputs.
       venous: its venous scan.
       organs: organs and vessels, where no run segments them: label maps <case>.nii.gz, or a model
@@ -217,5 +220,7 @@ def _segmented(
     examiner: Examiner, wanted: frozenset[Phase], anonymous: bool, pair: Pair, folder: Path
 ) -> Answer:
     examined = examiner(pair, wanted)
-    row = {"decision": "segmented", **examiner.row(pair, examined, folder, anonymous)}
+    measured = examiner.row(pair, examined, folder, anonymous)
+    row = {"decision": "segmented", **measured, "page": CASE_PAGE}
+    atomic.write_text(folder / CASE_PAGE, case_page(pair.id, examined, row))
     return Answer(row, digests_of(pair, examined, wanted), details_of(examined))

@@ -1,7 +1,7 @@
 """Lymph nodes as objects: components of a mask, with their volume and how sure they are."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -81,6 +81,16 @@ def _described(
         FoundNode(i, float(volume), tuple(center), float(score), axis)
         for i, (volume, center, score, axis) in enumerate(rows, start=1)
     ]
+
+
+def by_suspicion(nodes: Iterable[FoundNode]) -> list[FoundNode]:
+    """The most probably metastatic first; where nobody tells, the surest to be a node."""
+
+    def rank(node: FoundNode) -> tuple[float, float]:
+        probability = node.score if node.probability is None else node.probability
+        return -probability, -node.volume_mm3
+
+    return sorted(nodes, key=rank)
 
 
 class AnnotatedNodes(NamedTuple):

@@ -19,6 +19,7 @@ from core.io import nifti
 from core.io.paths import Skipped, find_all
 from core.io.scans import read_scan
 from core.json_io import read_json, write_json
+from core.report.cases import CASE_PAGE
 from core.screening.pairs import Pair, find_pairs, pair_of
 from core.volume import Volume, canonical
 from lnmet.phases import frame_of
@@ -27,7 +28,7 @@ from lnmet.raw import channels, copy_splits, describe, labels_written
 from lnmet.registration.config import RegistrationConfig
 from lnmet.registration.phases import register_phases
 from lnmet.registration.volumes import AIR_HU, warp_label_volume, warp_volume
-from lnmet.registration_page import before_and_after, registration_page
+from lnmet.registration_page import before_and_after, pair_page, registration_page
 
 COPIED = ("splits_final.json", "cases.json")
 PHASES: tuple[Phase, ...] = ("arterial", "venous")
@@ -50,7 +51,8 @@ def register(
       inputs: a data set (nnU-Net raw), or folders with CASE_0000 (arterial) and CASE_0001 (venous).
       registration: method and its numbers.
       out: gets imagesTr/ with both phases on the venous grid, results.json with the quality of each
-        registration and report.html; of a data set also its labels and dataset.json.
+        registration, report.html and cases/<id>/report.html, both phases side by side to scroll
+        through; of a data set also its labels and dataset.json.
       arterial: scan of one patient, NIfTI file or DICOM folder, instead of inputs.
       venous: its venous scan.
       labels: the --out of `lnmet segment` in the arterial phase, whose label maps are registered
@@ -138,7 +140,10 @@ def _registered(
         "decision": "registered",
         **registration.quality,
         "note": "; ".join((*pair.notes, *registration.notes)),
+        "page": CASE_PAGE,
     }
+    scans = {"venous phase": venous, "arterial phase, registered": registration.warped}
+    atomic.write_text(folder / CASE_PAGE, pair_page(pair.id, scans, row))
     return Answer(row, [digest(canonical(venous).array)])
 
 

@@ -7,11 +7,14 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from core.metrics.rows import Row
 from core.report import html
 from core.report.cases import results_page
 from core.report.overlay import WINDOW_HU
 from core.report.style import DPI, to_png
-from core.volume import Volume
+from core.report.viewer import viewer_page
+from core.report.viewer_panel import MAX_VOXELS, panel
+from core.volume import Volume, canonical
 
 COLUMNS = {
     "overlap": "overlap",
@@ -77,6 +80,21 @@ def registration_page(results: Mapping[str, Any], out: Path) -> str:
         section=section,
         subtitle=f"Arterial to venous phase by {results['method']}.",
     )
+
+
+def pair_page(title: str, scans: Mapping[str, Volume], row: Row) -> str:
+    """Page of one pair, to scroll through: both phases side by side, at one place.
+
+    Args:
+      title: of the pair.
+      scans: both on one grid, by what they are.
+      row: of results.json.
+    """
+    panels = [
+        panel(name, canonical(scan), max_voxels=MAX_VOXELS // len(scans))
+        for name, scan in scans.items()
+    ]
+    return viewer_page(title, panels, classes={}, subtitle="LNMet registration", note=row["note"])
 
 
 def _gray(plane: np.ndarray) -> np.ndarray:

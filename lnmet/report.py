@@ -13,6 +13,7 @@ from core.report import overlay as views
 from core.report.cases import results_page
 from core.report.outline import Outline
 from core.report.table import badges
+from core.report.viewer import LabelClass
 from core.volume import Volume
 from lnmet.labels import METASTATIC, NAMES, NODE, PDAC
 from lnmet.status.methods import NEGATIVE, POSITIVE, UNTOLD
@@ -23,6 +24,13 @@ ORGAN_COLORS = (
     *("#9ac24f", "#e07b39", "#d96bb0", "#6bd9b0", "#c9a227"),
 )
 """Of the organs and vessels in the order of their ids."""
+CLASSES = {
+    id_: LabelClass(NAMES[id_], color)
+    for id_, color in (
+        *enumerate(ORGAN_COLORS, start=1),
+        *((PDAC, PDAC_COLOR), (NODE, NODE_COLOR), (METASTATIC, METASTATIC_COLOR)),
+    )
+}
 BADGES = badges(
     {"segmented": "good", POSITIVE: "bad", NEGATIVE: "good", UNTOLD: "plain", "failed": "warn"}
 )
@@ -59,10 +67,15 @@ def overlay(
 
 def outlines_of(label: UInt8[np.ndarray, "d h w"]) -> list[Outline]:
     """Outlines of what a label map shows: dashed organs, tinted tumor and nodes."""
-    colors = dict(enumerate(ORGAN_COLORS, start=1))
-    colors |= {PDAC: PDAC_COLOR, NODE: NODE_COLOR, METASTATIC: METASTATIC_COLOR}
-    present = [id_ for id_ in NAMES if (label == id_).any()]
-    return [Outline(NAMES[id_], label == id_, colors[id_], id_ >= PDAC) for id_ in present]
+    return [
+        Outline(name, label == id_, color, id_ >= PDAC)
+        for id_, (name, color) in present_classes(label).items()
+    ]
+
+
+def present_classes(label: UInt8[np.ndarray, "d h w"]) -> dict[int, LabelClass]:
+    """Classes that a label map shows, by id."""
+    return {id_: of for id_, of in CLASSES.items() if (label == id_).any()}
 
 
 def segmentation_page(results: Mapping[str, Any], out: Path) -> str:

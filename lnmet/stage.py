@@ -14,9 +14,11 @@ from core.errors import InputError
 from core.infer.load import Run
 from core.io.paths import Skipped
 from core.io.scans import read_grid
+from core.report.cases import CASE_PAGE
 from core.screening.pairs import Pair
 from core.screening.scan_pair import scan_pair
 from core.volume import canonical, same_grid
+from lnmet.case_page import case_page
 from lnmet.config import InferConfig
 from lnmet.examination import (
     Examiner,
@@ -78,7 +80,8 @@ def stage(
         (venous); DICOM studies; or the arterial and then the venous scan of one patient.
       registration: of phases that are not registered.
       out: gets results.json, report.html and cases/<id>/: prediction.json, nodes.csv, label maps,
-        the registered arterial phase, the attention map, pictures.
+        the registered arterial phase, the attention map, pictures, and a report.html to scroll
+        through both phases.
       runs: trained networks of any kind; several folds of one are averaged.
       arterial: scan of one patient, NIfTI file or DICOM folder, instead of inputs.
       venous: its venous scan.
@@ -233,7 +236,8 @@ def _staged(
     if (picture := node_pictures(examined)) is not None:
         atomic.write_bytes(folder / NODE_PICTURES, picture)
     notes = "; ".join(filter(None, (row["note"], told.note)))
-    row = {**told.row(), **row, "note": notes}
+    row = {**told.row(), **row, "note": notes, "page": CASE_PAGE}
+    atomic.write_text(folder / CASE_PAGE, case_page(pair.id, examined, row))
     return Answer(row, digests_of(pair, examined, seen), details_of(examined))
 
 

@@ -13,7 +13,7 @@ from core.report.cases import results_page
 from core.report.closeups import Place, closeups
 from core.report.table import UNDEFINED, percent, table_of
 from lnmet.examination import Examined
-from lnmet.nodes import FoundNode
+from lnmet.nodes import FoundNode, by_suspicion
 from lnmet.report import BADGES, outlines_of
 from lnmet.status.methods import NEGATIVE, POSITIVE, UNTOLD
 
@@ -48,7 +48,7 @@ NODE_COLUMNS = {
 
 def node_pictures(examined: Examined) -> bytes | None:
     """PNG of the nodes that are most probably metastatic, close up; None without any node."""
-    nodes = sorted(examined.segmented.nodes, key=lambda node: _rank(node._asdict()))[:MAX_NODES]
+    nodes = by_suspicion(examined.segmented.nodes)[:MAX_NODES]
     if not nodes:
         return None
     grid = examined.grid
@@ -100,20 +100,15 @@ def _section(case: Row, folder: Path) -> html.Section:
         shown = f"The {min(MAX_NODES, len(details['nodes']))} most probably metastatic nodes."
         alt = f"Close-ups of the lymph nodes of {case['id']}"
         parts.append(html.figure("", close, alt=alt, caption=shown))
-        nodes = sorted(details["nodes"], key=_rank)
-        parts.append(html.table("Lymph nodes", table_of(NODE_COLUMNS, nodes)))
+        nodes = by_suspicion(FoundNode(**node) for node in details["nodes"])
+        table = table_of(NODE_COLUMNS, [node._asdict() for node in nodes])
+        parts.append(html.table("Lymph nodes", table))
     if case["scores"]:
         scores = [{"by": name, "score": score} for name, score in case["scores"].items()]
         of_nodes = "Networks give probabilities, nodes alone the volume in mm³."
         table = table_of({"by": "by", "score": "score"}, scores)
         parts.append(html.table("Status", table, note=of_nodes))
     return html.details(case["id"], parts, badge=BADGES[case["decision"]], note=case["note"])
-
-
-def _rank(node: Mapping[str, Any]) -> tuple[float, float]:
-    """The most probably metastatic first; where nobody tells, the surest to be a node."""
-    probability = node["score"] if node["probability"] is None else node["probability"]
-    return -probability, -node["volume_mm3"]
 
 
 def _caption(node: FoundNode) -> str:

@@ -16,8 +16,10 @@ from core.datasets.pancreas import NAMES, NAMES_WITH_DUCT
 from core.io.scans import Scan, read_scan, write_segmentation
 from core.postprocess.components import keep_large
 from core.preprocess.intensity import window, z_score
+from core.report.cases import CASE_PAGE
 from core.volume import Volume, canonical
 from s4c.cascade import Segmentation, by_votes, segment
+from s4c.case_page import ShownScan, case_page, shown_scan
 from s4c.classifier import config as classifier
 from s4c.classifier.config import CLASSIFICATION, ClassifierConfig
 from s4c.classifier.infer import load_classifier
@@ -59,7 +61,8 @@ def screen(
       inputs: what to screen.
       runs: trained networks, one for each patch size and phase; the largest is the coarse one. Or
         of each phase a coarse one and the classifier that learned from it, which then decides.
-      out: gets results.json, report.html and cases/<id>/ with segmentations and overlays.
+      out: gets results.json, report.html and cases/<id>/ with segmentations, overlays and a
+        report.html to scroll through the scan, both phases side by side.
       arterial: scan of one patient, instead of inputs, for runs that look at phases.
       venous: its venous scan, likewise.
       held_out: of the data sets of the runs, take the scans that these did not train on.
@@ -129,11 +132,12 @@ def _system(runs: Runs, alone: bool) -> str:
 
 
 class Screened(NamedTuple):
-    """One scan that was screened: what was decided, its row, and the identity of its HU."""
+    """One scan that was screened: the decision, its row, the identity of its HU, and its slices."""
 
     decision: Decision
     row: dict[str, Any]
     digest: str
+    shown: ShownScan
 
 
 def _screened(
@@ -149,6 +153,8 @@ def _screened(
             scan,
             folder / str(phase) if len(cascades) > 1 else folder,
             anonymous=anonymous,
+            phase=phase,
+            num_scans=len(patient.scans),
         )
         for phase, scan in patient.scans.items()
     }
@@ -164,11 +170,22 @@ def _screened(
             phase: {"input": str(patient.scans[phase].path), **screened.row}
             for phase, screened in by_phase.items()
         }
+    page = case_page(patient.id, [screened.shown for screened in by_phase.values()], row)
+    atomic.write_text(folder / CASE_PAGE, page)
+    row["page"] = CASE_PAGE
     return Answer(row, [screened.digest for screened in by_phase.values()])
 
 
-def screen_scan(cascade: Cascade, scan: Scan, folder: Path, *, anonymous: bool) -> Screened:
-    """Screen one scan; write its segmentation and a picture of it into a folder."""
+def screen_scan(
+    cascade: Cascade,
+    scan: Scan,
+    folder: Path,
+    *,
+    anonymous: bool,
+    phase: Phase | None,
+    num_scans: int,
+) -> Screened:
+    """Screen one scan of a patient; write its segmentation and a picture of it into a folder."""
     volume, cfg = canonical(read_scan(scan)), cascade.cfg
     segmentation, decision = screen_volume(volume, cascade)
     names = NAMES_WITH_DUCT if cfg.prepare.duct else NAMES
@@ -190,7 +207,8 @@ def screen_scan(cascade: Cascade, scan: Scan, folder: Path, *, anonymous: bool) 
         "files": [path.name for path in written.files],
         "note": written.note,
     }
-    return Screened(decision, row, digest(volume.array))
+    shown = shown_scan(volume, segmentation.label, phase=phase, num_scans=num_scans)
+    return Screened(decision, row, digest(volume.array), shown)
 
 
 def screen_volume(volume: Volume, cascade: Cascade) -> tuple[Segmentation, Decision]:

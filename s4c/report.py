@@ -7,18 +7,23 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
-from core.datasets.pancreas import BACKGROUND, DUCT, TUMOR
+from core.datasets.pancreas import BACKGROUND, DUCT, PANCREAS, TUMOR
 from core.metrics.rows import Row
 from core.report import html
 from core.report import overlay as views
 from core.report.cases import results_page
 from core.report.outline import Outline
 from core.report.table import badges
+from core.report.viewer import LabelClass
 from core.volume import Volume
 from s4c.classifier.config import CLASSIFICATION
 
-COLORS = {"pancreas": "#4f8dff", "tumor": "#ff4d4d", "dilated duct": "#3ecf6d"}
-"""As in Fig. 3; PNET Supplement."""
+CLASSES = {
+    PANCREAS: LabelClass("pancreas", "#4f8dff"),
+    TUMOR: LabelClass("tumor", "#ff4d4d"),
+    DUCT: LabelClass("dilated duct", "#3ecf6d"),
+}
+"""Colors as in Fig. 3; PNET Supplement."""
 BADGES = badges({"PDAC": "bad", "PNET": "bad", "normal": "good", "failed": "warn"})
 COLUMNS = {
     "call": lambda case: BADGES[case["decision"]],
@@ -45,13 +50,13 @@ def overlay(volume: Volume, pred: UInt8[np.ndarray, "d h w"]) -> bytes:
       volume: canonical CT in Hounsfield units.
       pred: predicted ids.
     """
-    masks = {"pancreas": pred != BACKGROUND, "tumor": pred == TUMOR, "dilated duct": pred == DUCT}
+    masks = {PANCREAS: pred != BACKGROUND, TUMOR: pred == TUMOR, DUCT: pred == DUCT}
     outlines = [
-        Outline(f"{name}, predicted", mask, COLORS[name], True)
-        for name, mask in masks.items()
+        Outline(f"{CLASSES[id_].name}, predicted", mask, CLASSES[id_].color, True)
+        for id_, mask in masks.items()
         if mask.any()
     ]
-    focus = masks["tumor"] if masks["tumor"].any() else masks["pancreas"]
+    focus = masks[TUMOR] if masks[TUMOR].any() else masks[PANCREAS]
     return views.overlay(volume, outlines, focus)
 
 

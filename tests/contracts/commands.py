@@ -53,6 +53,8 @@ class Commands(NamedTuple):
       same: flags of `prepare` that make what the recipes want.
       training: module that draws batches; `<name>.train`, unless named.
       together: recipes whose runs must come from one data set; all of them, unless named.
+      quick: flags of the verb that keep a registration short, where it registers.
+      has_volumes: whether its cases are CT volumes, which have a page to scroll through.
       study: recipe of the smallest cross-validation; none where there is no such command, as in
         FEE, whose paper has one split, or where it is of all recipes and takes minutes, as in
         LNMet (tests/e2e/test_lnmet_study.py).
@@ -76,6 +78,8 @@ class Commands(NamedTuple):
     together: tuple[str, ...] = ()
     training: str = ""
     upper: Mapping[str, Upper] = MappingProxyType({})
+    quick: tuple[str, ...] = ()
+    has_volumes: bool = True
     study: str | None = None
 
     def prepare(self, *words: object) -> int:
@@ -241,6 +245,7 @@ EUSDAF = Commands(
     choice=(("--infer.threshold", "0.25"), {"infer.threshold": 0.25}),
     counts=("num_lesions", "num_normal"),
     uses_folds=False,
+    has_volumes=False,
     study="unet",
 )
 
@@ -306,6 +311,7 @@ LNMET = Commands(
     # Organs may be learned from other data than nodes.
     together=("tiny-organs",),
     training="lnmet.segmentation_train",
+    quick=("--registration.spacing-mm", "8"),
 )
 
 COMMANDS = {

@@ -6,6 +6,7 @@ Each row of the table of behaviours is a test below; each test runs for each pap
 import json
 import logging
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,14 +16,18 @@ from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import quote, unquote_to_bytes
 
 import jax
 import numpy as np
+import pydicom
 import pytest
 
 from core.commands import results as results_module
 from core.commands import steps
 from core.data.cache import open_case
+from core.phantom.ct.phantom import make
+from core.phantom.dicom.series import write_dicom_study
 from core.report import html
 from core.train.checkpoint import restore_model
 from tests.contracts.commands import COMMANDS, Commands, forge
@@ -332,6 +337,42 @@ def test_a_page_embeds_a_bounded_number_of_pictures(system, output, tmp_path, mo
     assert folded[40] - folded[1] == 5
 
 
+def test_every_finished_case_of_ct_has_a_page_to_scroll_through_that_refers_to_nothing(
+    system, output
+):
+    index = (output / "report.html").read_text("utf-8")
+    for case in results(output)["cases"]:
+        path = output / "cases" / case["id"] / "report.html"
+        assert path.is_file() == ("page" in case) == system.paper.has_volumes
+        linked = f'href="cases/{quote(case["id"])}/report.html"' in index
+        assert linked == system.paper.has_volumes
+        if linked:
+            text = path.read_text("utf-8")
+            assert "default-src 'none'" in text
+            assert 'id="image-0"' in text
+            assert not re.search(r"https?:|\b(src|href)=|url\(|@import|fetch\(", text)
+
+
+def test_pages_of_dicom_tell_nothing_of_its_headers(system, tmp_path):
+    paper, out = system.paper, tmp_path / "out"
+    if not paper.has_volumes:
+        pytest.skip("pictures have no page of their own")
+    phantom = make(0, shape=(18, 24, 32), spacing_mm=(8, 8, 8), tumor_diameter_mm=None)
+    study = write_dicom_study(tmp_path / "study", phantom)
+    secrets = {"PatientName": "Secret^Jane", "PatientID": "MRN4711", "InstitutionName": "Clinic"}
+    for path in filter(Path.is_file, study.rglob("*")):
+        dataset = pydicom.dcmread(path)
+        for name, secret in secrets.items():
+            setattr(dataset, name, secret)
+        dataset.save_as(path)
+    words = (*paper.runs(system.runs), *paper.quick, "--out", out)
+    assert paper(paper.verb, study, *words) == 0
+    pages = [out / "cases" / case["id"] / case["page"] for case in results(out)["cases"]]
+    for page in (out / "report.html", *pages):
+        text = page.read_text("utf-8")
+        assert not [secret for secret in secrets.values() if secret in text]
+
+
 # evaluate
 
 
@@ -408,7 +449,10 @@ def test_names_of_any_bytes_and_foreign_files_harm_no_command(system, tmp_path, 
     words = (*paper.runs(system.runs), "--out", out)
     assert paper(paper.verb, *paper.inputs(data), *words) == 0
     assert {case["status"] for case in results(out)["cases"]} == {"done"}
-    (out / "report.html").read_text("utf-8")
+    links = re.findall(r'href="(cases/[^"]+)"', (out / "report.html").read_text("utf-8"))
+    assert len(links) == 2 * paper.has_volumes
+    for link in links:
+        (out / os.fsdecode(unquote_to_bytes(link))).read_text("utf-8")
     assert paper("evaluate", "--pred", out, "--truth", data, "--out", tmp_path / "eval") == 0
     metrics = json.loads((tmp_path / "eval" / "metrics.json").read_text("utf-8"))
     assert (len(metrics["rows"]), metrics["summary"]["num_without_truth"]) == (2, 0)

@@ -1,5 +1,8 @@
 """One patient with networks that answer as told: series that fail, and slices that nobody keeps."""
 
+import json
+import re
+
 import numpy as np
 import pytest
 
@@ -56,6 +59,30 @@ def test_all_phases_decide_together_and_each_has_its_mask(series, tmp_path):
         assert label.shape == (NUM, 20, 20)
         assert label[::2].any(axis=(1, 2)).all()
         assert not label[1::2].any()
+
+
+def test_the_page_shows_all_series_and_leads_to_the_slices_that_decided(series, tmp_path):
+    out = tmp_path / "out"
+    row = diagnose_study(series, bundle(), out, Stopwatch()).row
+    page = (out / row["page"]).read_text()
+    assert re.findall(r"<h2>(arterial|venous)</h2>", page) == ["arterial", "venous"]
+    listed = [f"{e['series']}, slice {e['slice'] + 1}" for e in row["explained"]]
+    assert re.findall(r'name="finding"[^>]*>(.*?)<', page) == listed
+    scene = json.loads(re.search(r'id="scene">(.*?)</script>', page)[1])
+    # The square of pixels 8 … 15 of 32, on 20 voxels of 2 mm; the first is centered at 0.
+    middle_mm = 12 / SIZE * 20 * 2.0 - 1.0
+    expected = [[middle_mm, middle_mm, 5.0 * e["slice"]] for e in row["explained"]]
+    np.testing.assert_allclose(scene["centers"], expected)
+
+
+def test_the_page_shows_the_series_that_can_be_read(series, tmp_path, caplog):
+    path = series[0].scan.path
+    path.write_bytes(path.read_bytes()[:300])
+    row = diagnose_study(series, bundle(lambda d: False), tmp_path / "out", Stopwatch()).row
+    page = (tmp_path / "out" / row["page"]).read_text()
+    assert re.findall(r"<h2>(arterial|venous)</h2>", page) == ["venous"]
+    assert NO_SLICE in page
+    assert 'name="finding"' not in page
 
 
 def test_without_a_kept_slice_the_patient_is_normal_and_the_note_says_why(series, tmp_path):

@@ -1,6 +1,7 @@
 """Label maps that are registered with their scans, and become the labels of a data set."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -135,6 +136,17 @@ def test_without_any_labels_the_images_are_registered(phantom, tmp_path, shiftin
     assert register([data], COARSE, out=tmp_path / "new") == 0
     assert len([*(tmp_path / "new" / "imagesTr").iterdir()]) == 2
     assert not (tmp_path / "new" / "labelsTr").exists()
+
+
+def test_the_page_of_a_pair_shows_both_phases_on_one_grid(phantom, tmp_path, shifting):
+    data = both_phases(phantom, tmp_path / "data", "a")
+    assert register([data], COARSE, out=tmp_path / "new") == 0
+    page = (tmp_path / "new" / "cases" / "a" / "report.html").read_text()
+    titles = re.findall(r"<h2>(.*? phase.*?)</h2>", page)
+    assert titles == ["venous phase", "arterial phase, registered"]
+    first, second = json.loads(re.search(r'id="scene">(.*?)</script>', page)[1])["series"]
+    assert first == second
+    assert 'href="cases/a/report.html"' in (tmp_path / "new" / "report.html").read_text()
 
 
 def test_a_case_without_a_label_map_fails_alone_and_leaves_the_folds(phantom, tmp_path, shifting):

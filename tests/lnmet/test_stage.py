@@ -1,6 +1,7 @@
 """From two phases to the status: what can be given instead of a network, and what is written."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -328,6 +329,36 @@ def test_the_chain_ends_with_the_status(patient, networks, tmp_path):
     for text in ("metastasis-positive", "Lymph nodes", "99.3 %", "aorta", "0.750", "32"):
         assert text in page
     assert ">nan<" not in page
+
+
+def test_the_page_of_a_case_leads_to_its_tumor_and_nodes_in_both_phases(
+    patient, networks, tmp_path
+):
+    networks(*CHAIN)
+    stage.stage(patient.inputs, out=tmp_path / "out")
+    row, folder = only(tmp_path / "out")
+    page = (folder / row["page"]).read_text()
+    phases = re.findall(r"<h2>([a-z]+ phase.*?)</h2>", page)
+    assert phases == ["arterial phase", "venous phase"]
+    assert re.findall(r'name="finding"[^>]*>(.*?)<', page) == ["tumor 1", "lymph node 1"]
+    scene = json.loads(re.search(r'id="scene">(.*?)</script>', page)[1])
+    (node,) = read_rows(folder / "nodes.csv")
+    assert scene["centers"][1] == pytest.approx([float(node[f"{axis}_mm"]) for axis in "xyz"])
+    # Voxels 8 of the axes: the ninth slice from the feet.
+    assert re.search(r"lymph node 1</button></th>\s*(<td.*?</td>\s*)*<td[^>]*>9</td>", page)
+    names = [of["name"] for of in scene["classes"].values()]
+    assert names == ["aorta", "PDAC", "metastatic lymph node"]
+    for text in ("metastatic with 99.3 %", "positive", "score 0.750"):
+        assert text in page
+
+
+def test_registered_phases_say_so_on_the_page_of_a_case(patient, registering, tmp_path):
+    scans = [patient.arterial, patient.venous]
+    assert stage.stage(scans, organs=patient.organs, out=tmp_path / "out") == 0
+    row, folder = only(tmp_path / "out")
+    page = (folder / row["page"]).read_text()
+    phases = re.findall(r"<h2>([a-z]+ phase.*?)</h2>", page)
+    assert phases == ["arterial phase, registered", "venous phase"]
 
 
 def test_without_identification_the_network_with_nodes_is_not_asked(patient, networks, tmp_path):

@@ -43,4 +43,5 @@ class Progress:
         rate = self._done / (now - self._start)
         remaining = tqdm.format_interval((self._total - self._done) / rate)
         counts = f"{self._done:,}/{self._total:,} {self._unit}"
-        LOG.info("%s  %s  %.0f %s/s  %s left", self._work, counts, rate, self._unit, remaining)
+        pace = f"{rate:.0f} {self._unit}/s" if rate >= 1 else f"{1 / rate:.0f} s each"
+        LOG.info("%s  %s  %s  %s left", self._work, counts, pace, remaining)

@@ -18,6 +18,15 @@ def test_a_line_every_few_seconds_tells_rate_and_time_left(monkeypatch, caplog):
     ]
 
 
+def test_what_takes_longer_than_a_second_is_told_in_seconds_each(monkeypatch, caplog):
+    caplog.set_level(logging.INFO)
+    clock = iter([0.0, 40.0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    with Progress("preparing", unit="cases", total=6) as bar:
+        bar.add(2)
+    assert caplog.messages == ["preparing  2/6 cases  20 s each  01:20 left"]
+
+
 def test_a_terminal_has_a_bar(monkeypatch, capsys, caplog):
     caplog.set_level(logging.INFO)
     monkeypatch.setattr(progress.sys.stderr, "isatty", lambda: True, raising=False)

@@ -13,7 +13,6 @@ from core import sharding
 from core.data.index import Index, prescribed_folds, read_index
 from core.data.index import cases_of as cases_of_index
 from core.data.splits import Parts, Split, cases_of, k_fold
-from core.datasets.prescribed_folds import FOLDS
 from core.errors import InputError
 from core.train.config import RunConfig
 from core.train.fit import fit
@@ -23,6 +22,9 @@ from core.train.task import Task
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+PRESCRIBED = "the data sets' own split"
+"""Of splits_final.json, or of the folders or the table of a public data set."""
 
 
 class Training(NamedTuple):
@@ -159,8 +161,8 @@ def choose_fold(
 ) -> Parts:
     """Cases to learn from and cases held out.
 
-    Folds that the data set prescribes (splits_final.json) come before the paper's own; without a
-    fold every case is learned from.
+    Folds that the data set prescribes (splits_final.json, or a test part) come before the paper's
+    own; without a fold every case is learned from.
 
     Args:
       folder: cache with its index.
@@ -193,9 +195,9 @@ def splits_of(folder: Path, own: Callable[[], Sequence[Split]]) -> tuple[Sequenc
     index = read_index(folder)
     if prescribed := prescribed_folds(index):
         _warn_of_patients_on_both_sides(prescribed, index)
-        return prescribed, FOLDS
+        return prescribed, PRESCRIBED
     if any(part.folds for part in index.values()):
-        logger.warning("%s is not used: it does not cover every case of the cache", FOLDS)
+        logger.warning("%s is not used: it does not cover every case of the cache", PRESCRIBED)
     return own(), "the recipe's split"
 
 
@@ -208,7 +210,7 @@ def _warn_of_patients_on_both_sides(splits: Sequence[Split], index: Index) -> No
                 "fold %d of %s has %d patients on both sides: what is measured on them is no "
                 "estimate for new patients",
                 number,
-                FOLDS,
+                PRESCRIBED,
                 len(both),
             )
 

@@ -43,13 +43,15 @@ def test_a_prescribed_split_comes_first_and_the_log_says_so(cache, caplog):
     with caplog.at_level(logging.INFO):
         parts = choose_fold(cache(PRESCRIBED), 0, "abc", lambda: OWN)
     assert parts == Parts(("c",), (), ("a", "b"))
-    assert caplog.messages == ["fold 0 of splits_final.json: 1 cases to learn from, 2 held out"]
+    assert caplog.messages == [
+        "fold 0 of the data sets' own split: 1 cases to learn from, 2 held out"
+    ]
 
 
 def test_a_prescribed_split_that_leaves_cases_out_is_not_used_and_the_log_says_so(cache, caplog):
     folder = cache((Split(("a",), ("b",)), Split(("b",), ("a",))))
     assert choose_fold(folder, 0, "abc", lambda: OWN).test == ("c",)
-    assert "splits_final.json is not used" in caplog.text
+    assert "the data sets' own split is not used" in caplog.text
 
 
 def test_a_fold_that_does_not_exist_is_refused(cache):
@@ -91,4 +93,6 @@ def test_prescribed_folds_that_part_a_patient_are_a_warning(tmp_path, caplog, pa
     folds = (Split(("a",), ("b", "c")), Split(("b", "c"), ("a",)))
     write_index(tmp_path, {tmp_path: Contents(cases, (), folds)})
     assert choose_fold(tmp_path, 0, "abc", lambda: OWN).test == ("b", "c")
-    assert ("fold 0 of splits_final.json has 1 patients on both sides" in caplog.text) is told
+    assert (
+        "fold 0 of the data sets' own split has 1 patients on both sides" in caplog.text
+    ) is told

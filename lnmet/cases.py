@@ -1,24 +1,27 @@
 """Annotated two-phase CT of a data set, read into LNMet's ids."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from core.datasets import read_dataset
 from core.datasets.case import Case, Dataset, Fold
 from core.datasets.channels import Phase, phase_of, phases_of
+from core.datasets.label_names import LabelNames
+from core.datasets.labels import label_files, label_place
+from core.datasets.labels import read_label as stored_label
 from core.errors import InputError
 from core.io import nifti
-from core.io.labels import check_ids, require_same_grid
+from core.io.labels import require_same_grid
 from core.io.paths import Skipped
 from core.io.volume_file import parts, without_ending
 from core.volume import Volume, canonical, same_grid
 from lnmet.config import ORGANS
 from lnmet.label_files import map_of
-from lnmet.labels import BACKGROUND, PDAC, Meaning, meaning
+from lnmet.labels import BACKGROUND, PDAC, Meaning, meaning, said_of
 from lnmet.organ_labels import LABEL_MAPS, LabelMap, read_label_map, to_organs
 from lnmet.status.table import listed
 from lnmet.tumor_masks import TumorMasks
@@ -101,6 +104,7 @@ class LabelledCase(NamedTuple):
       annotated: ids of `lnmet.labels` that its data set names.
       read: → a volume of HU for each phase, and the label, on one grid in canonical orientation.
       read_label: → the label alone.
+      read_grid: → where its voxels lie, in canonical orientation, from a header alone.
     """
 
     id: str
@@ -112,6 +116,7 @@ class LabelledCase(NamedTuple):
     annotated: frozenset[int]
     read: Callable[[], tuple[list[Volume], Volume]]
     read_label: Callable[[], Volume]
+    read_grid: Callable[[], Volume]
 
 
 class LabelledData(NamedTuple):
@@ -123,6 +128,8 @@ class LabelledData(NamedTuple):
       skipped: what was left out, and why.
       folds: that the data set prescribes.
       notes: how it was understood where it does not say.
+      label_names: as its files have them.
+      provenance: what the user says that they mean, as "labels"; and the commit of the labels.
     """
 
     root: Path
@@ -130,6 +137,8 @@ class LabelledData(NamedTuple):
     skipped: Sequence[Skipped]
     folds: Sequence[Fold]
     notes: Sequence[str]
+    label_names: Collection[str]
+    provenance: Mapping[str, Any]
 
 
 def read_cases(
@@ -139,25 +148,25 @@ def read_cases(
     pdac: TumorMasks | None = None,
     patient_pattern: str | None = None,
     patients: Path | None = None,
+    labels: LabelNames = LabelNames(),  # noqa: B008 - a tuple
 ) -> LabelledData:
-    """Annotated cases of an nnU-Net raw or MSD data set; labels are told by their names.
+    """Annotated cases of a data set; labels are told by their names.
 
     Args:
-      root: folder with dataset.json.
+      root: folder of any layout of `core.datasets.read_dataset`.
       organs: label maps of the organs and vessels that the data set itself does not name.
       pdac: masks of the tumor, where it does not name that.
       patient_pattern: regular expression whose first group is the patient in a case id.
       patients: table with the columns case,patient.
+      labels: what the user says that label names mean.
 
     Raises:
       InputError: the folder is of no known layout, its channels are no phases, or none of its
         labels is known.
     """
     dataset = read_dataset(root, patient_pattern=patient_pattern, patients=patients)
-    phases, ids = (
-        phases_of(dataset.channels, root / "dataset.json"),
-        meaning(dataset.label_ids, root),
-    )
+    phases = phases_of(dataset.channels, dataset.description)
+    ids, said = meaning(dataset.label_ids, root, labels), said_of(dataset.label_ids, labels)
     apart = Apart(organs, None if PDAC in ids.annotated else pdac)
     cases = [_labelled(case, dataset, phases, ids, apart) for case in dataset.cases]
     notes = [f"labels without a use here: {', '.join(ids.unused)}"] if ids.unused else []
@@ -166,7 +175,15 @@ def read_cases(
         notes += [f"no mask of the tumor of {listed(without)}: not known"] if without else []
     if not any(map(phase_of, dataset.channels)) and len(phases) == 2:
         notes.append("channel 0 is taken for the arterial phase, channel 1 for the venous one")
-    return LabelledData(root, cases, dataset.skipped, dataset.splits, notes)
+    return LabelledData(
+        root,
+        cases,
+        dataset.skipped,
+        dataset.splits,
+        notes,
+        label_names=list(dataset.label_ids),
+        provenance=dataset.provenance(said),
+    )
 
 
 class Apart(NamedTuple):
@@ -183,16 +200,11 @@ def _labelled(
     ids: Meaning,
     apart: Apart,
 ) -> LabelledCase:
-    label_path = case.label
-    if label_path is None:
-        raise ValueError(f"case {case.id} has no label")
-    organs, pdac = apart
+    place, (organs, pdac) = label_place(case), apart
     mask = pdac and pdac.of(case.id)
 
     def read_label() -> Volume:
-        stored = nifti.read_label(label_path)
-        check_ids(stored, dataset.label_ids.values(), label_path)
-        label = canonical(stored.with_array(ids(stored.array)))
+        label = canonical(stored_label(case, dataset.label_ids, ids.table))
         if organs is not None:
             label = _with_organs(label, ids, organs, case.id)
         return label if pdac is None or mask is None else pdac.added_to(label, mask)
@@ -206,11 +218,13 @@ def _labelled(
                     path=path,
                     hint="run lnmet register on the data set first",
                 )
-        return images, require_same_grid(images[0], read_label(), case.images[0], label_path)
+        return images, require_same_grid(images[0], read_label(), case.images[0], place)
 
     venous = case.images[phases.index("venous")] if "venous" in phases else case.images[0]
     images = (part for path in case.images for part in parts(path))
-    files = (*images, *parts(label_path), dataset.root / "dataset.json")
+    files = (*images, *label_files(case, dataset.label_ids, ids.table))
+    if dataset.description.is_file():
+        files = (*files, dataset.description)
     annotated = ids.annotated
     if organs is not None:
         files = (*files, organs.of(case.id))
@@ -219,7 +233,16 @@ def _labelled(
         files, annotated = (*files, mask), annotated | {PDAC}
     names = tuple(without_ending(path.name) for path in case.images)
     return LabelledCase(
-        case.id, case.patient, venous, names, files, phases, annotated, read, read_label
+        case.id,
+        case.patient,
+        venous,
+        names,
+        files,
+        phases,
+        annotated,
+        read,
+        read_label,
+        lambda: canonical(nifti.read_grid(venous)),
     )
 
 

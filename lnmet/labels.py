@@ -9,6 +9,7 @@ from jaxtyping import Integer, UInt8
 from numpy.typing import NDArray
 
 from core.datasets.case import plain_name
+from core.datasets.label_names import LabelNames, ids_of_names, parse_labels
 from core.errors import InputError
 from lnmet.config import ORGANS, Target
 from lnmet.organ_labels import LABEL_MAPS
@@ -54,6 +55,7 @@ _NEEDED: Mapping[Target, frozenset[int]] = {
 
 
 _ID_OF_NAME = {
+    "background": BACKGROUND,
     **{
         plain_name(name): ORGANS.index(organ) + 1
         for label_map in LABEL_MAPS.values()
@@ -77,6 +79,10 @@ _ID_OF_NAME = {
 }
 
 
+MEANINGS = (*map(plain_name, NAMES.values()), "ignore", "background")
+"""What `--labels` can say of a name, each by one of its own."""
+
+
 class Meaning(NamedTuple):
     """What the ids of a data set stand for.
 
@@ -95,29 +101,51 @@ class Meaning(NamedTuple):
         return self.table[label]
 
 
-def meaning(label_ids: Mapping[str, int], root: Path) -> Meaning:
+def lnmet_labels(text: str | None) -> LabelNames:
+    """Read the value of `--labels`.
+
+    Raises:
+      InputError: it is not like name=meaning,…, or a meaning is not known.
+    """
+    return parse_labels(text, _ID_OF_NAME, meanings=MEANINGS)
+
+
+def meaning(
+    label_ids: Mapping[str, int],
+    root: Path,
+    labels: LabelNames = LabelNames(),  # noqa: B008 - a tuple
+) -> Meaning:
     """Meaning of a data set's labels, by their names.
 
     Args:
       label_ids: its names and ids.
       root: its folder, named in errors.
+      labels: what the user says that names mean.
 
     Raises:
       InputError: no name that LNMet knows.
     """
-    ours = {name: _ID_OF_NAME.get(plain_name(name), BACKGROUND) for name in label_ids}
+    path = root / "dataset.json"
+    ours = ids_of_names(
+        label_ids, _ID_OF_NAME, labels, path=path, meanings=MEANINGS, others=BACKGROUND
+    )
     annotated = frozenset(ours.values()) - {BACKGROUND, IGNORE}
     if not annotated:
         raise InputError(
             f"none of the label names {list(label_ids)} is known",
-            path=root / "dataset.json",
-            hint=f"rename them to some of {sorted(_ID_OF_NAME)}",
+            path=path,
+            hint=f"say what they mean, --labels NAME=MEANING, of {', '.join(MEANINGS)}",
         )
     table = np.zeros(max(label_ids.values()) + 1, np.uint8)
     for name, id_ in label_ids.items():
         table[id_] = ours[name]
     unused = (n for n, id_ in ours.items() if id_ == BACKGROUND and plain_name(n) != "background")
     return Meaning(table, annotated, tuple(unused))
+
+
+def said_of(label_ids: Mapping[str, int], labels: LabelNames) -> dict[str, str]:
+    """What the user says of the names of a data set."""
+    return labels.said_of(label_ids, _ID_OF_NAME)
 
 
 def classes(label: UInt8[np.ndarray, "*s"], target: Target) -> UInt8[np.ndarray, "*s"]:

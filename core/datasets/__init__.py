@@ -3,13 +3,19 @@
 Volumes come as `Case` from `read_dataset`, images as `ImageCase` from `read_images`.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from core.datasets.abdomenatlas import is_abdomenatlas, read_abdomenatlas
 from core.datasets.case import Case, Dataset, Fold, ImageCase, ImageDataset, patients_of
 from core.datasets.images import read_case, read_images
 from core.datasets.msd import read_msd
 from core.datasets.nnunet import read_nnunet
+from core.datasets.panorama import is_checkout, read_panorama
+from core.datasets.pants import is_pants, read_pants
+from core.datasets.prescribed_folds import read_folds
+from core.datasets.totalsegmentator import is_totalsegmentator, read_totalsegmentator
 from core.errors import InputError
 from core.json_io import read_json
 
@@ -19,6 +25,8 @@ __all__ = [
     "Fold",
     "ImageCase",
     "ImageDataset",
+    "did_you_mean",
+    "is_dataset",
     "read_case",
     "read_dataset",
     "read_images",
@@ -31,7 +39,7 @@ def read_dataset(
     r"""Read a data set of any known layout, told apart by looking at it.
 
     Args:
-      root: the folder that holds `dataset.json`.
+      root: the folder that holds `dataset.json`, or that a public data set is unpacked into.
       patient_pattern: regular expression whose first group is the patient in a case id, such as
         `(\w+)_\d+`. Without it and a table, studies of PANORAMA belong to its patients, and any
         other case is its own patient.
@@ -46,25 +54,58 @@ def read_dataset(
     root = Path(root)
     if not root.is_dir():
         raise InputError("no such folder", path=root)
+    read = _reader_of(root)
+    if read is None:
+        expected = "expected one of nnU-Net, MSD, PANORAMA, PanTS, AbdomenAtlas, TotalSegmentator"
+        hint = did_you_mean(root) or expected
+        raise InputError("there is no dataset.json, nor a public layout", path=root, hint=hint)
+    dataset = read(root)
+    if not dataset.cases:
+        reasons = [f"{s.path.name}: {s.reason}" for s in dataset.skipped[:1]]
+        raise InputError("no usable case", path=root, hint=" ".join(reasons) or "it has no images")
+    ids = [case.id for case in dataset.cases]
+    patient = patients_of(ids, pattern=patient_pattern, table=patients)
+    cases = tuple(replace(case, patient=patient[case.id]) for case in dataset.cases)
+    # What a user prescribes goes before the parts of a public data set.
+    folds = read_folds(root, ids, ids) if dataset.is_public else ()
+    return replace(dataset, cases=cases, splits=folds or dataset.splits)
+
+
+def is_dataset(root: Path) -> bool:
+    """Whether a folder is laid out like a data set of volumes that `read_dataset` reads."""
+    return _reader_of(root) is not None
+
+
+def did_you_mean(root: Path) -> str:
+    """Question about the data sets that lie in a folder; "" where there is none."""
+    inside = sorted(p.name for p in root.iterdir() if p.is_dir() and is_dataset(p))
+    return f"did you mean {' or '.join(inside[:3])} in it?" if inside else ""
+
+
+def _reader_of(root: Path) -> Callable[[Path], Dataset] | None:
+    """Reader of the layout of a folder; None of one that is not known."""
+    return next((read for is_laid_out_so, read in LAYOUTS if is_laid_out_so(root)), None)
+
+
+def _read_described(root: Path) -> Dataset:
+    """An nnU-Net or MSD folder."""
     path = root / "dataset.json"
-    if not path.is_file():
-        inside = sorted(p.parent.name for p in root.glob("*/dataset.json"))
-        hint = f"did you mean {inside[0]} in it?" if inside else "expected nnU-Net or MSD layout"
-        raise InputError("there is no dataset.json", path=root, hint=hint)
     description = read_json(path)
     if not isinstance(description, dict):
         raise InputError("expected an object with labels and channels", path=path)
     # An nnU-Net v2 data set always has one of these keys; v1 and MSD list their training files.
     if "file_ending" in description or "dataset" in description:
-        dataset = read_nnunet(root)
-    elif isinstance(description.get("training"), list):
-        dataset = read_msd(root)
-    else:
-        raise InputError('has neither "file_ending" (nnU-Net) nor "training" (MSD)', path=path)
-    if not dataset.cases:
-        reasons = [f"{s.path.name}: {s.reason}" for s in dataset.skipped[:1]]
-        raise InputError("no usable case", path=root, hint=" ".join(reasons) or "imagesTr is empty")
-    ids = [case.id for case in dataset.cases]
-    patient = patients_of(ids, pattern=patient_pattern, table=patients)
-    cases = (replace(case, patient=patient[case.id]) for case in dataset.cases)
-    return replace(dataset, cases=tuple(cases))
+        return read_nnunet(root)
+    if isinstance(description.get("training"), list):
+        return read_msd(root)
+    raise InputError('has neither "file_ending" (nnU-Net) nor "training" (MSD)', path=path)
+
+
+LAYOUTS: Sequence[tuple[Callable[[Path], bool], Callable[[Path], Dataset]]] = (
+    (lambda root: (root / "dataset.json").is_file(), _read_described),
+    (is_checkout, read_panorama),
+    (is_pants, read_pants),
+    (is_abdomenatlas, read_abdomenatlas),
+    (is_totalsegmentator, read_totalsegmentator),
+)
+"""How a layout is told, and what reads it; the first that fits."""

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,12 +26,16 @@ class Case:
       patient: whose it is; cases of one patient stay on one side of every split.
       images: one file per channel, in the order of `Dataset.channels`, on one grid.
       label: integer label map, or None where there is none.
+      masks: in place of a label map, a binary file of each class by its name.
+      phase: contrast phase that a table of the data set tells; "unknown" without one.
     """
 
     id: str
     patient: str
     images: tuple[Path, ...]
     label: Path | None
+    masks: Mapping[str, Path] = field(default_factory=dict)
+    phase: str = "unknown"
 
 
 class Fold(NamedTuple):
@@ -48,11 +52,15 @@ class Dataset:
     Args:
       name: as the data set calls itself.
       root: its folder.
-      label_ids: label name to the id in the files.
+      label_ids: label name to the id in the files; of masks, to a number that is larger where a
+        class has priority over another.
       channels: names of the image channels ("CT", …).
       cases: in the order of their ids.
       splits: folds that the data set prescribes; empty where it prescribes none.
       skipped: every file that was found, or promised, and not used.
+      is_public: whether the layout tells what the labels are; those that a paper has no use for
+        are background then, while a name in a user's data set may be a slip of the pen.
+      commit: of the labels, where they come from a git repository.
     """
 
     name: str
@@ -62,6 +70,23 @@ class Dataset:
     cases: tuple[Case, ...]
     splits: tuple[Fold, ...]
     skipped: tuple[Skipped, ...]
+    is_public: bool = False
+    commit: str | None = None
+
+    def provenance(self, said: Mapping[str, str]) -> dict[str, Any]:
+        """What decides the labels besides their files, as the index of a cache has it.
+
+        Args:
+          said: what the user says of their names.
+        """
+        told = {"labels": dict(said), "label_commit": self.commit}
+        return {name: value for name, value in told.items() if value}
+
+    @property
+    def description(self) -> Path:
+        """What names the labels: dataset.json, or the folder where the layout does."""
+        path = self.root / "dataset.json"
+        return path if path.is_file() else self.root
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from core.datasets.case import plain_name
+from core.datasets.label_names import LabelNames, ids_of_names, parse_labels
 from core.errors import InputError
 
 BACKGROUND, PANCREAS, TUMOR, DUCT = 0, 1, 2, 3
@@ -16,7 +16,7 @@ NAMES = {PANCREAS: "pancreas", TUMOR: "tumor"}
 NAMES_WITH_DUCT = NAMES | {DUCT: "dilated_duct"}
 """Where the dilated pancreatic duct is a class of its own."""
 
-# Vessels and the bile duct of PANORAMA lie beside the pancreas; its duct lies within.
+# Vessels and the bile duct of PANORAMA lie beside the pancreas.
 _ID_OF_NAME = {
     "background": BACKGROUND,
     "veins": BACKGROUND,
@@ -24,10 +24,6 @@ _ID_OF_NAME = {
     "common bile duct": BACKGROUND,
     "pancreas": PANCREAS,
     "pancreas parenchyma": PANCREAS,
-    "duct": DUCT,
-    "pancreatic duct": DUCT,
-    "dilated duct": DUCT,
-    "dilated pancreatic duct": DUCT,
     "tumor": TUMOR,
     "tumour": TUMOR,
     "cancer": TUMOR,
@@ -37,6 +33,29 @@ _ID_OF_NAME = {
     "pancreatic lesion": TUMOR,
     "ignore": IGNORE,
 }
+_DUCTS = ("duct", "pancreatic duct", "dilated duct", "dilated pancreatic duct")
+
+
+def known_names(*, duct: bool = False) -> dict[str, int]:
+    """Id of each plain name that means something unless the user says otherwise.
+
+    Args:
+      duct: whether the duct is a class of its own; else it is pancreas.
+    """
+    return _ID_OF_NAME | dict.fromkeys(_DUCTS, DUCT if duct else PANCREAS)
+
+
+def pancreas_labels(text: str | None, *, duct: bool = False) -> LabelNames:
+    """Read the value of `--labels`, of a data set of the pancreas.
+
+    Args:
+      text: `name=meaning,…`; None says nothing.
+      duct: whether the duct is a class of its own, and so a meaning.
+
+    Raises:
+      InputError: it is not of that form, or a meaning is not known.
+    """
+    return parse_labels(text, known_names(), meanings=_meanings(duct=duct))
 
 
 def in_pancreas(label: NDArray[np.integer]) -> NDArray[np.bool_]:
@@ -45,15 +64,23 @@ def in_pancreas(label: NDArray[np.integer]) -> NDArray[np.bool_]:
 
 
 def lookup(
-    label_ids: Mapping[str, int], root: Path, *, needed: Collection[int], duct: bool = False
+    label_ids: Mapping[str, int],
+    path: Path,
+    *,
+    needed: Collection[int],
+    labels: LabelNames = LabelNames(),  # noqa: B008 - a tuple
+    duct: bool = False,
+    others: int | None = None,
 ) -> NDArray[np.uint8]:
     """Table from a data set's ids to ours: `table[label]`.
 
     Args:
       label_ids: the data set's names and ids.
-      root: its folder, named in errors.
+      path: of what names them, for errors.
       needed: ids of ours that it must have a name for.
-      duct: whether the pancreatic duct is a class of its own; without, it is pancreas.
+      labels: what the user says that names mean.
+      duct: whether the duct is a class of its own; else it is pancreas.
+      others: id of names that nothing is known of; None refuses them.
 
     Returns:
       (largest id + 1,) table; ids that the data set does not declare map to background, and are
@@ -62,19 +89,26 @@ def lookup(
     Raises:
       InputError: a name that is not known here, or no name for what is needed.
     """
-    ours = {name: _ID_OF_NAME.get(plain_name(name)) for name in label_ids}
-    if unknown := [name for name, id_ in ours.items() if id_ is None]:
+    ids = ids_of_names(
+        label_ids,
+        known_names(duct=duct),
+        labels,
+        path=path,
+        meanings=_meanings(duct=duct),
+        others=others,
+    )
+    if absent := [NAMES[id_] for id_ in needed if id_ not in ids.values()]:
         raise InputError(
-            f"label names {unknown} are not known",
-            path=root / "dataset.json",
-            hint=f"rename them to some of {sorted(_ID_OF_NAME)}",
-        )
-    if absent := [NAMES[id_] for id_ in needed if id_ not in ours.values()]:
-        raise InputError(
-            f"needs a label for {' and '.join(absent)}; found {list(label_ids)}",
-            path=root / "dataset.json",
+            f"needs a label for {' and '.join(absent)}; found {list(ids)}",
+            path=path,
+            hint=f"if one is it by another name, --labels NAME={absent[0]}",
         )
     table = np.zeros(max(label_ids.values()) + 1, np.uint8)
     for name, id_ in label_ids.items():
-        table[id_] = ours[name] or BACKGROUND
-    return table if duct else np.where(table == DUCT, np.uint8(PANCREAS), table)
+        table[id_] = ids[name]
+    return table
+
+
+def _meanings(*, duct: bool) -> list[str]:
+    """One name of each meaning, for lines about names."""
+    return ["pancreas", "tumor", *(["duct"] if duct else []), "ignore", "background"]

@@ -1,23 +1,35 @@
 """Annotated CT of the pancreas from any public layout, all giving the same record.
 
-nnU-Net raw, MSD and PANORAMA (a folder with `dataset.json`), and NIH Pancreas-CT.
+nnU-Net raw, MSD, PANORAMA, PanTS, AbdomenAtlas, TotalSegmentator (`read_dataset`) and NIH
+Pancreas-CT.
 """
 
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.datasets import nih, panorama, read_dataset
-from core.datasets.case import Case, Dataset, Fold
+from core.datasets import did_you_mean, is_dataset, nih, panorama, read_dataset
+from core.datasets.case import Case, Dataset, Fold, patients_of
 from core.datasets.channels import OtherPhaseError, Phase, channel_of_phase
-from core.datasets.pancreas import NAMES_WITH_DUCT, PANCREAS, TUMOR, lookup
+from core.datasets.label_names import LabelNames, require_named
+from core.datasets.labels import label_files, label_place, read_label
+from core.datasets.pancreas import (
+    BACKGROUND,
+    NAMES_WITH_DUCT,
+    PANCREAS,
+    TUMOR,
+    known_names,
+    lookup,
+)
 from core.errors import InputError
 from core.io import nifti
-from core.io.labels import check_ids, require_same_grid
+from core.io.labels import require_same_grid
 from core.io.paths import Skipped
 from core.io.remarks import remark
 from core.io.volume_file import parts
@@ -29,6 +41,7 @@ PUBLIC_PHASE = "venous"
 """Of NIH Pancreas-CT, MSD and PANORAMA: about 70 s after the injection."""
 MSD_NAME = "Pancreas"
 """Of Task07 of the Medical Segmentation Decathlon, as its dataset.json has it."""
+NIH_NAMES = ("pancreas",)
 
 
 class PancreasCase(NamedTuple):
@@ -44,6 +57,7 @@ class PancreasCase(NamedTuple):
       read: → CT in HU, and its label on the same grid: 0 background, 1 pancreas, 2 tumor, 3
         duct where it is a class of its own, and 255 where nobody annotated.
       read_label: → the label alone.
+      read_grid: → where its voxels lie, from a header alone; the axes may be in another order.
     """
 
     id: str
@@ -54,6 +68,7 @@ class PancreasCase(NamedTuple):
     tumor: bool | None
     read: Callable[[], tuple[Volume, Volume]]
     read_label: Callable[[], Volume]
+    read_grid: Callable[[], Volume]
 
 
 class PancreasData(NamedTuple):
@@ -65,6 +80,9 @@ class PancreasData(NamedTuple):
       skipped: what was left out, and why.
       folds: that the data set prescribes.
       annotated: which of `NAMES_WITH_DUCT` its labels can hold.
+      label_names: as its files have them.
+      provenance: what else decides its labels: "labels", what the user says of their names, and
+        "label_commit" of a checkout.
     """
 
     root: Path
@@ -72,6 +90,37 @@ class PancreasData(NamedTuple):
     skipped: Sequence[Skipped]
     folds: Sequence[Fold]
     annotated: Collection[int]
+    label_names: Collection[str]
+    provenance: Mapping[str, Any]
+
+
+def read_pancreas_sets(
+    roots: Sequence[Path], *, labels: LabelNames, exclude_overlap: bool = False, **options: Any
+) -> list[PancreasData]:
+    """Annotated cases of several data sets, to which together all that the user says applies.
+
+    Args:
+      roots: their folders.
+      labels: what the user says that label names mean.
+      exclude_overlap: as `read_pancreas` has it, of the data sets that are PANORAMA.
+      options: others of `read_pancreas`.
+
+    Raises:
+      InputError: one of them cannot be used, or none has a name that the user speaks of, or none
+        is PANORAMA where its overlap is to be left out.
+    """
+    read = [
+        read_pancreas(root, labels=labels, exclude_overlap=exclude_overlap, **options)
+        for root in roots
+    ]
+    require_named(labels, [name for data in read for name in data.label_names], roots[0])
+    if exclude_overlap and not any(panorama.is_panorama(c.id for c in d.cases) for d in read):
+        raise InputError(
+            "is not PANORAMA, and --exclude-overlap is for its cases of MSD and NIH",
+            path=roots[0],
+            hint="leave the flag out",
+        )
+    return read
 
 
 def read_pancreas(
@@ -82,55 +131,76 @@ def read_pancreas(
     flip: str = "auto",
     phase: Phase | None = None,
     duct: bool = False,
+    labels: LabelNames = LabelNames(),  # noqa: B008 - a tuple
+    exclude_overlap: bool = False,
 ) -> PancreasData:
     """Annotated cases of a data set, its layout told by looking.
 
     Args:
-      root: folder with dataset.json, or with PANCREAS_0001 and the like.
+      root: folder of any layout of `read_dataset`, or with PANCREAS_0001 and the like.
       patient_pattern: regular expression whose first group is the patient in a case id.
       patients: table with the columns case,patient.
       flip: axes along which NIH's labels run against the CT, as `nih.read_nih_case` has them.
       phase: contrast phase whose channel is read; without, the only channel that is CT.
-      duct: whether the pancreatic duct is a class of its own.
+      duct: whether the pancreatic duct is a class of its own; else it is pancreas.
+      labels: what the user says that label names mean.
+      exclude_overlap: leave out the cases of PANORAMA that MSD and NIH Pancreas-CT hold as well.
 
     Raises:
-      InputError: the folder is missing, or of no known layout, or it has no such channel.
+      InputError: the folder is missing, or of no known layout, or it has no such channel; or the
+        table that tells of the overlap is missing.
     """
     if not root.is_dir():
         raise InputError("no such folder", path=root)
-    if (root / "dataset.json").is_file():
+    if is_dataset(root):
         dataset = read_dataset(root, patient_pattern=patient_pattern, patients=patients)
-        return _from_dataset(dataset, phase, duct)
+        if exclude_overlap and panorama.is_panorama(case.id for case in dataset.cases):
+            dataset = panorama.without_overlap(dataset)
+        return _from_dataset(dataset, phase, labels, duct=duct)
     if nih_data := nih.find_nih(root):
         _require_phase(PUBLIC_PHASE, phase, root)
-        if patient_pattern is not None or patients is not None:
-            note = "%s: --patient-pattern and --patients are not used: folders are patients"
-            logger.warning(note, root)
-        cases = [_from_nih(case, flip) for case in nih_data.cases]
-        return PancreasData(root, cases, nih_data.skipped, (), {PANCREAS})
+        if patient_pattern is not None:
+            logger.warning("%s: --patient-pattern is not used: folders are patients", root)
+        ids = [case.patient for case in nih_data.cases]
+        patient = patients_of(ids, pattern=None, table=patients)
+        cases = [_from_nih(case, patient[case.patient], flip) for case in nih_data.cases]
+        return PancreasData(root, cases, nih_data.skipped, (), {PANCREAS}, NIH_NAMES, {})
     raise InputError(
         "is no annotated data set",
         path=root,
-        hint="expected dataset.json of nnU-Net or MSD, or PANCREAS_0001 and label0001.nii.gz",
+        hint=did_you_mean(root)
+        or "expected dataset.json of nnU-Net or MSD, PANCREAS_0001 beside label0001.nii.gz, or a "
+        "folder of PANORAMA with panorama_labels in it, PanTS, AbdomenAtlas or TotalSegmentator",
     )
 
 
 def read_phase(
-    roots: Sequence[Path], phase: Phase | None, *, duct: bool = False
+    roots: Sequence[Path],
+    phase: Phase | None,
+    *,
+    labels: LabelNames = LabelNames(),  # noqa: B008 - a tuple
+    duct: bool = False,
 ) -> list[PancreasData]:
     """Those of several data sets that show a contrast phase; all of them where none is asked for.
 
+    Args:
+      roots: their folders.
+      phase: that is asked for.
+      labels: what the user says that label names mean.
+      duct: whether the pancreatic duct is a class of its own.
+
     Raises:
-      InputError: none shows it, or one cannot be read.
+      InputError: none shows it, or one cannot be read, or none has a name that the user speaks of.
     """
     read, others = [], []
     for root in roots:
         try:
-            read.append(read_pancreas(root, phase=phase, duct=duct))
+            read.append(read_pancreas(root, phase=phase, labels=labels, duct=duct))
         except OtherPhaseError as error:
             others.append(error)
     if others and not read:
         raise others[0]
+    require_named(labels, [name for data in read for name in data.label_names], roots[0])
     return read
 
 
@@ -151,57 +221,87 @@ def _require_phase(phase: str, wanted: Phase | None, root: Path) -> None:
         raise OtherPhaseError(f"holds {phase} scans where {wanted} ones are needed", path=root)
 
 
-def _from_dataset(dataset: Dataset, wanted: Phase | None, duct: bool) -> PancreasData:
-    ids = lookup(dataset.label_ids, dataset.root, needed=(PANCREAS,), duct=duct)
-    annotated = {id_ for id_ in NAMES_WITH_DUCT if (ids == id_).any()}
-    diagnoses: Mapping[str, bool] = {}
-    if panorama.is_panorama(dataset):
-        diagnoses = panorama.read_diagnoses(dataset.root)
-    is_public = bool(diagnoses) or dataset.name == MSD_NAME
-    if is_public:
+def _from_dataset(
+    dataset: Dataset, wanted: Phase | None, labels: LabelNames, *, duct: bool
+) -> PancreasData:
+    table = lookup(
+        dataset.label_ids,
+        dataset.description,
+        needed=(PANCREAS,),
+        labels=labels,
+        duct=duct,
+        others=BACKGROUND if dataset.is_public else None,
+    )
+    diagnoses: Mapping[str, bool | None] = {}
+    if panorama.is_panorama(case.id for case in dataset.cases):
+        diagnoses = {id_: row.tumor for id_, row in panorama.read_table(dataset.root).items()}
+    is_venous = bool(diagnoses) or dataset.name in (MSD_NAME, panorama.NAME)
+    if is_venous:
         _require_phase(PUBLIC_PHASE, wanted, dataset.root)
-    phase = PUBLIC_PHASE if is_public else wanted or "unknown"
-    ct = channel_of_phase(dataset.channels, wanted, dataset.root / "dataset.json")
-    cases = [
-        _volume(case, dataset, ids, ct, diagnoses.get(case.id), phase) for case in dataset.cases
-    ]
-    return PancreasData(dataset.root, cases, dataset.skipped, dataset.splits, annotated)
+    known, others = _of_phase(dataset, PUBLIC_PHASE if is_venous else None, wanted)
+    ct = channel_of_phase(dataset.channels, wanted, dataset.description)
+    said = labels.said_of(dataset.label_ids, known_names())
+    return PancreasData(
+        dataset.root,
+        [_volume(case, dataset, ct, table, diagnoses.get(case.id)) for case in known],
+        (*dataset.skipped, *others),
+        dataset.splits,
+        annotated={id_ for id_ in NAMES_WITH_DUCT if (table == id_).any()},
+        label_names=list(dataset.label_ids),
+        provenance=dataset.provenance(said),
+    )
+
+
+def _of_phase(
+    dataset: Dataset, every: str | None, wanted: Phase | None
+) -> tuple[list[Case], list[Skipped]]:
+    """Cases with the phase that is known of them, and those of another one than is wanted.
+
+    A case of which nothing is known is of the phase that is wanted.
+    """
+    cases, skipped = [], []
+    for case in dataset.cases:
+        phase = every or case.phase
+        if wanted not in (None, phase) and phase != "unknown":
+            skipped.append(Skipped(case.images[0], f"is of the {phase} phase"))
+        else:
+            cases.append(replace(case, phase=wanted or phase))
+    return cases, skipped
 
 
 def _volume(
-    case: Case,
-    dataset: Dataset,
-    ids: NDArray[np.uint8],
-    ct: int,
-    tumor: bool | None,
-    phase: str,
+    case: Case, dataset: Dataset, ct: int, table: NDArray[np.uint8], tumor: bool | None
 ) -> PancreasCase:
-    """One case of a folder with dataset.json, of whose channels one is CT."""
+    """One case of `read_dataset`, of whose channels one is CT."""
     # MSD keeps all channels in one file, which is refused where it is read.
-    path, label_path = case.images[min(ct, len(case.images) - 1)], case.label
-    if label_path is None:
-        raise ValueError(f"case {case.id} has no label")
-
-    told = tumor if TUMOR in ids else None
-
-    def read_label() -> Volume:
-        label = nifti.read_label(label_path)
-        check_ids(label, dataset.label_ids.values(), label_path)
-        return label.with_array(ids[label.array])
+    path, place = case.images[min(ct, len(case.images) - 1)], label_place(case)
+    told = tumor if TUMOR in table else None
+    read_own = partial(read_label, case, dataset.label_ids, table)
 
     def read() -> tuple[Volume, Volume]:
-        image, label = nifti.read(path), read_label()
+        image, label = nifti.read(path), read_own()
         if told is not None and told != bool((label.array == TUMOR).any()):
             words = ("a tumor", "none") if told else ("no tumor", "one")
-            remark(label_path, "the table tells of {}, and the label shows {}".format(*words))
-        return image, require_same_grid(image, label, path, label_path)
+            remark(place, "the table tells of {}, and the label shows {}".format(*words))
+        return image, require_same_grid(image, label, path, place)
 
-    # The description too: another map of label names makes other labels.
-    files = (*parts(path), *parts(label_path), dataset.root / "dataset.json")
-    return PancreasCase(case.id, case.patient, path, files, phase, tumor, read, read_label)
+    files = [*parts(path), *label_files(case, dataset.label_ids, table)]
+    if dataset.description.is_file():  # another map of label names makes other labels
+        files.append(dataset.description)
+    return PancreasCase(
+        case.id,
+        case.patient,
+        path,
+        tuple(files),
+        case.phase,
+        tumor,
+        read,
+        read_own,
+        partial(nifti.read_grid, path),
+    )
 
 
-def _from_nih(case: nih.NihCase, flip: str) -> PancreasCase:
+def _from_nih(case: nih.NihCase, patient: str, flip: str) -> PancreasCase:
     """One healthy patient."""
 
     def read() -> tuple[Volume, Volume]:
@@ -210,11 +310,12 @@ def _from_nih(case: nih.NihCase, flip: str) -> PancreasCase:
     files = (*sorted(p for p in case.folder.rglob("*") if p.is_file()), case.label)
     return PancreasCase(
         case.patient,
-        case.patient,
+        patient,
         case.folder,
         files,
         PUBLIC_PHASE,
         False,
         read,
         lambda: read()[1],
+        partial(nifti.read_grid, case.label),
     )

@@ -12,7 +12,8 @@ from core.io import nifti
 from core.volume import CANONICAL_DIRECTION, Volume
 from lnmet.cases import organ_maps, read_cases
 from lnmet.config import ORGANS
-from lnmet.labels import NODE, PANCREAS, PDAC
+from lnmet.labels import NODE, PANCREAS, PDAC, lnmet_labels
+from tests.core.datasets.public import box, write_pants
 
 SHAPE = (4, 5, 6)
 AORTA = ORGANS.index("aorta") + 1
@@ -128,3 +129,21 @@ def test_what_a_label_map_lacks_is_told(tmp_path, caplog):
     organ_maps(tmp_path, "btcv")
     assert "duodenum" in caplog.text
     assert "LGA" in caplog.text
+
+
+def test_masks_of_a_public_data_set_are_organs_and_the_tumor(tmp_path):
+    write_pants(tmp_path, "PanTS_00000001")
+    (case,) = read_cases(tmp_path).cases
+    images, label = case.read()
+    assert (case.phases, len(images)) == (("venous",), 1)
+    assert case.annotated == {PANCREAS, PDAC}
+    expected = box(2, 9) * PANCREAS
+    expected[box(6, 9) > 0] = PDAC
+    np.testing.assert_array_equal(label.array, expected[::-1, ::-1].transpose(2, 1, 0))
+
+
+def test_the_user_says_what_a_name_means(tmp_path):
+    write_pants(tmp_path, "PanTS_00000001")
+    (case,) = read_cases(tmp_path, labels=lnmet_labels("liver=spleen,pancreas=background")).cases
+    assert case.annotated == {1, PANCREAS, PDAC}  # its duct is of the pancreas
+    assert (case.read_label().array == 1).sum() == box(0, 3).sum()

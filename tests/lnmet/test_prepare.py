@@ -29,7 +29,16 @@ def labelled(label: np.ndarray, spacing_mm=(2.0, 2.0, 2.0), phases=("arterial", 
     annotated = frozenset({1, PANCREAS, PDAC, NODE})
     path = Path("a_0001.nii.gz")
     return LabelledCase(
-        "a", "a", path, (), (path,), phases, annotated, lambda: (images, grid), lambda: grid
+        "a",
+        "a",
+        path,
+        (),
+        (path,),
+        phases,
+        annotated,
+        lambda: (images, grid),
+        lambda: grid,
+        lambda: grid,
     )
 
 

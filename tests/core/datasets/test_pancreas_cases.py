@@ -95,7 +95,7 @@ def test_folders_of_nih_are_patients_and_another_word_on_it_is_not_used(tmp_path
     read_pancreas(tmp_path)
     assert "not used" not in caplog.text
     read_pancreas(tmp_path, patient_pattern="(.*)")
-    assert f"{tmp_path}: --patient-pattern and --patients are not used" in caplog.text
+    assert f"{tmp_path}: --patient-pattern is not used" in caplog.text
 
 
 @pytest.mark.parametrize("ending", [".nrrd", ".mha", ".mhd"])

@@ -240,7 +240,7 @@ def test_msd_entries_that_cannot_be_used_are_refused(tmp_path, training, message
 def test_a_folder_that_is_no_data_set_says_what_to_do(tmp_path):
     with pytest.raises(InputError, match="no such folder"):
         read_dataset(tmp_path / "absent")
-    with pytest.raises(InputError, match="expected nnU-Net or MSD layout"):
+    with pytest.raises(InputError, match="expected one of nnU-Net, MSD, PANORAMA"):
         read_dataset(tmp_path)
     nnunet(tmp_path / "Dataset007_P", "a")
     with pytest.raises(InputError, match="did you mean Dataset007_P in it"):
@@ -262,7 +262,7 @@ def test_a_damaged_dataset_json_is_named(tmp_path, text, message):
 
 
 def test_a_data_set_without_a_usable_case_says_why(tmp_path):
-    with pytest.raises(InputError, match="no usable case; imagesTr is empty"):
+    with pytest.raises(InputError, match="no usable case; it has no images"):
         read_dataset(make(tmp_path, NNUNET, []))
     with pytest.raises(InputError, match=r"a_0000\.nii\.gz: label a\.nii\.gz is missing"):
         read_dataset(make(tmp_path, NNUNET, ["imagesTr/a_0000.nii.gz"]))

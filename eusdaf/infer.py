@@ -12,7 +12,7 @@ from jaxtyping import Bool
 
 from core import atomic, cli, sharding
 from core.commands.predict import Answer, Job, held_out_of, predict
-from core.commands.prepare import digest
+from core.commands.sources import digest
 from core.datasets.images import read_images
 from core.errors import InputError
 from core.io.image.contrast import MIN_LEVELS, num_levels, require_contrast

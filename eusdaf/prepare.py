@@ -9,7 +9,7 @@ import numpy as np
 
 from core import cli
 from core.commands import prepare as prepared_data
-from core.commands.prepare import Made, Source, Sources, digest
+from core.commands.sources import Made, Source, Sources, digest
 from core.commands.train import patient_folds
 from core.config import fingerprint, flags
 from core.data.index import read_index
@@ -141,7 +141,9 @@ def _sources(dataset: ImageDataset, cfg: PrepareConfig) -> Sources:
 
     def source(case: ImageCase) -> Source:
         files = (case.image, *case.masks)
-        return Source(case.id, case.patient, files, lambda: make(case, cfg), facts)
+        return Source(
+            case.id, case.patient, files, lambda: make(case, cfg), lambda: 2 * cfg.size**2, facts
+        )
 
     return Sources(dataset.root, [source(case) for case in dataset.cases], dataset.skipped)
 

@@ -4,6 +4,8 @@ from collections import defaultdict
 from pathlib import Path
 
 from core.commands.evaluate import Truth
+from core.datasets import is_dataset
+from core.datasets.label_names import LabelNames
 from core.datasets.pancreas import TUMOR
 from core.datasets.pancreas_cases import PancreasCase, PancreasData, read_pancreas
 from core.datasets.patients import TABLE, Patient, read_patients
@@ -11,10 +13,14 @@ from core.datasets.series_masks import SeriesMask
 from core.errors import InputError
 
 
-def read_truths(root: Path) -> list[Truth[Patient]]:
+def read_truths(root: Path, labels: LabelNames) -> list[Truth[Patient]]:
     """Patients of a cohort, or images of another data set, about whom the truth is known.
 
     Of an image, the one mask has no phase, and tells of a tumor where no table does.
+
+    Args:
+      root: of the data set.
+      labels: what the user says that label names of volumes mean.
 
     Raises:
       InputError: a folder of slices, nothing that is known, or no patient with a known truth.
@@ -22,7 +28,7 @@ def read_truths(root: Path) -> list[Truth[Patient]]:
     if (root / TABLE).is_file():
         known = [p for p in read_patients(root).patients if p.tumor is not None]
         truths = [Truth(p.id, p.study, (p.id,), p) for p in known]
-    elif (data := read_volumes(root)) is not None:
+    elif (data := read_volumes(root, labels=labels)) is not None:
         truths = [
             Truth(case.patient, case.image, (case.id,), _patient(case))
             for case in data.cases
@@ -35,15 +41,19 @@ def read_truths(root: Path) -> list[Truth[Patient]]:
     return truths
 
 
-def paths_by_patient(root: Path) -> dict[str, list[Path]]:
+def paths_by_patient(root: Path, labels: LabelNames) -> dict[str, list[Path]]:
     """What `fee diagnose` takes of each patient of a data set.
+
+    Args:
+      root: of the data set.
+      labels: what the user says that label names of volumes mean.
 
     Raises:
       InputError: a folder of slices, or nothing that is known.
     """
     if (root / TABLE).is_file():
         return {p.id: [p.study] for p in read_patients(root).patients}
-    if (data := read_volumes(root)) is None:
+    if (data := read_volumes(root, labels=labels)) is None:
         raise _no_volumes(root)
     paths: dict[str, list[Path]] = defaultdict(list)
     for case in data.cases:
@@ -57,12 +67,15 @@ def read_volumes(
     patient_pattern: str | None = None,
     patients: Path | None = None,
     flip: str = "auto",
+    labels: LabelNames = LabelNames(),  # noqa: B008 - a tuple
 ) -> PancreasData | None:
-    """An nnU-Net, MSD or PANORAMA folder, or NIH Pancreas-CT; None where it is neither."""
-    has_volumes = (root / "dataset.json").is_file() or next(root.rglob("PANCREAS_*/"), None)
+    """A data set of volumes, as `read_pancreas` reads it; None of anything else."""
+    has_volumes = is_dataset(root) or next(root.rglob("PANCREAS_*/"), None)
     if not has_volumes or (root / "images").is_dir():
         return None
-    return read_pancreas(root, patient_pattern=patient_pattern, patients=patients, flip=flip)
+    return read_pancreas(
+        root, patient_pattern=patient_pattern, patients=patients, flip=flip, labels=labels
+    )
 
 
 def _patient(case: PancreasCase) -> Patient:

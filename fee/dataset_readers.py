@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.commands.prepare import Source, Sources
+from core.commands.sources import Source, Sources
 from core.datasets.case import ImageCase
 from core.datasets.images import read_case, read_images
+from core.datasets.label_names import LabelNames
 from core.datasets.pancreas import TUMOR
-from core.datasets.pancreas_cases import PUBLIC_PHASE
+from core.datasets.pancreas_cases import PUBLIC_PHASE, PancreasCase
 from core.datasets.patients import PHASES, TABLE, Patient, read_patients
 from core.datasets.prescribed_folds import FOLDS
 from core.datasets.series_masks import SeriesMask, match_masks
@@ -28,11 +29,11 @@ from core.io.scans import Scan, read_grid, read_scan
 from core.phases.evidence import phases_of_patient, read_phases
 from core.screening.patient import require_one_patient, screen
 from core.screening.series import Series
-from core.volume import Volume
+from core.volume import Volume, canonical
 from fee.annotated_patients import read_volumes
 from fee.config import PrepareConfig, ScreenConfig
 from fee.screening import rules
-from fee.slices import make, make_from_pictures
+from fee.slices import make, make_from_pictures, num_bytes
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +48,7 @@ def read_data(
     cfg: PrepareConfig,
     patient_pattern: str | None = None,
     patients: Path | None = None,
+    labels: LabelNames = LabelNames(),  # noqa: B008 - a tuple
 ) -> Sources:
     """Series of a data set, its layout told by looking.
 
@@ -57,6 +59,7 @@ def read_data(
       cfg: how slices are made.
       patient_pattern: regular expression whose first group is the patient in a case id.
       patients: table with the columns case,patient; of slices, image,patient.
+      labels: what the user says that label names mean, in volumes.
 
     Raises:
       InputError: nothing that is known.
@@ -67,11 +70,12 @@ def read_data(
             logger.warning(note, root, TABLE)
         return _cohort(root, work, screening, cfg)
     data = read_volumes(
-        root, patient_pattern=patient_pattern, patients=patients, flip=cfg.label_flip
+        root, patient_pattern=patient_pattern, patients=patients, flip=cfg.label_flip, labels=labels
     )
     if data is None:
         return _pictures(root, patient_pattern, patients, cfg)
-    folds = [Skipped(root / FOLDS, "FEE-DL parts patients by --split.*")] if data.folds else []
+    own_folds = [root / FOLDS] if data.folds and (root / FOLDS).is_file() else []
+    folds = [Skipped(path, "FEE-DL parts patients by --split.*") for path in own_folds]
     labels_tumors = TUMOR in data.annotated
     sources = [
         Source(
@@ -79,11 +83,18 @@ def read_data(
             case.patient,
             case.files,
             partial(make, case.read, cfg, labels_tumors=labels_tumors),
+            partial(_num_bytes_of_volume, case, cfg),
             _facts(case.phase, case.tumor),
+            data.provenance.get("labels", {}),
         )
         for case in data.cases
     ]
-    return Sources(root, sources, [*data.skipped, *folds])
+    skipped = [*data.skipped, *folds]
+    return Sources(root, sources, skipped, (), data.provenance, data.label_names)
+
+
+def _num_bytes_of_volume(case: PancreasCase, cfg: PrepareConfig) -> int:
+    return num_bytes(canonical(case.read_grid()).shape[0], cfg)
 
 
 def _facts(phase: str, tumor: bool | None, tumor_type: str = "") -> dict[str, Any]:
@@ -132,9 +143,10 @@ def _with_masks(
             patient.id,
             (*used.scan.files, mask.path) if isinstance(mask, SeriesMask) else used.scan.files,
             partial(make, partial(_read_series, used.scan, mask), cfg, labels_tumors=False),
+            partial(num_bytes, grid.shape[0], cfg),
             _facts(used.phase, patient.tumor, patient.tumor_type),
         )
-        for id_, used, mask in zip(ids, series, masks, strict=True)
+        for id_, used, mask, (_, grid) in zip(ids, series, masks, grids, strict=True)
     ]
     return sources, [
         Skipped(mask.path, f"no series of the {mask.phase} phase is used", True)
@@ -178,6 +190,7 @@ def _pictures(
             patient,
             tuple(file for case in cases for file in (case.image, *case.masks)),
             partial(make_from_pictures, partial(_read_pictures, cases, from_nih), cfg),
+            partial(num_bytes, len(cases), cfg),
             # All patients of NIH Pancreas-CT are healthy.
             _facts(PUBLIC_PHASE, False) if from_nih else _facts("unknown", None),
         )

@@ -10,7 +10,7 @@ import numpy as np
 from core import cli, json_io
 from core.commands import evaluate as evaluation
 from core.commands.evaluate import Paper, Prediction, Truth
-from core.datasets.pancreas import IGNORE, TUMOR, in_pancreas
+from core.datasets.pancreas import IGNORE, TUMOR, in_pancreas, pancreas_labels
 from core.datasets.patients import Patient
 from core.datasets.series_masks import SeriesMask, match_masks
 from core.errors import InputError
@@ -29,13 +29,16 @@ logger = logging.getLogger(__name__)
 SEGMENTATION = "segmentation.nii.gz"
 
 
-def evaluate(preds: cli.Preds, truths: cli.Truths, out: Path) -> dict[str, Any]:
+def evaluate(
+    preds: cli.Preds, truths: cli.Truths, out: Path, *, labels: str | None = None
+) -> dict[str, Any]:
     """Compare diagnoses with the truth: Tables 1 to 3 and Figure 6 beside the paper's.
 
     Args:
       preds: the --out of `diagnose`; parts of one data set are pooled, rules stand side by side.
-      truths: cohorts, nnU-Net, MSD or PANORAMA folders, or NIH Pancreas-CT, that hold the patients.
+      truths: cohorts, or data sets of volumes as `prepare` reads them, that hold the patients.
       out: gets metrics.json, rows.csv and report.html.
+      labels: what label names of volumes mean, as of `prepare`.
 
     Returns:
       Content of metrics.json: {"summary": {name: number}, "groups": …, "rows": [one per study]}.
@@ -43,7 +46,8 @@ def evaluate(preds: cli.Preds, truths: cli.Truths, out: Path) -> dict[str, Any]:
     Raises:
       InputError: no diagnosis in `preds`, or none of its patients is annotated in `truths`.
     """
-    annotated = [truth for root in truths for truth in read_truths(root)]
+    words = pancreas_labels(labels)
+    annotated = [truth for root in truths for truth in read_truths(root, words)]
     metrics, matched = evaluation.evaluate(PAPER, preds, annotated)
     page = evaluation_page(metrics, [match.prediction for match in matched])
     evaluation.write(out, metrics, page, system_table(metrics))

@@ -9,6 +9,8 @@ from typing import Annotated, Any, NamedTuple
 from core import cli, sharding
 from core.commands import results
 from core.commands.predict import Answer, Job, held_out_of, predict
+from core.datasets.label_names import LabelNames
+from core.datasets.pancreas import pancreas_labels
 from core.datasets.patients import PHASES
 from core.errors import InputError
 from core.infer.load import Run
@@ -48,6 +50,7 @@ def diagnose(
     out: Path,
     *,
     held_out: bool = False,
+    labels: str | None = None,
     phases: Path | None = None,
     identify: bool = False,
     anonymous: bool = False,
@@ -63,6 +66,7 @@ def diagnose(
       out: gets results.json, report.html and cases/<id>/ with masks, overlays, saliency maps and a
         report.html to scroll through the series; ids come from names of files and folders.
       held_out: of one data set, take the patients of the runs' test part.
+      labels: with --held-out, what label names of volumes mean, as of `prepare`.
       phases: CSV with the columns series,phase and, if wanted, patient, where the headers do not
         tell the contrast phase.
       identify: add the patient's ID to the results; without, nothing that identifies is written
@@ -78,12 +82,14 @@ def diagnose(
       line in results.json.
 
     Raises:
-      InputError: a path with nothing there, or runs that make no system.
+      InputError: a path with nothing there, runs that make no system, or labels of no data set.
     """
+    if labels is not None and not held_out:
+        raise InputError("--labels is for --held-out: no label is read without it")
     opened, choices = open_runs(runs, allow_unfinished=allow_unfinished), choices or {}
     if held_out:
         data = patients
-        patients = _held_out(data, opened)
+        patients = _held_out(data, opened, pancreas_labels(labels))
         if phases is None and (data[0] / PHASES).is_file():
             phases = data[0] / PHASES
     for path in patients:
@@ -118,13 +124,14 @@ def diagnose(
     )
 
 
-def _held_out(data: Sequence[Path], runs: Sequence[Run[Config]]) -> list[Path]:
+def _held_out(data: Sequence[Path], runs: Sequence[Run[Config]], labels: LabelNames) -> list[Path]:
     """Paths of the patients of a data set that the runs hold out."""
     if runs[0].cfg.split.by == "image":
         raise InputError(
             "held slices out, not patients", path=runs[0].path, hint="train with --split.by patient"
         )
-    return [path for paths in held_out_of(data, runs, paths_by_patient) for path in paths]
+    by_patient = partial(paths_by_patient, labels=labels)
+    return [path for paths in held_out_of(data, runs, by_patient) for path in paths]
 
 
 def _diagnosed(bundle: Bundle, options: Options, study: Study, folder: Path) -> Answer:

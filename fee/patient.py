@@ -11,7 +11,7 @@ from jaxtyping import UInt8
 
 from core import atomic
 from core.commands.predict import Answer
-from core.commands.prepare import digest
+from core.commands.sources import digest
 from core.errors import InputError
 from core.infer.batches import one_behind
 from core.io.paths import unique_ids

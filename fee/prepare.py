@@ -9,6 +9,8 @@ from core import cli
 from core.commands import prepare as prepared_data
 from core.commands.prepare import Case
 from core.config import fingerprint, flags
+from core.datasets.label_names import require_named
+from core.datasets.pancreas import pancreas_labels
 from fee.config import PrepareConfig, ScreenConfig
 from fee.data import PreparedSeries
 from fee.dataset_readers import read_data
@@ -31,18 +33,21 @@ def prepare(
     prepare: PrepareConfig = PrepareConfig(),  # noqa: B008
     patient_pattern: str | None = None,
     patients: Path | None = None,
+    labels: str | None = None,
 ) -> bool:
     """Read data sets once for all networks: files to prepared slices, cached and resumable.
 
     Args:
-      data: cohorts of DICOM folders (`core.datasets.patients`), NIH Pancreas-CT, nnU-Net, MSD or
-        PANORAMA folders, or folders of slices and masks.
+      data: cohorts of DICOM folders (`core.datasets.patients`), folders of nnU-Net, MSD, NIH,
+        PANORAMA, PanTS, AbdomenAtlas or TotalSegmentator, or of slices and masks.
       out: cache folder, the --data of `train`; its index.json lists every file used or skipped, and
         stacks of another preparation beside these are left alone.
       screen: which series of a cohort are used.
       prepare: how a slice is made.
       patient_pattern: regular expression whose first group is the patient in a case id.
       patients: table with the columns case,patient, as CSV or .xlsx.
+      labels: what label names of volumes mean, lesion=tumor,parenchyma=pancreas,*=background: a
+        name is pancreas, tumor or background, and * all that are neither named nor known.
 
     Returns:
       Whether a labelled series was left out.
@@ -50,6 +55,7 @@ def prepare(
     Raises:
       InputError: no usable series; the reason of each is logged.
     """
+    words = pancreas_labels(labels)
     sources = [
         read_data(
             root,
@@ -58,9 +64,11 @@ def prepare(
             cfg=prepare,
             patient_pattern=patient_pattern,
             patients=patients,
+            labels=words,
         )
         for root in data
     ]
+    require_named(words, [name for of_one in sources for name in of_one.label_names], data[0])
     folder = out / _name(screen, prepare)
     num_left_out = prepared_data.prepare(sources, folder, at_a_time=CASES_AT_A_TIME)
     series = open_series(folder)

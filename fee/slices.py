@@ -11,7 +11,7 @@ from jaxtyping import UInt8
 from numpy.typing import NDArray
 
 from core import check
-from core.commands.prepare import Made, digest
+from core.commands.sources import Made, digest
 from core.datasets.pancreas import IGNORE, PANCREAS, TUMOR
 from core.errors import InputError
 from core.preprocess.intensity import window
@@ -56,6 +56,11 @@ def to_mask_slices(label: Volume, cfg: PrepareConfig) -> UInt8[np.ndarray, "d s 
             for ids in canonical(label).array
         ]
     )
+
+
+def num_bytes(num_slices: int, cfg: PrepareConfig) -> int:
+    """What a prepared stack takes on disk at most: gray slices, and masks of them."""
+    return 2 * num_slices * cfg.size**2
 
 
 def make(

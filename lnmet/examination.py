@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from core import atomic
-from core.commands.prepare import digest
+from core.commands.sources import digest
 from core.datasets.channels import Phase
 from core.errors import InputError
 from core.io.labels import require_same_grid

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from math import ceil
+from math import ceil, prod
 from pathlib import Path
 from typing import get_args
 
@@ -14,9 +14,10 @@ from jaxtyping import Bool, Float16, Int16, Int32, UInt8
 
 from core import cli
 from core.commands import prepare as prepared_data
-from core.commands.prepare import Made, digest, sources_of
+from core.commands.sources import Made, digest, sources_of
 from core.config import fingerprint, flags
 from core.data.patches import sample_voxels
+from core.datasets.label_names import require_named
 from core.names import escaped
 from core.preprocess.crop import Box, bounding_box, crop
 from core.preprocess.fingerprint import draw_foreground
@@ -26,7 +27,15 @@ from lnmet.anatomy import attention
 from lnmet.cases import LabelledCase, LabelledData, organ_maps, read_cases
 from lnmet.config import PrepareConfig, Range, Target
 from lnmet.data import Prepared
-from lnmet.labels import CLASSES, IGNORE, METASTATIC, PDAC, classes, organs_of
+from lnmet.labels import (
+    CLASSES,
+    IGNORE,
+    METASTATIC,
+    PDAC,
+    classes,
+    lnmet_labels,
+    organs_of,
+)
 from lnmet.nodes import annotated_nodes
 from lnmet.status import patients as of_patients
 from lnmet.status import pictures
@@ -69,11 +78,14 @@ def prepare(
     status: Path | None = None,
     patient_pattern: str | None = None,
     patients: Path | None = None,
+    labels: str | None = None,
 ) -> bool:
     """Read data sets once for all networks: files to prepared cases, cached and resumable.
 
     Args:
-      data: nnU-Net raw or MSD folders, arterial and venous phase on one grid.
+      data: folders of nnU-Net raw or MSD, arterial and venous phase on one grid; for networks of
+        organs, or of the tumor, in the venous phase also PANORAMA, PanTS, AbdomenAtlas or
+        TotalSegmentator.
       out: cache folder, the --data of `train`; its index.json lists every file used or skipped, and
         cases of other preparations beside these are left alone.
       prepare: grid and attention map.
@@ -89,6 +101,9 @@ def prepare(
         ones are named: one is enough.
       patient_pattern: regular expression whose first group is the patient in a case id.
       patients: table with the columns case,patient, as CSV or .xlsx.
+      labels: what label names mean, ln=lymph node,liver=background: an organ of Table II, pdac,
+        lymph node, metastatic lymph node, background or ignore; * stands for all that are neither
+        named nor known.
 
     Returns:
       Whether a labelled case was left out.
@@ -98,18 +113,27 @@ def prepare(
     """
     maps = None if organs is None else organ_maps(organs, label_map)
     masks = None if pdac is None else tumor_masks(pdac)
+    words = lnmet_labels(labels)
     read = [
         read_cases(
-            path, organs=maps, pdac=masks, patient_pattern=patient_pattern, patients=patients
+            path,
+            organs=maps,
+            pdac=masks,
+            patient_pattern=patient_pattern,
+            patients=patients,
+            labels=words,
         )
         for path in data
     ]
+    require_named(words, [name for of_one in read for name in of_one.label_names], data[0])
     for of_one in read:
         for note in of_one.notes:
             logger.info("%s: %s", of_one.root, note)
     folder = out / cache_name(prepare)
     sources = [
-        sources_of(of_one, lambda case: make(case, prepare), facts)
+        sources_of(
+            of_one, lambda case: make(case, prepare), lambda case: num_bytes(case, prepare), facts
+        )
         for of_one, facts in zip(read, _facts_of(read, status), strict=True)
     ]
     num_left_out = prepared_data.prepare(sources, folder, at_a_time=CASES_AT_A_TIME)
@@ -133,6 +157,13 @@ def _facts_of(
         if own is not None:
             require_agreement(own, of_one.cases)
         yield (lambda case: {}) if own is None else own.facts
+
+
+def num_bytes(case: LabelledCase, cfg: PrepareConfig) -> int:
+    """What a prepared case takes on disk: HU of every phase, label, and attention map."""
+    grid = case.read_grid()
+    itemsize = len(case.phases) * np.int16().itemsize + np.uint8().itemsize + np.float16().itemsize
+    return prod(shape_at(grid.shape, grid.spacing_mm, cfg.spacing_mm)) * itemsize
 
 
 def make(case: LabelledCase, cfg: PrepareConfig) -> Made:

@@ -11,7 +11,7 @@ import numpy as np
 from core import atomic, cli
 from core.commands import results
 from core.commands.predict import Answer, Job, predict
-from core.commands.prepare import digest
+from core.commands.sources import digest
 from core.config import fingerprint
 from core.datasets.channels import Phase
 from core.errors import InputError

@@ -11,7 +11,7 @@ from core.commands import evaluate as evaluation
 from core.commands import results
 from core.commands.evaluate import Paper, Prediction, Truth
 from core.datasets.channels import Phase
-from core.datasets.pancreas import TUMOR
+from core.datasets.pancreas import TUMOR, pancreas_labels
 from core.datasets.pancreas_cases import PancreasCase, read_phase
 from core.errors import InputError
 from core.io import nifti
@@ -30,7 +30,9 @@ COUNTS = ("num_tumor_voxels", "num_duct_voxels")
 """Of the rule that calls a scan."""
 
 
-def evaluate(preds: cli.Preds, truths: cli.Truths, out: Path) -> dict[str, Any]:
+def evaluate(
+    preds: cli.Preds, truths: cli.Truths, out: Path, *, labels: str | None = None
+) -> dict[str, Any]:
     """Compare screenings with annotated data: Table 1, ROC curve, a row per case.
 
     Of screenings of two contrast phases each phase is judged for itself (PNET Table 1), and what
@@ -38,8 +40,9 @@ def evaluate(preds: cli.Preds, truths: cli.Truths, out: Path) -> dict[str, Any]:
 
     Args:
       preds: the --out of `screen`; several where each fold, or row of Table 1, has its own.
-      truths: nnU-Net raw, MSD or NIH data sets that hold the screened scans.
+      truths: data sets, as `prepare` reads them, that hold the screened scans.
       out: gets metrics.json, rows.csv and report.html.
+      labels: what label names mean, as of `prepare`.
 
     Returns:
       Content of metrics.json: {"summary": {name: number}, "groups": …, "rows": [one per case]}.
@@ -52,7 +55,7 @@ def evaluate(preds: cli.Preds, truths: cli.Truths, out: Path) -> dict[str, Any]:
     annotated = {
         case.image: _truth(case)
         for phase in phases
-        for data in read_phase(truths, phase)
+        for data in read_phase(truths, phase, labels=pancreas_labels(labels))
         for case in data.cases
     }
     metrics, matched = evaluation.evaluate(PAPER, preds, list(annotated.values()))

@@ -2,12 +2,12 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from core.commands.predict import held_out_of
 from core.datasets.channels import Phase
-from core.datasets.pancreas_cases import read_pancreas, read_phase
+from core.datasets.label_names import LabelNames
+from core.datasets.pancreas_cases import PancreasData, read_phase
 from core.errors import InputError
 from core.io.inventory import find_scans
 from core.io.paths import Skipped, find_all
@@ -44,6 +44,7 @@ def examinations(
     arterial: Path | None = None,
     venous: Path | None = None,
     held_out: bool = False,
+    labels: LabelNames = LabelNames(),  # noqa: B008 - a tuple
 ) -> tuple[list[Examination], list[Skipped]]:
     """What a user names, and files that are not used.
 
@@ -56,6 +57,7 @@ def examinations(
       arterial: scan of one patient, instead of inputs.
       venous: its venous scan, likewise.
       held_out: of data sets, take the cases that the runs did not train on.
+      labels: of these, what the user says that label names mean.
 
     Raises:
       InputError: nothing to screen, or scans of phases for networks that look at any.
@@ -66,7 +68,7 @@ def examinations(
     if named and None in runs:
         raise InputError("the runs look at scans of any phase: give the scan without a flag")
     if held_out and not named:
-        return _held_out(inputs, runs), []
+        return _held_out(inputs, runs, labels), []
     if None in runs:
         scans, skipped = find_all(inputs, find_scans)
         return [Examination(scan.id, {None: scan}) for scan in scans], skipped
@@ -101,12 +103,13 @@ def _examination(pair: Pair, phases: Collection[Phase]) -> Examination:
     return Examination(pair.id, scans, (*pair.notes, *notes))
 
 
-def _held_out(inputs: Sequence[Path], runs: Runs) -> list[Examination]:
+def _held_out(inputs: Sequence[Path], runs: Runs, labels: LabelNames) -> list[Examination]:
     """Cases that no run trained on; cases of one id are scans of one patient."""
     cases: dict[str, dict[Phase | None, Scan]] = {}
     for phase, of_phase in runs.items():
-        roots = [data.root for data in read_phase(inputs, phase)]
-        for id_, scan in held_out_of(roots, of_phase, partial(_annotated, phase=phase)):
+        read = {data.root: data for data in read_phase(inputs, phase, labels=labels)}
+        by_root = {root: _annotated(data) for root, data in read.items()}
+        for id_, scan in held_out_of(list(read), of_phase, by_root.__getitem__):
             cases.setdefault(id_, {})[phase] = scan
     return [
         Examination(id_, scans, tuple(f"no {phase} scan" for phase in runs if phase not in scans))
@@ -114,10 +117,10 @@ def _held_out(inputs: Sequence[Path], runs: Runs) -> list[Examination]:
     ]
 
 
-def _annotated(data: Path, phase: Phase | None) -> dict[str, tuple[str, Scan]]:
+def _annotated(data: PancreasData) -> dict[str, tuple[str, Scan]]:
     """Id and scan of the cases of a data set, by the name that folds.json has for them."""
     cases = {}
-    for case in read_pancreas(data, phase=phase).cases:
+    for case in data.cases:
         candidates, _ = find_scans(case.image)
         cases[case.id] = case.id, max(candidates, key=lambda scan: len(scan.files))
     return cases

@@ -10,9 +10,10 @@ from jaxtyping import Bool
 
 from core import atomic, cli, sharding
 from core.commands.predict import Answer, Job, predict
-from core.commands.prepare import digest
+from core.commands.sources import digest
 from core.datasets.channels import Phase
-from core.datasets.pancreas import NAMES, NAMES_WITH_DUCT
+from core.datasets.pancreas import NAMES, NAMES_WITH_DUCT, pancreas_labels
+from core.errors import InputError
 from core.io.scans import Scan, read_scan, write_segmentation
 from core.postprocess.components import keep_large
 from core.preprocess.intensity import window, z_score
@@ -44,6 +45,7 @@ def screen(
     arterial: Path | None = None,
     venous: Path | None = None,
     held_out: bool = False,
+    labels: str | None = None,
     alone: bool = False,
     anonymous: bool = False,
     allow_unfinished: bool = False,
@@ -66,6 +68,7 @@ def screen(
       arterial: scan of one patient, instead of inputs, for runs that look at phases.
       venous: its venous scan, likewise.
       held_out: of the data sets of the runs, take the scans that these did not train on.
+      labels: with --held-out, what label names mean, as of `prepare`.
       alone: of two runs, the finer answers by itself where the coarse one saw a pancreas (the
         single-scale rows of Table 1).
       anonymous: write DICOM-SEG without the patient's tags.
@@ -77,15 +80,22 @@ def screen(
       0 if every scan was screened, 1 if some failed; each failure has its line in results.json.
 
     Raises:
-      InputError: nothing to screen, or runs that make no cascade.
+      InputError: nothing to screen, runs that make no cascade, or labels of no data set.
     """
+    if labels is not None and not held_out:
+        raise InputError("--labels is for --held-out: no label is read without it")
     choices = choices or {}
     classifiers = [path for path in runs if config_class(path) is ClassifierConfig]
     segmenting = [path for path in runs if path not in classifiers]
     opened = open_runs(segmenting, allow_unfinished=allow_unfinished) if segmenting else {}
     deciding = open_classifiers(classifiers, opened, choices, allow_unfinished=allow_unfinished)
     patients, skipped = examinations(
-        inputs, opened, arterial=arterial, venous=venous, held_out=held_out
+        inputs,
+        opened,
+        arterial=arterial,
+        venous=venous,
+        held_out=held_out,
+        labels=pancreas_labels(labels),
     )
     mesh = sharding.mesh()
     own = {name: value for name, value in choices.items() if not is_own_choice(name)}

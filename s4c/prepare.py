@@ -1,18 +1,27 @@
 """From the files of data sets to prepared scans on disk, and to the cases of a fold."""
 
 from collections.abc import Sequence
+from math import prod
 from pathlib import Path
+
+import numpy as np
 
 from core import cli
 from core.commands import prepare as prepared_data
-from core.commands.prepare import Made, digest, sources_of
+from core.commands.sources import Made, digest, sources_of
 from core.config import fingerprint, flags
 from core.data.patches import sample_voxels
 from core.data.splits import Split, cases_of, k_fold_and_hard_split, stratified_k_fold
-from core.datasets.pancreas import NAMES, NAMES_WITH_DUCT, TUMOR, in_pancreas
+from core.datasets.pancreas import (
+    NAMES,
+    NAMES_WITH_DUCT,
+    TUMOR,
+    in_pancreas,
+    pancreas_labels,
+)
 from core.datasets.pancreas_cases import (
     PancreasCase,
-    read_pancreas,
+    read_pancreas_sets,
     require_annotated,
 )
 from core.errors import InputError
@@ -41,36 +50,50 @@ def prepare(
     *,
     patient_pattern: str | None = None,
     patients: Path | None = None,
+    labels: str | None = None,
+    exclude_overlap: bool = False,
 ) -> bool:
     """Read data sets once for all networks: files to prepared cases, cached and resumable.
 
     Args:
-      data: nnU-Net raw, MSD or NIH folders, whose labels together name pancreas and tumor.
+      data: folders of nnU-Net raw, MSD, NIH, PANORAMA, PanTS, AbdomenAtlas or TotalSegmentator,
+        whose labels together name pancreas and tumor.
       out: cache folder, the --data of `train`; its index.json lists every file used or skipped, and
         cases of other intensities beside these are left alone.
       prepare: intensities.
       patient_pattern: regular expression whose first group is the patient in a case id.
       patients: table with the columns case,patient, as CSV or .xlsx.
+      labels: what label names mean, lesion=tumor,parenchyma=pancreas,*=background: a name is
+        pancreas, tumor, background or ignore, and * all that are neither named nor known.
+      exclude_overlap: leave out the cases of PANORAMA that MSD and NIH hold as well.
 
     Returns:
       Whether a labelled case was left out.
 
     Raises:
-      InputError: no usable case; the reason of each is logged.
+      InputError: no usable case, the reason of each is logged; or no room on the disk.
     """
-    options = {"patient_pattern": patient_pattern, "patients": patients}
-    read = [
-        read_pancreas(
-            path, flip=prepare.label_flip, phase=prepare.phase, duct=prepare.duct, **options
-        )
-        for path in data
-    ]
+    read = read_pancreas_sets(
+        data,
+        labels=pancreas_labels(labels, duct=prepare.duct),
+        exclude_overlap=exclude_overlap,
+        flip=prepare.label_flip,
+        phase=prepare.phase,
+        duct=prepare.duct,
+        patient_pattern=patient_pattern,
+        patients=patients,
+    )
     require_annotated(read, NAMES_WITH_DUCT if prepare.duct else NAMES)  # before any work
     folder = out / fingerprint(prepare)
-    sources = [sources_of(of_one, lambda case: make(case, prepare)) for of_one in read]
+    sources = [sources_of(of_one, lambda case: make(case, prepare), num_bytes) for of_one in read]
     num_left_out = prepared_data.prepare(sources, folder, at_a_time=CASES_AT_A_TIME)
     prepared_data.warn_of_empty_classes(open_cases(folder), CLASSES)
     return num_left_out > 0
+
+
+def num_bytes(case: PancreasCase) -> int:
+    """What a prepared case takes on disk: image and label, and beside them less than a megabyte."""
+    return prod(case.read_grid().shape) * (np.int16().itemsize + np.uint8().itemsize)
 
 
 def make(case: PancreasCase, cfg: PrepareConfig) -> Made:
@@ -97,14 +120,24 @@ def make(case: PancreasCase, cfg: PrepareConfig) -> Made:
     return arrays, meta
 
 
-def find_cache(data: Sequence[Path], cfg: PrepareConfig, workdir: Path) -> Path:
-    """Folder of prepared cases: of a cache, or of data sets that are prepared into `workdir`."""
+def find_cache(
+    data: Sequence[Path], cfg: PrepareConfig, workdir: Path, *, labels: str | None = None
+) -> Path:
+    """Folder of prepared cases: of a cache, or of data sets that are prepared into `workdir`.
+
+    Args:
+      data: one cache, or data sets.
+      cfg: intensities.
+      workdir: run folder.
+      labels: as of `prepare`, "" for none; a cache must have been told the same, unless it is None.
+    """
     return prepared_data.find_cache(
         data,
         fingerprint(cfg),
-        prepare_into=lambda data_sets, out: prepare(data_sets, out, cfg),
+        prepare_into=lambda data_sets, out: prepare(data_sets, out, cfg, labels=labels),
         workdir=workdir,
         command=" ".join(("run s4c prepare", *flags(cfg, "prepare"))),
+        labels=None if labels is None else pancreas_labels(labels, duct=cfg.duct),
     )
 
 

@@ -51,6 +51,7 @@ def study(
     cache: Path | None = None,
     fold: int | None = None,
     merge: bool = False,
+    labels: str | None = None,
     workers: int = 0,
     choices: Annotated[cli.Choices, cli.Overrides.of_recipes(Config)] = None,
 ) -> int:
@@ -62,12 +63,13 @@ def study(
     own, with --fold, and merged at the end, with --merge.
 
     Args:
-      data: nnU-Net raw, MSD or NIH data sets.
+      data: data sets, as `prepare` reads them.
       out: gets study.json, fold_K/ and merged/ with metrics.json and report.html.
       recipes: networks of the cascade; without, those of the paper.
       cache: what `prepare` wrote of the data sets; without, they are prepared into OUT first.
       fold: do this fold alone, the first is 0.
       merge: only merge the folds that are done.
+      labels: what label names mean, as of `prepare`; a cache must have been told the same.
       workers: processes that cut patches, where threads starve the device; 0 for threads.
       choices: override every recipe's, but a classifier's.
 
@@ -80,10 +82,11 @@ def study(
     """
     networks = _networks(recipes or PAPER, choices or {})
     first = next(iter(networks.cascade.values()))
-    described = describe(data, {**networks.cascade, **networks.classifiers})
+    options = {} if labels is None else {"labels": labels}
+    described = describe(data, {**networks.cascade, **networks.classifiers}, options)
 
     def find(paths: Sequence[Path], workdir: Path) -> Path:
-        return find_cache(paths, first.prepare, workdir)
+        return find_cache(paths, first.prepare, workdir, labels=labels or "")
 
     folder = prepared(out, data, described, cache, find, one_fold=fold is not None)
     cases = open_cases(folder)
@@ -91,8 +94,8 @@ def study(
     cross_validation = Study(
         {**described, **describe_cases(cases)},
         len(splits),
-        lambda number: _steps(networks, data, folder.parent, number, workers),
-        partial(_tables, networks, data),
+        lambda number: _steps(networks, data, folder.parent, number, workers, labels),
+        partial(_tables, networks, data, labels),
     )
     return studies.run(cross_validation, out, fold=fold, merge=merge)
 
@@ -131,7 +134,12 @@ def _screenings(networks: Networks) -> dict[str, Screening]:
 
 
 def _steps(
-    networks: Networks, data: Sequence[Path], cache: Path, fold: int, workers: int
+    networks: Networks,
+    data: Sequence[Path],
+    cache: Path,
+    fold: int,
+    workers: int,
+    labels: str | None,
 ) -> list[Step]:
     coarse = next(iter(networks.cascade))
 
@@ -144,7 +152,7 @@ def _steps(
 
     def screening(row: Screening, folder: Path) -> None:
         runs = [folder.parent / name for name in row.recipes]
-        screen(data, runs=runs, out=folder, held_out=True, alone=row.alone)
+        screen(data, runs=runs, out=folder, held_out=True, labels=labels, alone=row.alone)
 
     trainings = [Step(name, partial(training, cfg)) for name, cfg in networks.cascade.items()]
     for name, cfg in networks.classifiers.items():
@@ -156,9 +164,10 @@ def _steps(
 def _tables(
     networks: Networks,
     data: Sequence[Path],
+    labels: str | None,
     folds: Sequence[Ended],
     external: Ended,
     folder: Path,
 ) -> None:
     outputs = [fold.of(name) for name in _screenings(networks) for fold in folds]
-    evaluate([path for path in outputs if path is not None], data, folder)
+    evaluate([path for path in outputs if path is not None], data, folder, labels=labels)

@@ -71,6 +71,7 @@ def train(
     *,
     fold: int | None = None,
     coarse: Path | None = None,
+    labels: str | None = None,
     workers: int = 0,
     resume: bool = False,
     distributed: bool = False,
@@ -85,6 +86,7 @@ def train(
         A classifier's is that of its coarse run.
       coarse: of a classifier, the run of the 64³ network whose features it learns from. A run that
         goes on knows it.
+      labels: what label names mean, as of `prepare`; without, as the cache was prepared.
       workers: processes that cut patches, where threads starve the device; 0 for threads.
       resume: continue a run, bit for bit as if it had not stopped.
       distributed: join the other hosts of a cluster first.
@@ -95,25 +97,37 @@ def train(
     """
     if isinstance(cfg, ClassifierConfig):
         divide = partial(
-            classifier_train.divide, cfg, data, out, fold=fold, coarse=coarse, workers=workers
+            classifier_train.divide,
+            *(cfg, data, out),
+            fold=fold,
+            coarse=coarse,
+            labels=labels,
+            workers=workers,
         )
         curves = classifier_train.CURVES
     elif coarse is not None:
         raise InputError("--coarse is for classifiers")
     else:
-        divide, curves = partial(_divide, cfg, data, out, fold=fold, workers=workers), CURVES
+        divide = partial(_divide, cfg, data, out, fold=fold, labels=labels, workers=workers)
+        curves = CURVES
     training.train(cfg, out, divide=divide, curves=curves, resume=resume, distributed=distributed)
 
 
 def _divide(
-    cfg: Config, data: Sequence[Path], out: Path, *, fold: int | None, workers: int
+    cfg: Config,
+    data: Sequence[Path],
+    out: Path,
+    *,
+    fold: int | None,
+    labels: str | None,
+    workers: int,
 ) -> tuple[Division, Callable[[], Training]]:
     """Who a network of the cascade learns from, and what makes its training."""
 
     def make(train_on: Sequence[Prepared], held_out: Sequence[Prepared]) -> Training:
         return Training(build(cfg, train_on, held_out, workers=workers), cfg.run, cfg.data.batch)
 
-    folder = find_cache(data, cfg.prepare, out)
+    folder = find_cache(data, cfg.prepare, out, labels=labels)
     own = partial(folds, cfg=cfg.split)
     return training.divide_by_fold(folder, open_cases(folder), fold, own, make)
 

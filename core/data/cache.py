@@ -79,8 +79,12 @@ class CachedCase(NamedTuple):
     meta: Mapping[str, Any]
 
 
-def source_of(files: Iterable[Path]) -> str:
+def source_of(files: Iterable[Path], labels: Mapping[str, str] | None = None) -> str:
     """Identity of the files a case is made from: name, size and time of change of each.
+
+    Args:
+      files: all of them.
+      labels: what the user says that label names mean, which decides the label as well.
 
     Hashing the content of hundreds of scans would take minutes at every start. This way a data set
     copied without its times is prepared again; a stale case is never taken for a good one.
@@ -95,7 +99,8 @@ def source_of(files: Iterable[Path]) -> str:
         except OSError as error:
             raise InputError(f"cannot be read ({error.strerror})", path=path) from error
         rows.append((path.name, status.st_size, status.st_mtime_ns))
-    return hashlib.sha256(json.dumps([FORMAT, rows]).encode()).hexdigest()[:16]
+    key = [FORMAT, rows, *([sorted(labels.items())] if labels else [])]
+    return hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
 
 
 def write_case(

@@ -10,7 +10,7 @@ import numpy as np
 
 from core import cli, sharding
 from core.commands.predict import Answer, Job, held_out_of, predict
-from core.commands.prepare import digest
+from core.commands.sources import digest
 from core.errors import InputError
 from core.infer.load import Run
 from core.io.paths import Skipped, find_all

@@ -62,6 +62,7 @@ def divide(
     *,
     fold: int | None,
     coarse: Path | None,
+    labels: str | None,
     workers: int,
 ) -> tuple[Division, Callable[[], Training]]:
     """Who is learned from, which are those of the coarse run, and what makes the training.
@@ -72,6 +73,7 @@ def divide(
       out: run folder; gets the features of the cases.
       fold: that is held out; None, that of the coarse run.
       coarse: run folder of the coarse network; a run that goes on knows its own.
+      labels: what label names mean, as of `s4c prepare`.
       workers: processes that read features.
 
     Raises:
@@ -84,7 +86,7 @@ def divide(
             path=run.path,
             hint="leave --fold out: it is that of the coarse run",
         )
-    folder = find_cache(data, run.cfg.prepare, out)
+    folder = find_cache(data, run.cfg.prepare, out, labels=labels)
     cases, own = open_cases(folder), partial(folds, cfg=run.cfg.split)
 
     def make(*parts: Sequence[Prepared]) -> Training:

@@ -49,6 +49,8 @@ class Commands(NamedTuple):
       other: flags of `prepare` that make another preparation than the recipes want.
       choice: an operating choice, as flags and as results.json has it.
       counts: of a summary of `evaluate`, that together are the cases in it.
+      arrays: of a prepared case, whose bytes are told before it is made.
+      names_labels: whether its data sets name their labels, in dataset.json.
       uses_folds: whether folds of splits_final.json are used; where not, a warning tells so.
       same: flags of `prepare` that make what the recipes want.
       training: module that draws batches; `<name>.train`, unless named.
@@ -74,6 +76,8 @@ class Commands(NamedTuple):
     choice: tuple[tuple[str, ...], dict[str, object]]
     counts: tuple[str, ...]
     uses_folds: bool
+    arrays: tuple[str, ...]
+    names_labels: bool
     same: tuple[str, ...] = ()
     together: tuple[str, ...] = ()
     training: str = ""
@@ -195,6 +199,8 @@ S4C = Commands(
     choice=(("--decision.min-tumor-voxels", "7"), {"decision.min_tumor_voxels": 7}),
     counts=("num_abnormal", "num_normal"),
     uses_folds=True,
+    arrays=("image", "label"),
+    names_labels=True,
     study="tiny-16",
 )
 
@@ -246,6 +252,8 @@ EUSDAF = Commands(
     counts=("num_lesions", "num_normal"),
     uses_folds=False,
     has_volumes=False,
+    arrays=("image", "mask"),
+    names_labels=False,
     study="unet",
 )
 
@@ -270,6 +278,8 @@ FEE = Commands(
     choice=(("--infer.threshold", "0.25"), {"infer.threshold": 0.25}),
     counts=("num_patients",),
     uses_folds=False,
+    arrays=("image", "mask"),
+    names_labels=True,
 )
 
 _COARSE = ("--prepare.spacing-mm", "6", "6", "6")
@@ -308,6 +318,8 @@ LNMET = Commands(
     choice=(("--infer.threshold", "0.25"), {"infer.threshold": 0.25}),
     counts=("num_examinations",),
     uses_folds=True,
+    arrays=("image", "label", "attention"),
+    names_labels=True,
     # Organs may be learned from other data than nodes.
     together=("tiny-organs",),
     training="lnmet.segmentation_train",

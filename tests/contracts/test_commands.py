@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from math import prod
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote, unquote_to_bytes
@@ -23,9 +24,11 @@ import numpy as np
 import pydicom
 import pytest
 
+from core.commands import outlook, steps
+from core.commands import prepare as prepared_data
 from core.commands import results as results_module
-from core.commands import steps
 from core.data.cache import open_case
+from core.datasets.case import plain_name
 from core.phantom.ct.phantom import make
 from core.phantom.dicom.series import write_dicom_study
 from core.report import html
@@ -141,6 +144,93 @@ def test_prepare_takes_patients_from_a_pattern(system, tmp_path):
     assert system.paper.prepare(*words) == 0
     (part,) = index(tmp_path / "cache")["data"].values()
     assert all(entry["patient"] == id_[0] for id_, entry in part["cases"].items())
+
+
+def test_cases_of_one_image_are_on_one_side(system, tmp_path, capsys):
+    paper, copy, cache = system.paper, tmp_path / "copy", tmp_path / "cache"
+    shutil.copytree(system.data, copy)
+    paper.rename(copy, "z")
+    assert paper.prepare("--data", system.data, "--data", copy, "--out", cache) == 0
+    assert "12 cases have an image that another case has" in capsys.readouterr().err
+    pairs = index(cache)["same_image"]
+    assert all(second.startswith("z") for _, second in pairs)
+    assert len(pairs) == 6
+    words = ("--data", cache, "--out", tmp_path / "run", *paper.few, *paper.fold)
+    assert paper("train", paper.recipes[0], *words) == 0
+    division = json.loads((tmp_path / "run" / "folds.json").read_text())
+    part_of = {name: part for part in ("train", "val", "test") for name in division[part]}
+    (folder,) = (path.parent for path in cache.glob("*/index.json"))
+    patient_of = {case.id: case.entry.patient for case in prepared_data.load(folder)}
+    for first, second in pairs:
+        assert patient_of[first] == patient_of[second]
+        parts = [part_of.get(id_) or part_of[patient_of[id_]] for id_ in (first, second)]
+        assert parts[0] == parts[1]
+    assert set(part_of.values()) >= {"train", "test"}
+
+
+def test_a_patient_of_two_data_sets_is_told(system, tmp_path, capsys):
+    paper, other = system.paper, tmp_path / "other"
+    paper.write(other, 1, 2)
+    paper.rename(other, "z")
+    words = ("--data", system.data, "--data", other, "--patient-pattern", r"z?(\w)\w*(?:-\w+)*")
+    assert paper.prepare(*words, "--out", tmp_path / "cache") == 0
+    assert "are in several data sets, such as" in capsys.readouterr().err
+    (roots,) = index(tmp_path / "cache")["same_patient"].values()
+    assert roots == [str(system.data.resolve()), str(other.resolve())]
+
+
+def test_what_prepare_takes_is_told_and_refused_where_it_cannot_fit(
+    system, tmp_path, capsys, monkeypatch
+):
+    paper, cache = system.paper, tmp_path / "cache"
+    (folder,) = (path.parent for path in system.cache.glob("*/index.json"))
+    cases = [case.stored.arrays for case in prepared_data.load(folder)]
+    arrays = [case[name] for case in cases for name in paper.arrays]
+    num_bytes = sum(array.dtype.itemsize * prod(array.shape) for array in arrays)
+    usage = shutil.disk_usage(tmp_path)
+    words = ("--data", system.data, "--out", cache, *paper.same)
+    with monkeypatch.context() as patch:
+        patch.setattr(outlook.shutil, "disk_usage", lambda _: usage._replace(free=num_bytes - 1))
+        assert paper("prepare", *words) == 2
+        assert "6 cases take about" in capsys.readouterr().err.splitlines()[-1]
+        assert not list(cache.glob("*/*/case.json"))
+        patch.setattr(outlook.shutil, "disk_usage", lambda _: usage._replace(free=num_bytes))
+        assert paper("prepare", *words) == 0
+        assert "6 cases to prepare, about" in capsys.readouterr().err
+        patch.setattr(outlook.shutil, "disk_usage", lambda _: usage._replace(free=0))
+        assert paper("prepare", *words) == 0  # nothing is missing
+
+
+def test_label_names_mean_what_the_user_says(system, tmp_path, capsys):
+    paper, data, cache = system.paper, tmp_path / "data", tmp_path / "cache"
+    if not paper.names_labels:
+        pytest.skip(f"data sets of {paper.name} name no labels")
+    shutil.copytree(system.data, data)
+    description = json.loads((data / "dataset.json").read_text())
+    names = {f"my {n}": i for n, i in description["labels"].items() if n != "background"}
+    description["labels"] = {"background": 0, **names}
+    (data / "dataset.json").write_text(json.dumps(description))
+    words = ("--data", data, "--out", cache, *paper.same)
+    assert "--labels" in refused(capsys, paper, "prepare", *words)
+    said = ",".join(f"{name}={name.removeprefix('my ')}" for name in names)
+    line = refused(capsys, paper, "prepare", *words, "--labels", f"{said},gizzard=pancreas")
+    assert "--labels names 'gizzard', which no data set has" in line
+    assert paper("prepare", *words, "--labels", said) == 0
+    assert labels_of(cache, paper) == labels_of(system.cache, paper)
+    (part,) = index(cache)["data"].values()
+    assert set(part["provenance"]["labels"]) == set(map(plain_name, names))
+    # Other words make other labels, of cases that are there already.
+    first, *_, last = names
+    swapped = said.replace(f"{first}=", "\0").replace(f"{last}=", f"{first}=")
+    assert paper("prepare", *words, "--labels", swapped.replace("\0", f"{last}=")) == 0
+    assert labels_of(cache, paper) != labels_of(system.cache, paper)
+
+
+def labels_of(cache: Path, paper: Commands) -> list[bytes]:
+    """Labels of the prepared cases."""
+    (folder,) = (path.parent for path in cache.glob("*/index.json"))
+    cases = [case.stored.arrays for case in prepared_data.load(folder)]
+    return [case[name][...].tobytes() for case in cases for name in paper.arrays[1:2]]
 
 
 def test_train_on_another_preparation_gives_the_flags_in_one_line(system, tmp_path, capsys):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.commands.prepare import digest
+from core.commands.sources import digest
 from core.config import fingerprint
 from core.data.index import read_index
 from core.datasets.images import read_images

@@ -361,6 +361,15 @@ def test_what_nobody_annotated_is_neither_missed_nor_a_false_alarm(pred, tmp_pat
     assert (row["dsc"], row["miou"]) == (1, 1)
 
 
+def test_the_user_says_what_label_names_mean(pred, tmp_path):
+    data = write_nnunet(tmp_path / "data", {"background": 0, "gland": 1, "mass": 2}, "a")
+    case = write_case(pred, "a") | {"input": str(data / "imagesTr" / "a_0000.nii.gz")}
+    write_results(pred, [case])
+    words = "gland=pancreas,mass=tumor"
+    (row,) = evaluate([pred], [data], tmp_path / "out", labels=words)["rows"]
+    assert (row["tumor"], row["dsc"]) == (True, 1)
+
+
 def test_nih_patients_are_matched_by_their_folder(pred, tmp_path):
     folder = tmp_path / "data" / "PANCREAS_0007"
     made = slices(np.full((*SHAPE,), 50, np.int16), step_mm=(0, 0, 5), spacing_mm=(1, 1))

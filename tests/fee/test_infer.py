@@ -9,7 +9,7 @@ import numpy as np
 import pydicom
 import pytest
 
-from core.commands.prepare import digest
+from core.commands.sources import digest
 from core.errors import InputError
 from core.io.inventory import find_scans
 from core.io.nifti import read_label
@@ -20,6 +20,7 @@ from fee.config import SplitConfig
 from fee.infer import STAGES, diagnose
 from tests.core.io.dicom.make import save, slices
 from tests.fee.tiny import LEARNED, MODELS, THRESHOLDS, config, write_run, write_runs
+from tests.refusals import refused
 
 NUM_SLICES = 12
 
@@ -202,6 +203,11 @@ def test_the_cohorts_own_table_of_phases_holds_for_its_held_out_patients(cohort,
     assert diagnose([data], runs, tmp_path / "second", held_out=True) == 0
     (case,) = results(tmp_path / "second")["cases"]
     assert {phase["phase"] for phase in case["phases"]} == {"delayed"}
+
+
+def test_words_about_labels_are_for_held_out_patients(cohort, runs, tmp_path):
+    with refused(None, "--labels is for --held-out"):
+        diagnose([cohort], runs, tmp_path, labels="*=background")
 
 
 def test_runs_split_by_image_hold_no_patients_out(cohort, tmp_path):

@@ -170,7 +170,9 @@ def test_a_folder_of_two_patients_is_left_out_and_the_others_are_prepared(tmp_pa
     assert "2 patients" in caplog.text
 
 
-def write_nnunet(root: Path, ids_: dict[str, int], *names: str, name: str = "Own") -> None:
+def write_nnunet(
+    root: Path, ids_: dict[str, int], *names: str, name: str = "Own", first: int = 0
+) -> None:
     description = {
         "name": name,
         "channel_names": {"0": "CT"},
@@ -180,7 +182,7 @@ def write_nnunet(root: Path, ids_: dict[str, int], *names: str, name: str = "Own
     }
     for n, case in enumerate(names):
         array = np.minimum(ids(), max(ids_.values())) if n else ids() % 2
-        nifti.write(root / "imagesTr" / f"{case}_0000.nii.gz", GRID.with_array(hu(n)))
+        nifti.write(root / "imagesTr" / f"{case}_0000.nii.gz", GRID.with_array(hu(n + first)))
         nifti.write(root / "labelsTr" / f"{case}.nii.gz", GRID.with_array(array))
     (root / "dataset.json").write_text(json.dumps(description))
 
@@ -309,7 +311,7 @@ def test_what_is_prepared_is_not_made_again(tmp_path):
 
 def test_data_sets_share_a_cache_and_a_pattern_tells_patients(tmp_path):
     write_nnunet(tmp_path / "one", {"background": 0, "pancreas": 1}, "a_1", "a_2")
-    write_nnunet(tmp_path / "two", {"background": 0, "pancreas": 1}, "b_1")
+    write_nnunet(tmp_path / "two", {"background": 0, "pancreas": 1}, "b_1", first=2)
     both = [tmp_path / "one", tmp_path / "two"]
     prepare(both, tmp_path / "cache", screen=ANY_SIZE, prepare=CFG, patient_pattern=r"(\w)_\d")
     series = prepared(tmp_path / "cache", tmp_path)

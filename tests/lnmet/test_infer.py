@@ -8,7 +8,7 @@ import numpy as np
 import pydicom
 import pytest
 
-from core.commands.prepare import digest
+from core.commands.sources import digest
 from core.io import nifti
 from core.phantom.ct.phantom import make
 from core.phantom.dicom.series import write_dicom_study

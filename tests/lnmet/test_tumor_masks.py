@@ -37,8 +37,8 @@ GLAND, LYMPH, TUMOR = np.s_[1:3, 1:4, 1:5], np.s_[1:3, 4, 4], np.s_[1:3, 2:5, 3:
 def data(tmp_path) -> Path:
     """Two cases whose pancreas and node are annotated; the tumor reaches into both."""
     label = volume(filled((GLAND, 1), (LYMPH, 2)))
-    image = volume(np.random.default_rng(0).integers(0, 99, SHAPE))
-    images = {name: [image, image] for name in "ab"}
+    drawn = (volume(np.random.default_rng(seed).integers(0, 99, SHAPE)) for seed in (0, 1))
+    images = {name: [image, image] for name, image in zip("ab", drawn, strict=True)}
     return write_raw(tmp_path / "data", images, dict.fromkeys("ab", label), IDS)
 
 

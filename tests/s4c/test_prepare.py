@@ -19,7 +19,19 @@ from core.phantom.ct.phantom import make
 from core.phantom.dicom.series import write_dicom_study
 from core.volume import CANONICAL_DIRECTION, Volume, canonical
 from s4c.config import PrepareConfig, SplitConfig
+from s4c.infer import screen
 from s4c.prepare import find_cache, folds, open_cases, prepare
+from s4c.study import study
+from tests.core.datasets.public import (
+    box,
+    image,
+    save,
+    write_masks,
+    write_panorama,
+    write_pants,
+    write_table,
+)
+from tests.refusals import refused
 from tests.s4c.phantoms import prepared
 
 CFG = PrepareConfig()
@@ -206,3 +218,109 @@ def test_normal_patients_are_divided_once_or_in_folds():
     assert {c for s in shared for c in s.test} == {case.id for case in cases}
     normals = [{c for c in split.test if c.startswith("n")} for split in hard]
     assert normals[0] == normals[1]
+
+
+# labels of many organs
+
+
+def write_organs(root, *, seed=0, case="amos_0001", names=("spleen", "pancreas", "duodenum")):
+    """A data set of nnU-Net whose labels are organs; each is a cube."""
+    label, image = np.zeros(SHAPE, np.uint8), np.random.default_rng(seed)
+    for id_ in range(1, len(names) + 1):
+        label[2 * id_ : 2 * id_ + 2, 2:6, 2:6] = id_
+    for folder, ending, array in (
+        ("imagesTr", "_0000", image.integers(-1000, 1000, SHAPE).astype(np.int16)),
+        ("labelsTr", "", label),
+    ):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+        nib.save(nib.Nifti1Image(array, AFFINE), root / folder / f"{case}{ending}.nii.gz")
+    ids = {"background": 0} | {name: id_ for id_, name in enumerate(names, start=1)}
+    write_description(root, ids)
+    return root
+
+
+def test_a_data_set_of_many_organs_is_read_once_the_user_says_what_they_are(data, tmp_path):
+    organs, cache = write_organs(tmp_path / "amos"), tmp_path / "cache"
+    hint = "--labels 'spleen=pancreas|tumor|ignore|background,*=background'"
+    with refused(organs / "dataset.json", "'spleen', 'duodenum' are not known", hint=hint):
+        prepare([data, organs], cache, CFG)
+    assert prepare([data, organs], cache, CFG, labels="*=background") == 0
+    cases = {case.id: case for case in load([cache], CFG, tmp_path)}
+    assert len(cases["amos_0001"].pancreas_voxels) == 2 * 4 * 4
+    labels = {root.name: part.provenance for root, part in read_index(named(cache)).items()}
+    said = {"spleen": "background", "duodenum": "background"}
+    assert labels == {"data": {}, "amos": {"labels": said}}
+
+
+def named(cache):
+    return cache / fingerprint(CFG)
+
+
+def test_the_same_cache_takes_other_words_for_another_data_set(data, tmp_path):
+    cache, organs = tmp_path / "cache", write_organs(tmp_path / "amos")
+    prepare([data], cache, CFG)
+    prepare([organs], cache, CFG, labels="spleen=tumor,duodenum=ignore")
+    cases = {case.id: case for case in load([cache], CFG, tmp_path)}
+    assert sorted(cases) == ["a", "amos_0001", "b"]
+    assert set(np.unique(cases["amos_0001"].label)) == {0, PANCREAS, TUMOR, IGNORE}
+    assert set(np.unique(cases["a"].label)) == {0, PANCREAS, TUMOR}
+
+
+def test_a_cache_of_other_labels_is_not_reused(tmp_path):
+    organs, cache = write_organs(tmp_path / "amos"), tmp_path / "cache"
+    prepare([organs], cache, CFG, labels="spleen=tumor,*=background")
+    hint = "prepare the data sets again"
+    with refused(named(cache), "--labels spleen=tumor,duodenum=background", hint=hint):
+        find_cache([cache], CFG, tmp_path, labels="spleen=tumor,duodenum=ignore")
+    with refused(named(cache), "was prepared with --labels", hint=hint):
+        find_cache([cache], CFG, tmp_path, labels="")
+    for same in ("spleen=tumor,*=background", "spleen=tumor,duodenum=background", None):
+        assert find_cache([cache], CFG, tmp_path, labels=same) == named(cache)
+    prepare([organs], cache, CFG, labels="duodenum=tumor,*=background")
+    (case,) = load([cache], CFG, tmp_path)
+    assert case.tumor_box.start[2] == SHAPE[0] - 8
+
+
+def test_a_study_wants_the_words_that_its_cache_was_prepared_with(tmp_path):
+    organs, cache = write_organs(tmp_path / "amos"), tmp_path / "cache"
+    prepare([organs], cache, CFG, labels="spleen=tumor,*=background")
+    with refused(named(cache), "was prepared with --labels", hint="say the same"):
+        study([organs], tmp_path / "study", recipes=["tiny-16"], cache=cache)
+
+
+def test_words_about_labels_are_for_data_sets(tmp_path):
+    with refused(None, "--labels is for --held-out"):
+        screen([tmp_path], runs=[], out=tmp_path / "out", labels="*=background")
+
+
+# all public layouts in one cache
+
+
+def test_public_data_sets_share_a_cache(tmp_path):
+    panorama, pants, atlas, total, nih = (tmp_path / name for name in "abcde")
+    write_panorama(panorama, "100000_00001", "batch_3/batch_3", seed=1, axes="LPS", codes=(1, 0))
+    write_panorama(panorama, "100009_00001", seed=2)
+    rows = (("100000_00001", "PDAC", "radiology"), ("100009_00001", "PDAC", "MSD_dataset"))
+    write_table(panorama, *rows)
+    write_pants(pants, "PanTS_00000001", seed=3)
+    save(atlas / "BDMAP_00000001/ct.nii.gz", image(4))
+    write_masks(atlas / "BDMAP_00000001", {"pancreas": box(2, 6)})
+    save(total / "s0001/ct.nii.gz", image(5))
+    write_masks(total / "s0001", {"pancreas": box(0, 0), "liver": box(0, 4)})
+    write_nih_case(nih, "0001")
+    roots = [panorama, pants, atlas, total, nih]
+    assert prepare(roots, tmp_path / "cache", CFG, exclude_overlap=True) == 0
+    cases = {case.id: case for case in load([tmp_path / "cache"], CFG, tmp_path)}
+    abnormal = {"100000_00001": True, "BDMAP_00000001": False, "PANCREAS_0001": False}
+    abnormal |= {"PanTS_00000001": True, "s0001": False}
+    assert {id_: case.is_abnormal for id_, case in cases.items()} == abnormal
+    assert cases["s0001"].pancreas_box is None
+
+
+def test_a_table_says_that_patients_of_two_data_sets_are_one(data, tmp_path):
+    write_nih_case(tmp_path / "nih", "0001")
+    (tmp_path / "who.csv").write_text("case,patient\na,p\nb,q\nPANCREAS_0001,q\n")
+    roots, cache = [data, tmp_path / "nih"], tmp_path / "cache"
+    prepare(roots, cache, CFG, patients=tmp_path / "who.csv")
+    patients = {case.id: case.patient for case in load([cache], CFG, tmp_path)}
+    assert patients == {"a": "p", "b": "q", "PANCREAS_0001": "q"}

@@ -33,7 +33,7 @@ def test_a_classifier_has_a_row_beside_the_coarse_network(tmp_path):
     }
     assert {cfg.run.steps for cfg in networks.cascade.values()} == {7}
     assert networks.classifiers["classifier"].run.steps == 20_000
-    steps = {step.name: step for step in _steps(networks, [tmp_path], tmp_path, 0, 0)}
+    steps = {step.name: step for step in _steps(networks, [tmp_path], tmp_path, 0, 0, None)}
     assert steps["classifier"].needs == ("pdac-64",)
 
 

@@ -6,15 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from core.commands.prepare import (
-    Source,
-    Sources,
-    digest,
-    find_cache,
-    load,
-    prepare,
-    warn_of_empty_classes,
-)
+from core.commands.prepare import find_cache, load, prepare, warn_of_empty_classes
+from core.commands.sources import Source, Sources, digest
 from core.data.index import cases_of, prescribed_folds, read_index
 from core.data.splits import Split
 from core.errors import InputError
@@ -25,16 +18,16 @@ from core.io.remarks import remark
 class Cohort:
     """A data set of text files, a number in each, and what was read of it."""
 
-    def __init__(self, root, cases):
+    def __init__(self, root, cases, *, first=0):
         self.root, self.made, self.broken, self.odd = root, [], {}, {}
         root.mkdir()
         self.files = {id_: root / f"{id_}.txt" for id_ in cases}
         for number, file in enumerate(self.files.values()):
-            file.write_text(str(number))
+            file.write_text(str(number + first))
 
     def sources(self, *, skipped=(), folds=(), patients=None):
         cases = [
-            Source(id_, (patients or {}).get(id_, id_), (file,), self._reader(id_, file))
+            Source(id_, (patients or {}).get(id_, id_), (file,), self._reader(id_, file), lambda: 8)
             for id_, file in self.files.items()
         ]
         return Sources(self.root, cases, skipped, folds)
@@ -46,7 +39,8 @@ class Cohort:
             self.made.append(id_)
             if id_ in self.odd:
                 remark(file, self.odd[id_])
-            return {"image": np.full((2, 2, 2), int(file.read_text()))}, {"id": id_}
+            image = np.full((2, 2, 2), int(file.read_text()))
+            return {"image": image}, {"id": id_, "digest": digest(image)}
 
         return read
 
@@ -114,7 +108,7 @@ def test_a_labelled_case_that_the_reader_lost_counts(cohort, cache):
 
 
 def test_another_data_set_adds_its_cases(tmp_path, cohort, cache):
-    other = Cohort(tmp_path / "two", "xy")
+    other = Cohort(tmp_path / "two", "xy", first=10)
     prepare([cohort.sources()], cache, at_a_time=1)
     prepare([other.sources()], cache, at_a_time=1)
     assert [case.id for case in load(cache)] == ["a", "b", "c", "x", "y"]
@@ -183,7 +177,7 @@ def test_prescribed_folds_hold_for_all_data_sets_or_none(tmp_path, cohort, cache
     folds = [Split(("a", "b"), ("c",)), Split(("c",), ("a", "b"))]
     prepare([cohort.sources(folds=folds)], cache, at_a_time=1)
     assert prescribed_folds(read_index(cache)) == tuple(folds)
-    other = Cohort(tmp_path / "two", "xy")
+    other = Cohort(tmp_path / "two", "xy", first=10)
     prepare(
         [other.sources(folds=[Split(("x",), ("y",)), Split(("y",), ("x",))])], cache, at_a_time=1
     )

@@ -47,7 +47,7 @@ def _row(scan: Scan, cfg: Config, votes: dict[bool, Vote], repeats: int) -> harn
     volume = canonical(read_scan(scan))
     image = z_score(window(volume.array, *cfg.prepare.window_hu))
     full, early = votes[False](image), votes[True](image)
-    inside = votes[True](image, body=body_of(volume))
+    inside = votes[True](image, body=body_of(volume.array))
     row = harness.compare(
         f"{scan.id} {'×'.join(map(str, volume.shape))}",
         partial(votes[True], image),

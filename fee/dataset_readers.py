@@ -23,12 +23,13 @@ from core.datasets.patients import PHASES, TABLE, Patient, read_patients
 from core.datasets.prescribed_folds import FOLDS
 from core.datasets.series_masks import SeriesMask, match_masks
 from core.errors import InputError
+from core.io.image.lesion import UnclearMaskError
 from core.io.labels import require_same_grid
 from core.io.paths import Skipped, unique_ids
 from core.io.scans import Scan, read_grid, read_scan
 from core.phases.evidence import phases_of_patient, read_phases
 from core.screening.patient import require_one_patient, screen
-from core.screening.series import Series
+from core.screening.series import Rules, Series, volume_refusal
 from core.volume import Volume, canonical
 from fee.annotated_patients import read_volumes
 from fee.config import PrepareConfig, ScreenConfig
@@ -55,7 +56,7 @@ def read_data(
     Args:
       root: as for `fee.prepare.prepare`.
       work: keeps what screening learned from headers, so that it is not done twice.
-      screening: which series of a cohort are used.
+      screening: which series are used.
       cfg: how slices are made.
       patient_pattern: regular expression whose first group is the patient in a case id.
       patients: table with the columns case,patient; of slices, image,patient.
@@ -76,13 +77,13 @@ def read_data(
         return _pictures(root, patient_pattern, patients, cfg)
     own_folds = [root / FOLDS] if data.folds and (root / FOLDS).is_file() else []
     folds = [Skipped(path, "FEE-DL parts patients by --split.*") for path in own_folds]
-    labels_tumors = TUMOR in data.annotated
+    labels_tumors, wanted = TUMOR in data.annotated, rules(screening)
     sources = [
         Source(
             case.id,
             case.patient,
             case.files,
-            partial(make, case.read, cfg, labels_tumors=labels_tumors),
+            partial(make, partial(_read_wanted, case, wanted), cfg, labels_tumors=labels_tumors),
             partial(_num_bytes_of_volume, case, cfg),
             _facts(case.phase, case.tumor),
             data.provenance.get("labels", {}),
@@ -95,6 +96,14 @@ def read_data(
 
 def _num_bytes_of_volume(case: PancreasCase, cfg: PrepareConfig) -> int:
     return num_bytes(canonical(case.read_grid()).shape[0], cfg)
+
+
+def _read_wanted(case: PancreasCase, wanted: Rules) -> tuple[Volume, Volume]:
+    """HU and mask of a case; refuses what `diagnose` would: nothing is learned from such scans."""
+    image, label = case.read()
+    if reason := volume_refusal(image, wanted):
+        raise InputError(reason, path=case.image)
+    return image, label
 
 
 def _facts(phase: str, tumor: bool | None, tumor_type: str = "") -> dict[str, Any]:
@@ -205,7 +214,11 @@ def _read_pictures(
     """Gray slices and masks; those of NIH are stored upside down."""
     step, pairs = -1 if upside_down else 1, []
     for case in cases:
-        frame, mask = read_case(case)
+        try:
+            frame, mask = read_case(case)
+        except UnclearMaskError as error:  # whose hint is for lesions
+            hint = "write the pancreas as 255 and all else as 0"
+            raise InputError(error.message, path=error.path, hint=hint) from None
         gray, inside = frame.gray()[::step], mask[::step].astype(np.uint8)
         pairs.append((np.ascontiguousarray(gray), np.ascontiguousarray(inside)))
     return pairs

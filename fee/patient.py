@@ -16,6 +16,7 @@ from core.errors import InputError
 from core.infer.batches import one_behind
 from core.io.paths import unique_ids
 from core.io.scans import Scan, VolumeCache, write_segmentation
+from core.preprocess.appearance import Appearance, appearance_of
 from core.report.cases import CASE_PAGE
 from core.report.viewer_panel import MAX_VOXELS, Panel, panel
 from core.screening.series import Series
@@ -84,6 +85,7 @@ def diagnose_study(
     panels: list[Panel] = []
     share = MAX_VOXELS // len(series)
     digests: list[str] = []
+    seen: list[tuple[Path, Appearance]] = []
     largest = -1
     scans = [used.scan for used in series]
     loads = read_ahead(scans, cfg.prepare, watch, volumes or VolumeCache())
@@ -101,6 +103,7 @@ def diagnose_study(
         predicted = predict_series(loaded.image, bundle, watch)
         with watch.stage("write"):
             digests.append(digest(loaded.volume.array))
+            seen.append((used.scan.path, appearance_of(loaded.volume)))
             mask = to_volume(predicted.mask, loaded.volume)
             written = _write(folder / name, used.scan, mask, anonymous)
             panels.append(panel(name, loaded.volume, mask.array, max_voxels=share))
@@ -129,7 +132,7 @@ def diagnose_study(
     }
     with watch.stage("write"):
         atomic.write_text(folder / CASE_PAGE, case_page(folder.name, panels, row))
-    return Answer(row, digests, {"phases": phases})
+    return Answer(row, digests, {"phases": phases}, seen)
 
 
 def read_ahead(

@@ -17,8 +17,10 @@ from fee.dataset_readers import read_data
 
 logger = logging.getLogger(__name__)
 
+BYTES_PER_VOXEL = 6.2
+"""In memory, of a case of whole HU with a mask: 1.1 GB for 512×512×667."""
 CASES_AT_A_TIME = 2
-"""Each holds its volume and mask in memory: about 1 GB for 512×512×667."""
+"""Each with its `BYTES_PER_VOXEL`."""
 CLASSES = {
     "with a tumor": lambda series: series.tumor is True,
     "without a tumor": lambda series: series.tumor is False,
@@ -42,7 +44,8 @@ def prepare(
         PANORAMA, PanTS, AbdomenAtlas or TotalSegmentator, or of slices and masks.
       out: cache folder, the --data of `train`; its index.json lists every file used or skipped, and
         stacks of another preparation beside these are left alone.
-      screen: which series of a cohort are used.
+      screen: which series are used, as for `diagnose`; of data sets with labels, the phases are not
+        asked for.
       prepare: how a slice is made.
       patient_pattern: regular expression whose first group is the patient in a case id.
       patients: table with the columns case,patient, as CSV or .xlsx.

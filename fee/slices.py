@@ -14,6 +14,7 @@ from core import check
 from core.commands.sources import Made, digest
 from core.datasets.pancreas import IGNORE, PANCREAS, TUMOR
 from core.errors import InputError
+from core.preprocess.appearance import appearance_of
 from core.preprocess.intensity import window
 from core.preprocess.resize import resize_gray, resize_mask
 from core.volume import Volume, canonical
@@ -86,7 +87,8 @@ def make(
     image = canonical(image)
     mask = None if label is None else to_mask_slices(label, cfg)
     drawn = bool((mask == TUMOR).any()) if mask is not None and labels_tumors else None
-    return _made(to_slices(image, cfg), mask, digest(image.array), drawn)
+    arrays, meta = _made(to_slices(image, cfg), mask, digest(image.array), drawn)
+    return arrays, {**meta, "scans": [appearance_of(image)._asdict()]}
 
 
 def make_from_pictures(

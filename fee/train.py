@@ -117,10 +117,11 @@ def train(
     """
 
     def divide_series() -> tuple[Division, Callable[[], Training]]:
-        series = open_series(find_cache(data, out, screen=cfg.screen, cfg=cfg.prepare))
+        folder = find_cache(data, out, screen=cfg.screen, cfg=cfg.prepare)
+        series = open_series(folder)
         parts, train_on, validate_on = divide(series, cfg)
         return (
-            training.division(parts, series, partial(_part_names, cfg), None),
+            training.division(folder, parts, series, partial(_part_names, cfg), None),
             lambda: Training(
                 build(cfg, train_on, validate_on, weights=weights, workers=workers),
                 length(cfg, len(train_on)),

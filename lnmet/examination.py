@@ -13,6 +13,7 @@ from core.datasets.channels import Phase
 from core.errors import InputError
 from core.io.labels import require_same_grid
 from core.io.scans import read_scan, write_segmentation
+from core.preprocess.appearance import Appearance, appearance_of
 from core.screening.pairs import Pair
 from core.volume import Volume, canonical
 from lnmet.config import PrepareConfig
@@ -146,6 +147,12 @@ def digests_of(pair: Pair, examined: Examined, wanted: Collection[Phase]) -> lis
     if "venous" not in wanted and "venous" in pair.scans:
         own.append(digest(canonical(read_scan(pair.scans["venous"])).array))
     return own
+
+
+def scans_of(pair: Pair, examined: Examined) -> list[tuple[Path, Appearance]]:
+    """What the scans of the phases are like, on the grid of the examination."""
+    volumes = examined.phases.volumes
+    return [(pair.scans[phase].path, appearance_of(volume)) for phase, volume in volumes.items()]
 
 
 def summary_of(row: Mapping[str, Any]) -> str:

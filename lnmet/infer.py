@@ -22,6 +22,7 @@ from lnmet.examination import (
     details_of,
     digests_of,
     require_single,
+    scans_of,
     summary_of,
 )
 from lnmet.identification import config as identification
@@ -223,4 +224,6 @@ def _segmented(
     measured = examiner.row(pair, examined, folder, anonymous)
     row = {"decision": "segmented", **measured, "page": CASE_PAGE}
     atomic.write_text(folder / CASE_PAGE, case_page(pair.id, examined, row))
-    return Answer(row, digests_of(pair, examined, wanted), details_of(examined))
+    return Answer(
+        row, digests_of(pair, examined, wanted), details_of(examined), scans_of(pair, examined)
+    )

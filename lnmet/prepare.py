@@ -19,9 +19,10 @@ from core.config import fingerprint, flags
 from core.data.patches import sample_voxels
 from core.datasets.label_names import require_named
 from core.names import escaped
+from core.preprocess.appearance import appearance_of
 from core.preprocess.crop import Box, bounding_box, crop
 from core.preprocess.fingerprint import draw_foreground
-from core.preprocess.resample import coarse_axis, resample_image, resample_label, shape_at
+from core.preprocess.regrid import Regrid
 from core.random import rng
 from lnmet.anatomy import attention
 from lnmet.cases import LabelledCase, LabelledData, organ_maps, read_cases
@@ -50,8 +51,11 @@ LAYOUT = 2
 tumor's slices."""
 MAX_VOXELS = 10_000
 """Of a class, stored to center patches on (Ref: nnU-Net)."""
+BYTES_PER_VOXEL = 30.0
+"""In memory, of a case of whole HU in two phases that is resampled to about as many voxels: 5.2 GB
+for 512×512×667. Beside the phases there are the splines of one in float64, or ids interpolated."""
 CASES_AT_A_TIME = 1
-"""Each holds two phases at the paper's spacing in memory: about 4 GB for 512×512×667."""
+"""Each with its `BYTES_PER_VOXEL`."""
 TARGETS = get_args(Target)
 
 
@@ -163,18 +167,15 @@ def num_bytes(case: LabelledCase, cfg: PrepareConfig) -> int:
     """What a prepared case takes on disk: HU of every phase, label, and attention map."""
     grid = case.read_grid()
     itemsize = len(case.phases) * np.int16().itemsize + np.uint8().itemsize + np.float16().itemsize
-    return prod(shape_at(grid.shape, grid.spacing_mm, cfg.spacing_mm)) * itemsize
+    return prod(Regrid(grid.shape, grid.spacing_mm, cfg.spacing_mm).shape) * itemsize
 
 
 def make(case: LabelledCase, cfg: PrepareConfig) -> Made:
     """Arrays and meta of one case, in canonical orientation at the spacing of the config."""
     images, label = case.read()
-    shape = shape_at(label.shape, label.spacing_mm, cfg.spacing_mm)
-    axis = coarse_axis(label.spacing_mm, cfg.spacing_mm)
-    hu = np.stack(
-        [np.rint(resample_image(i.array, shape, axis=axis)).astype(np.int16) for i in images], -1
-    )
-    ids = resample_label(label.array, shape, axis=axis)
+    grid = Regrid(label.shape, label.spacing_mm, cfg.spacing_mm)
+    hu = np.stack([np.rint(grid.image(i.array)).astype(np.int16) for i in images], -1)
+    ids = grid.label(label.array)
     box = organ_box(organs_of(ids) > 0, cfg)
     arrays = {"image": hu, "label": ids}
     if organs_of(ids).any():
@@ -193,6 +194,7 @@ def make(case: LabelledCase, cfg: PrepareConfig) -> Made:
     venous = images[case.phases.index("venous")] if "venous" in case.phases else images[0]
     meta = {
         "digest": digest(venous.array),
+        "scans": [appearance_of(image)._asdict() for image in images],
         "phases": case.phases,
         "annotated": sorted(case.annotated),
         "box": box,

@@ -8,14 +8,8 @@ from jaxtyping import Bool, Float, Int32, UInt8
 
 from core.datasets.channels import Phase
 from core.preprocess.crop import Box, crop, uncrop
-from core.preprocess.resample import (
-    Shape,
-    coarse_axis,
-    resample_image,
-    resample_label,
-    shape_at,
-)
-from core.preprocess.resample_back import label_on, value_on
+from core.preprocess.regrid import Regrid
+from core.preprocess.resample import Shape
 from core.volume import Volume
 from lnmet.config import PrepareConfig
 from lnmet.identification.infer import Identifier
@@ -55,35 +49,31 @@ class Grids:
     def __init__(self, volumes: Mapping[Phase, Volume], cfg: PrepareConfig) -> None:
         self.volumes, self.cfg = volumes, cfg
         self.own = next(iter(volumes.values()))
+        self._grid = Regrid(self.own.shape, self.own.spacing_mm, cfg.spacing_mm)
         self._images: dict[Phase, Float[np.ndarray, "e i j"]] = {}
 
     @property
     def shape(self) -> Shape:
         """Voxels of the networks' grid."""
-        return shape_at(self.own.shape, self.own.spacing_mm, self.cfg.spacing_mm)
+        return self._grid.shape
 
     def image(self, phase: Phase) -> Float[np.ndarray, "e i j"]:
         """HU as networks see them; resampled for the first one, and kept for the others."""
         if phase not in self._images:
-            axis = coarse_axis(self.own.spacing_mm, self.cfg.spacing_mm)
-            array = self.volumes[phase].array
-            self._images[phase] = resample_image(array, self.shape, axis=axis)
+            self._images[phase] = self._grid.image(self.volumes[phase].array)
         return self._images[phase]
 
     def label(self, array: UInt8[np.ndarray, "d h w"]) -> UInt8[np.ndarray, "e i j"]:
         """Ids as networks see them."""
-        axis = coarse_axis(self.own.spacing_mm, self.cfg.spacing_mm)
-        return resample_label(array, self.shape, axis=axis).astype(np.uint8)
+        return self._grid.label(array).astype(np.uint8)
 
     def label_back(self, probs: Float[np.ndarray, "e i j k"]) -> UInt8[np.ndarray, "d h w"]:
         """Most probable classes on the examination's own grid."""
-        axis = coarse_axis(self.cfg.spacing_mm, self.own.spacing_mm)
-        return label_on(probs, self.own.shape, axis=axis).astype(np.uint8)
+        return self._grid.label_back(probs).astype(np.uint8)
 
     def value_back(self, values: Float[np.ndarray, "e i j"]) -> Float[np.ndarray, "d h w"]:
         """A map on the examination's own grid."""
-        axis = coarse_axis(self.cfg.spacing_mm, self.own.spacing_mm)
-        return value_on(np.asarray(values, np.float32), self.own.shape, axis=axis)
+        return self._grid.value_back(np.asarray(values, np.float32))
 
 
 def segment_volumes(

@@ -83,7 +83,14 @@ def divide(
     cases = {case.id: case for case in usable(open_cases(folder), cfg)}
     parts = parts_of(folder, cases, fold, cfg.split)
     train_on, validate_on = ([cases[id_] for id_ in ids] for ids in (parts.train, parts.val))
-    division = training.division(parts, cases.values(), lambda case: [case.id], fold)
+    division = training.division(
+        folder,
+        parts,
+        cases.values(),
+        lambda case: [case.id],
+        fold,
+        grid_mm=cfg.prepare.spacing_mm,
+    )
 
     def make() -> Training:
         params = starting_params(out, start)

@@ -25,6 +25,7 @@ from lnmet.examination import (
     details_of,
     digests_of,
     require_single,
+    scans_of,
     summary_of,
     with_attention,
 )
@@ -238,7 +239,9 @@ def _staged(
     notes = "; ".join(filter(None, (row["note"], told.note)))
     row = {**told.row(), **row, "note": notes, "page": CASE_PAGE}
     atomic.write_text(folder / CASE_PAGE, case_page(pair.id, examined, row))
-    return Answer(row, digests_of(pair, examined, seen), details_of(examined))
+    return Answer(
+        row, digests_of(pair, examined, seen), details_of(examined), scans_of(pair, examined)
+    )
 
 
 def _require_one_grid(pair: Pair) -> None:

@@ -24,12 +24,17 @@ class Segmentation(NamedTuple):
     """What the cascade sees in one scan, before outliers are removed."""
 
     label: UInt8[np.ndarray, "d h w"]
-    tumor_prob: Float[np.ndarray, "d h w"] | None
-    """None where windows vote."""
+    probs: Float[np.ndarray, "d h w c"] | None
+    """Of the classes; None where windows vote, and on another grid than that of the networks."""
     roi: Box | None
     """Where the fine networks looked; None if the coarse one found neither pancreas nor tumor."""
     windows: tuple[int, int] | None = None
     """Of votes: how many windows ran, of how many."""
+
+    @property
+    def tumor_prob(self) -> Float[np.ndarray, "d h w"] | None:
+        """Probability of tumor, where there are probabilities."""
+        return None if self.probs is None else self.probs[..., TUMOR]
 
 
 def segment(
@@ -37,7 +42,7 @@ def segment(
     coarse: Predict,
     fine: Sequence[Predict],
     *,
-    roi_margin: int,
+    roi_margin: int | Sequence[int],
     alone: bool = False,
     clean: Callable[[UInt8[np.ndarray, "d h w"]], UInt8[np.ndarray, "d h w"]] = lambda label: label,
 ) -> Segmentation:
@@ -51,7 +56,8 @@ def segment(
       image: normalised, canonical orientation.
       coarse: the 64³ network.
       fine: the 32³ and 16³ networks; none leaves the coarse result.
-      roi_margin: voxels around the smallest box of predicted pancreas and tumor.
+      roi_margin: voxels, of all axes or of each, around the smallest box of predicted pancreas and
+        tumor.
       alone: inside the region the fine networks answer without the coarse one (the rows 32³ and
         16³ of Table 1).
       clean: coarse label → label that the region of interest is drawn around.
@@ -63,7 +69,7 @@ def segment(
     label = clean(most_probable(probs))
     pancreas_box = bounding_box(label != BACKGROUND)
     if pancreas_box is None:
-        return Segmentation(label, probs[..., TUMOR], None)
+        return Segmentation(label, probs, None)
     roi = grow(pancreas_box, roi_margin, image.shape)
     inside = crop(probs, roi)
     if alone:
@@ -72,7 +78,7 @@ def segment(
         inside += predict(crop(image, roi))
     inside /= len(fine) + (not alone)
     crop(label, roi)[...] = most_probable(inside)
-    return Segmentation(label, probs[..., TUMOR], roi)
+    return Segmentation(label, probs, roi)
 
 
 def by_votes(

@@ -75,6 +75,10 @@ class PrepareConfig:
     window_hu: tuple[float, float] = (-100.0, 240.0)
     """Hounsfield units kept; the rest is clipped, then each scan is brought to zero mean and unit
     variance (Ref: OrganSegRSTN, the laboratory's own code)"""
+    spacing_mm: tuple[float, float, float] | None = None
+    """Voxels (z, y, x) to which scans are resampled for all networks; None keeps each scan's own,
+    whatever its size (Not stated: the scans of the paper come from one site, and it does not speak
+    of resampling)"""
     label_flip: Flip = "auto"
     """Axes of the labels of NIH Pancreas-CT, as stored, that run against the images (Not stated:
     told by the HU inside)"""
@@ -87,6 +91,8 @@ class PrepareConfig:
     def __post_init__(self) -> None:
         if not self.window_hu[0] < self.window_hu[1]:
             raise ValueError(f"window_hu must be (low, high); got {self.window_hu}")
+        for mm in self.spacing_mm or ():
+            check.positive("a spacing", mm)
         check.literals(self)
 
 
@@ -103,11 +109,12 @@ class DataConfig:
     foreground: float = 0.5
     """Share of `scan` patches centred on a pancreas voxel (Not stated: the pancreas fills about
     1 % of a scan, so uniform starts waste most steps; 0 samples uniformly)"""
-    symmetries: Literal["cube", "none"] = "cube"
+    symmetries: Literal["cube", "axial", "none"] = "cube"
     """Patches are turned by one of the cube's 48 symmetries: flips, and rotations by 90°, 180° and
-    270° over three axes (Sec. 2.2)"""
+    270° over three axes; "axial" takes the 16 that keep the slice axis, for slices much thicker
+    than pixels (Sec. 2.2)"""
     roi_margin: int = 32
-    """Voxels around the smallest box of the pancreas (Sec. 2.2)"""
+    """Voxels of the networks' grid around the smallest box of the pancreas (Sec. 2.2)"""
     type_fraction: float = 0.05
     """Share of tumor, or of pancreas, voxels that gives a patch its type (Not stated: large enough
     to learn from, small enough that 32³ patches reach it)"""
@@ -170,7 +177,8 @@ class InferConfig:
     batch: int = 8
     """Windows per device at a time (Not stated: bounds the memory, changes no result)"""
     roi_margin: int = 32
-    """Voxels around the smallest box of the coarse pancreas and tumor (Sec. 2.3)"""
+    """Voxels, of decision.voxel_mm if that is given, around the smallest box of the coarse pancreas
+    and tumor (Sec. 2.3)"""
 
     def __post_init__(self) -> None:
         check.positive("stride", self.stride)
@@ -202,6 +210,10 @@ class DecisionConfig:
     """Score of a scan: size and mean probability of its tumor, or x / (1 + x) of the voxels x found
     relative to the least that call it, the larger of tumor and duct: 0.5 is the rule's border
     (Sec. 3.3; Not stated in PNET: votes have no probabilities)"""
+    voxel_mm: float | None = None
+    """Side in mm of the cubic voxels that the two least numbers, the saturation and
+    infer.roi_margin count: of 1, these are mm³ and mm in scans of any spacing. None counts the
+    voxels that the networks see (Sec. 2.3: voxels)"""
     saturation_voxels: int = 1500
     """Tumor size from which the score's size term is 1 (Not stated: the paper sees no change of
     results between K = 50 and K = 1500)"""
@@ -213,6 +225,7 @@ class DecisionConfig:
         check.at_least("near_voxels", self.near_voxels, 0)
         check.positive("min_tumor_voxels", self.min_tumor_voxels)
         check.at_least("min_duct_voxels", self.min_duct_voxels, 0)
+        check.positive("voxel_mm", 1.0 if self.voxel_mm is None else self.voxel_mm)
         check.positive("saturation_voxels", self.saturation_voxels)
         check.fraction("size_weight", self.size_weight)
         check.literals(self)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Real
 
 from core import atomic, cli, sharding
 from core.commands.predict import Answer, Job, predict
@@ -16,6 +16,7 @@ from core.datasets.pancreas import NAMES, NAMES_WITH_DUCT, pancreas_labels
 from core.errors import InputError
 from core.io.scans import Scan, read_scan, write_segmentation
 from core.postprocess.components import keep_large
+from core.preprocess.appearance import Appearance, appearance_of
 from core.preprocess.intensity import window, z_score
 from core.report.cases import CASE_PAGE
 from core.volume import Volume, canonical
@@ -28,6 +29,7 @@ from s4c.classifier.runs import is_own_choice, open_classifiers
 from s4c.config import DecisionConfig, InferConfig
 from s4c.decision import Decision, decide, fused, remove_outliers
 from s4c.examinations import Examination, examinations
+from s4c.grid import in_voxels, margins, network_grid, on_scan, seen, spacing_seen, voxel_mm3
 from s4c.networks import Cascade, Runs, load_cascade, open_runs
 from s4c.recipes import config_class
 from s4c.report import overlay, screening_page
@@ -123,6 +125,7 @@ def screen(
                     "min_tumor_voxels": rule.min_tumor_voxels,
                     "min_duct_voxels": rule.min_duct_voxels,
                 },
+                "spacing_mm": next(iter(cascades.values())).cfg.prepare.spacing_mm,
             },
         ),
         skipped=skipped,
@@ -142,12 +145,21 @@ def _system(runs: Runs, alone: bool) -> str:
 
 
 class Screened(NamedTuple):
-    """One scan that was screened: the decision, its row, the identity of its HU, and its slices."""
+    """One scan that was screened.
+
+    Args:
+      decision: about it.
+      row: of results.json.
+      digest: identity of its HU.
+      shown: its slices, for the page.
+      appearance: what it is like.
+    """
 
     decision: Decision
     row: dict[str, Any]
     digest: str
     shown: ShownScan
+    appearance: Appearance
 
 
 def _screened(
@@ -177,13 +189,17 @@ def _screened(
         row["decided_by"] = decisive
         row["files"] = [f"{p}/{file}" for p, s in by_phase.items() for file in s.row["files"]]
         row["phases"] = {
-            phase: {"input": str(patient.scans[phase].path), **screened.row}
+            phase: {"input": patient.scans[phase].path.absolute(), **screened.row}
             for phase, screened in by_phase.items()
         }
     page = case_page(patient.id, [screened.shown for screened in by_phase.values()], row)
     atomic.write_text(folder / CASE_PAGE, page)
     row["page"] = CASE_PAGE
-    return Answer(row, [screened.digest for screened in by_phase.values()])
+    return Answer(
+        row,
+        [screened.digest for screened in by_phase.values()],
+        scans=[(patient.scans[phase].path, s.appearance) for phase, s in by_phase.items()],
+    )
 
 
 def screen_scan(
@@ -202,7 +218,7 @@ def screen_scan(
     label = volume.with_array(segmentation.label)
     written = write_segmentation(folder, scan, label, names, anonymous=anonymous)
     atomic.write_bytes(folder / "overlay.png", overlay(volume, segmentation.label))
-    roi, ml = segmentation.roi, volume.voxel_mm3 / 1000
+    roi, ml = segmentation.roi, voxel_mm3(volume, network_grid(volume, cfg.prepare)) / 1000
     row = {
         "decision": cfg.decision.positive if decision.positive else "normal",
         "score": decision.score,
@@ -218,16 +234,20 @@ def screen_scan(
         "note": written.note,
     }
     shown = shown_scan(volume, segmentation.label, phase=phase, num_scans=num_scans)
-    return Screened(decision, row, digest(volume.array), shown)
+    return Screened(decision, row, digest(volume.array), shown, appearance_of(volume))
 
 
 def screen_volume(volume: Volume, cascade: Cascade) -> tuple[Segmentation, Decision]:
-    """Segment one canonical scan in Hounsfield units, remove outliers, decide."""
-    cfg = cascade.cfg
+    """Segment one canonical scan in Hounsfield units, remove outliers, decide.
+
+    All that on the grid of the networks; the segmentation is then brought to the scan's own.
+    """
+    cfg, grid = cascade.cfg, network_grid(volume, cascade.cfg.prepare)
     clean = partial(remove_outliers, cfg=cfg.decision)
-    image = z_score(window(volume.array, *cfg.prepare.window_hu))
+    hu = seen(volume, grid)
+    image = z_score(window(hu, *cfg.prepare.window_hu))
     if cascade.vote is not None:
-        body = body_of(volume) if cfg.infer.skip_air else None
+        body = body_of(hu) if cfg.infer.skip_air else None
         segmentation = by_votes(image, cascade.vote, body)
     else:
         coarse, *fine = cascade.predicts
@@ -235,22 +255,23 @@ def screen_volume(volume: Volume, cascade: Cascade) -> tuple[Segmentation, Decis
             image,
             coarse,
             fine,
-            roi_margin=cfg.infer.roi_margin,
+            roi_margin=margins(cfg.infer.roi_margin, cfg.decision, spacing_seen(volume, grid)),
             alone=cascade.alone,
             **({"clean": clean} if cfg.decision.filter_before_roi else {}),
         )
     segmentation = segmentation._replace(label=clean(segmentation.label))
-    decision = decide(segmentation.label, segmentation.tumor_prob, cfg.decision)
-    if cascade.classifier is None:
-        return segmentation, decision
-    found = cascade.classifier(image, segmentation.label)
-    decision = decision._replace(positive=found.positive, score=found.score)
-    return segmentation._replace(roi=found.roi), decision
+    rule = in_voxels(cfg.decision, voxel_mm3(volume, grid))
+    decision = decide(segmentation.label, segmentation.tumor_prob, rule)
+    if cascade.classifier is not None:
+        found = cascade.classifier(image, segmentation.label)
+        decision = decision._replace(positive=found.positive, score=found.score)
+        segmentation = segmentation._replace(roi=found.roi)
+    return on_scan(segmentation, grid), decision
 
 
-def body_of(volume: Volume) -> Bool[np.ndarray, "d h w"]:
+def body_of(hu: Real[np.ndarray, "d h w"]) -> Bool[np.ndarray, "d h w"]:
     """The patient: the largest connected part denser than fat, without the couch beside it."""
-    return keep_large(volume.array > BODY_HU, 1.0, neighbors=6)
+    return keep_large(hu > BODY_HU, 1.0, neighbors=6)
 
 
 def _summary(row: Mapping[str, Any]) -> str:

@@ -1,5 +1,7 @@
 """Deeply supervised cross-entropy (Sec. 2.2, Fig. 2)."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 
@@ -30,9 +32,10 @@ def loss(
       Scalar loss, and (new model_state, metrics `loss`, `loss_main`).
     """
     image, label = batch["image"], batch["label"]
-    if cfg.data.symmetries == "cube":
+    if cfg.data.symmetries != "none":
+        turn = partial(cube_symmetry, axial=cfg.data.symmetries == "axial")
         keys = jax.random.split(stream(key, "augment"), label.shape[0])
-        image, label = jax.vmap(cube_symmetry)(keys, image, label)
+        image, label = jax.vmap(turn)(keys, image, label)
     outputs, model_state = model.apply(cfg.model, params, model_state, image, train=True)
 
     # Ignored voxels add nothing to the entropy, which is a mean over all.

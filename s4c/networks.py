@@ -25,6 +25,7 @@ from s4c import model
 from s4c.cascade import Predict, Vote
 from s4c.classifier.infer import Classifier
 from s4c.config import Config
+from s4c.grid import spacing_text
 
 OUTSIDE = 0.0
 """What a scan smaller than a window is padded with, after normalisation: the scan's mean."""
@@ -54,7 +55,7 @@ def open_runs(paths: Sequence[Path], *, allow_unfinished: bool = False) -> Runs:
 
     Raises:
       InputError: a folder that is no finished run, two networks of one patch size, networks of
-        different folds, data, HU windows or labels, or of no phase beside those of one.
+        different folds, data, HU windows, spacings or labels, or of no phase beside those of one.
     """
     runs = load_runs(Config, paths, allow_unfinished=allow_unfinished)
     phases: set[Phase | None] = {run.cfg.prepare.phase for run in runs}
@@ -70,6 +71,7 @@ def open_runs(paths: Sequence[Path], *, allow_unfinished: bool = False) -> Runs:
         )
     require_same(runs, lambda cfg: cfg.prepare.duct, lambda cfg: _labels(cfg.prepare.duct))
     require_same(runs, lambda cfg: cfg.model.network, lambda cfg: f"a {cfg.model.network}")
+    require_same(runs, lambda cfg: cfg.prepare.spacing_mm, lambda cfg: spacing_text(cfg.prepare))
     require_same_patients(runs)
     return {phase: _cascade(of_phase) for phase, of_phase in by_phase.items()}
 

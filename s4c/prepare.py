@@ -1,6 +1,7 @@
 """From the files of data sets to prepared scans on disk, and to the cases of a fold."""
 
 from collections.abc import Sequence
+from functools import partial
 from math import prod
 from pathlib import Path
 
@@ -26,17 +27,21 @@ from core.datasets.pancreas_cases import (
 )
 from core.errors import InputError
 from core.names import escaped
+from core.preprocess.appearance import appearance_of
 from core.preprocess.crop import Box, bounding_box
 from core.preprocess.intensity import statistics, window_int16
 from core.random import rng
 from core.volume import canonical
 from s4c.config import PrepareConfig, SplitConfig
 from s4c.data import Prepared
+from s4c.grid import network_grid, seen
 
 MAX_VOXELS = 10_000
 """Stored to centre patches on: as many as nnU-Net keeps of a class."""
+BYTES_PER_VOXEL = 5.3
+"""In memory, of a case of whole HU: 0.9 GB for 512×512×667; 8 where HU have fractions."""
 CASES_AT_A_TIME = 2
-"""Each holds its scan and label in memory: about 1 GB for 512×512×667."""
+"""Each with its `BYTES_PER_VOXEL`."""
 CLASSES = {
     "with a tumor": lambda case: case.is_abnormal,
     "without a tumor": lambda case: not case.is_abnormal,
@@ -85,37 +90,45 @@ def prepare(
     )
     require_annotated(read, NAMES_WITH_DUCT if prepare.duct else NAMES)  # before any work
     folder = out / fingerprint(prepare)
-    sources = [sources_of(of_one, lambda case: make(case, prepare), num_bytes) for of_one in read]
+    own_make, own_bytes = partial(make, cfg=prepare), partial(num_bytes, cfg=prepare)
+    sources = [sources_of(of_one, own_make, own_bytes) for of_one in read]
     num_left_out = prepared_data.prepare(sources, folder, at_a_time=CASES_AT_A_TIME)
     prepared_data.warn_of_empty_classes(open_cases(folder), CLASSES)
     return num_left_out > 0
 
 
-def num_bytes(case: PancreasCase) -> int:
+def num_bytes(case: PancreasCase, cfg: PrepareConfig) -> int:
     """What a prepared case takes on disk: image and label, and beside them less than a megabyte."""
-    return prod(case.read_grid().shape) * (np.int16().itemsize + np.uint8().itemsize)
+    volume = canonical(case.read_grid())
+    grid = network_grid(volume, cfg)
+    shape = volume.shape if grid is None else grid.shape
+    return prod(shape) * (np.int16().itemsize + np.uint8().itemsize)
 
 
 def make(case: PancreasCase, cfg: PrepareConfig) -> Made:
-    """Arrays and meta of one case, in canonical orientation."""
+    """Arrays and meta of one case, in canonical orientation, on the networks' grid."""
     image, label = map(canonical, case.read())
-    ids = label.array
-    hu = window_int16(image.array, *cfg.window_hu)
+    grid = network_grid(image, cfg)
+    ids = label.array if grid is None else grid.label(label.array)
+    of_image = {"digest": digest(image.array), "scans": [appearance_of(image)._asdict()]}
+    hu = window_int16(seen(image, grid), *cfg.window_hu)
+    del image  # frees its voxels
     mean, std = statistics(hu)
+    inside, tumor = in_pancreas(ids), ids == TUMOR
     # The same voxels whenever a case is prepared: the draw depends on its id alone.
     random = rng(0, *escaped(case.id).encode())
     arrays = {
         "image": hu,
         "label": ids,
-        "pancreas_voxels": sample_voxels(random, in_pancreas(ids), MAX_VOXELS),
-        "tumor_voxels": sample_voxels(random, ids == TUMOR, MAX_VOXELS),
+        "pancreas_voxels": sample_voxels(random, inside, MAX_VOXELS),
+        "tumor_voxels": sample_voxels(random, tumor, MAX_VOXELS),
     }
     meta = {
-        "digest": digest(image.array),
+        **of_image,
         "mean": mean,
         "std": std,
-        "pancreas_box": bounding_box(in_pancreas(ids)),
-        "tumor_box": bounding_box(ids == TUMOR),
+        "pancreas_box": bounding_box(inside),
+        "tumor_box": bounding_box(tumor),
     }
     return arrays, meta
 

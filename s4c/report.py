@@ -76,8 +76,17 @@ def screening_page(results: Mapping[str, Any], out: Path) -> str:
         labels={called: f"called {called}", "normal": "called normal", "failed": "failed"},
         columns=COLUMNS,
         section=lambda case: case_section(case["id"], case, out / "cases" / case["id"]),
-        subtitle=RULES[CLASSIFICATION if results["system"] == CLASSIFICATION else called],
+        subtitle=RULES[CLASSIFICATION if results["system"] == CLASSIFICATION else called]
+        + _grid(results),
     )
+
+
+def _grid(results: Mapping[str, Any]) -> str:
+    """Which voxels are counted, where they are not the scan's own."""
+    if results.get("spacing_mm") is None:
+        return ""
+    size = " × ".join(f"{mm:g}" for mm in results["spacing_mm"])
+    return f" Voxels are those that the networks see, of {size} mm."
 
 
 def case_section(title: str, case: Row, folder: Path, note: str = "") -> html.Section:

@@ -129,7 +129,8 @@ def _divide(
 
     folder = find_cache(data, cfg.prepare, out, labels=labels)
     own = partial(folds, cfg=cfg.split)
-    return training.divide_by_fold(folder, open_cases(folder), fold, own, make)
+    cases, grid_mm = open_cases(folder), cfg.prepare.spacing_mm
+    return training.divide_by_fold(folder, cases, fold, own, make, grid_mm=grid_mm)
 
 
 def _evaluator(cfg: Config, cases: Sequence[Prepared]) -> Callable[[Params, ModelState], Rows]:

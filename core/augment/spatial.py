@@ -8,10 +8,16 @@ from core.types import Key
 
 AXIS_ORDERS = ((0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0))
 NUM_SYMMETRIES = 48
+AXIAL_SYMMETRIES = tuple(index for index in range(NUM_SYMMETRIES) if index % 6 < 2)
+"""Of the first two axis orders, which leave the slice axis where it is."""
 
 
 def cube_symmetry(
-    key: Key, image: Float[Array, "d h w c"], label: Integer[Array, "d h w"]
+    key: Key,
+    image: Float[Array, "d h w c"],
+    label: Integer[Array, "d h w"],
+    *,
+    axial: bool = False,
 ) -> tuple[Float[Array, "d h w c"], Integer[Array, "d h w"]]:
     """Turn a cubic patch by one of the 48 symmetries of the cube, drawn uniformly.
 
@@ -22,6 +28,7 @@ def cube_symmetry(
       key: PRNG key.
       image: patch (s, s, s, c).
       label: ids (s, s, s).
+      axial: draw from the 16 that keep the slice axis d, flipped or not: thick slices stay slices.
 
     Returns:
       Image and label, moved by the same symmetry.
@@ -33,7 +40,10 @@ def cube_symmetry(
     """
     if image.shape[:3] != label.shape:
         raise ValueError(f"expected equal shapes; got image {image.shape}, label {label.shape}")
-    index = jax.random.randint(key, (), 0, NUM_SYMMETRIES)
+    if axial:
+        index = jax.random.choice(key, jnp.array(AXIAL_SYMMETRIES))
+    else:
+        index = jax.random.randint(key, (), 0, NUM_SYMMETRIES)
     return turn_cube(image, index), turn_cube(label, index)
 
 

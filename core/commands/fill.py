@@ -13,6 +13,7 @@ from core.errors import InputError
 from core.io import remarks
 from core.io.paths import Skipped
 from core.io.progress import Progress
+from core.preprocess.appearance import Appearance
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +71,9 @@ def _make(case: Source, folder: Path) -> None:
 def _entry(case: Source, folder: Path) -> Entry:
     """What the index has of a case that was made."""
     meta = open_case(folder, case.id).meta
-    return Entry(case.files, case.patient, case.facts, tuple(meta["remarks"]), meta["digest"])
+    scans = tuple(map(Appearance.from_json, meta.get("scans", ())))
+    told = tuple(meta["remarks"])
+    return Entry(case.files, case.patient, case.facts, told, meta["digest"], scans)
 
 
 def _failure(case: Source, error: BaseException) -> Skipped:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,9 @@ from core.data.cache import source_of
 from core.errors import InputError
 from core.infer.load import Run, held_out
 from core.io.paths import Skipped, files_at
+from core.io.remarks import remark
 from core.names import normal
+from core.preprocess.appearance import Appearance, Seen, differences
 from core.report.manifest import manifest
 from core.train.run_folder import PARTS
 
@@ -40,11 +43,13 @@ class Answer(NamedTuple):
       row: its line in results.json.
       digests: of its images, which tell whether a run learned from them.
       details: what cases/<id>/prediction.json has besides.
+      scans: files or folders of the case's CT scans, and what each scan is like.
     """
 
     row: Mapping[str, Any]
     digests: Sequence[str]
     details: Mapping[str, Any] = {}
+    scans: Sequence[tuple[Path, Appearance]] = ()
 
 
 class Job(NamedTuple):
@@ -96,7 +101,7 @@ def predict(
     Returns:
       0 if every scan has a result, else 1.
     """
-    before, rows = results.done_before(out), results.broken(skipped)
+    before, rows = results.done_before(out), results.broken(skipped, scans)
     for number, scan in enumerate(scans, start=1):
         call = _call(scan, paths(scan), job)
         row = before.get(call)
@@ -161,9 +166,23 @@ def _attempt(
     scan: Scan, work: Callable[[Any, Path], Answer], folder: Path, job: Job
 ) -> dict[str, Any]:
     answer = work(scan, folder)
+    _remark_what_is_unlike(answer.scans, job.runs)
     row = {**answer.row, "part": _part(answer.digests, job.runs)}
     json_io.write_json(folder / "prediction.json", {**row, **answer.details})
     return row
+
+
+def _remark_what_is_unlike(scans: Sequence[tuple[Path, Appearance]], runs: Sequence[Run]) -> None:
+    """Warn of scans unlike those that networks learned from, once for those of one training."""
+    names: dict[Seen, list[str]] = defaultdict(list)
+    for run in runs:
+        if run.division.scans is not None:
+            names[run.division.scans].append(run.path.name)
+    for path, scan in scans:
+        for seen, of_seen in names.items():
+            if told := differences(scan, seen):
+                learned = f"is unlike the scans that {', '.join(of_seen)} learned from"
+                remark(path, f"{learned}: {'; '.join(told)}")
 
 
 def _part(digests: Sequence[str], runs: Sequence[Run]) -> str | None:
@@ -178,9 +197,14 @@ def _call(scan: Scan, paths: Sequence[Path], job: Job) -> str:
         scan.id,  # two studies of a patient have one path
         [(str(path.absolute()), _source(path)) for path in paths],
         [(str(run.path.absolute()), run.step, fingerprint(run.cfg)) for run in job.runs],
-        json_io.plain([results.VERSION, job.command, dict(job.choices), dict(job.options)]),
+        json_io.plain([results.VERSION, job.command, dict(job.choices), _absolute(job.options)]),
     ]
     return hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]
+
+
+def _absolute(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options in which a path is the same from wherever it is given."""
+    return {k: v.absolute() if isinstance(v, Path) else v for k, v in options.items()}
 
 
 def _source(path: Path) -> str:

@@ -3,7 +3,7 @@
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,15 @@ from typing import Any
 from core import json_io
 from core.errors import InputError
 from core.io import remarks
-from core.io.paths import Skipped, unique_ids
+from core.io.assignment import ENDINGS as CT_ENDINGS
+from core.io.image.still import ENDINGS as IMAGE_ENDINGS
+from core.io.image.video import ENDINGS as VIDEO_ENDINGS
+from core.io.paths import Named, Skipped, below, unique_ids
 
 logger = logging.getLogger(__name__)
 
 VERSION = 3
+ENDINGS = (*CT_ENDINGS, *IMAGE_ENDINGS, *VIDEO_ENDINGS)
 RESULTS, UNFINISHED = "results.json", ".results.jsonl"
 """Written at the end; and meanwhile, a line for each case that is done."""
 
@@ -33,7 +37,8 @@ def attempt(case_id: str, source: Path, work: Callable[[], Mapping[str, Any]]) -
       input, and "seconds".
     """
     start = time.perf_counter()
-    row: dict[str, Any] = {"id": case_id, "input": source, "status": "done"}
+    # Whoever evaluates it may be in another folder.
+    row: dict[str, Any] = {"id": case_id, "input": source.absolute(), "status": "done"}
     with remarks.kept() as lines:
         try:
             row |= work()
@@ -46,14 +51,17 @@ def attempt(case_id: str, source: Path, work: Callable[[], Mapping[str, Any]]) -
     return row
 
 
-def broken(skipped: Sequence[Skipped]) -> list[dict[str, Any]]:
+def broken(skipped: Sequence[Skipped], cases: Iterable[Named] = ()) -> list[dict[str, Any]]:
     """Failed rows of the files that promise a case by their name, and hold none that can be read.
 
     Args:
       skipped: files that were no cases.
+      cases: those that can be read, whose ids are taken.
     """
     files = [file for file in skipped if file.is_broken]
-    ids = unique_ids([file.path.name for file in files], instead="case")
+    taken = [case.id for case in cases] if files else []
+    names = [below(file.path, file.path, ENDINGS) for file in files]
+    ids = unique_ids([*taken, *names], instead="case")[len(taken) :]
 
     def refuse(file: Skipped) -> dict[str, Any]:
         raise InputError(file.reason, path=file.path)

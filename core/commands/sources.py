@@ -13,7 +13,8 @@ from core.data.splits import Split
 from core.io.paths import Skipped
 
 Made = tuple[Mapping[str, NDArray], Mapping[str, Any]]
-"""Arrays by name, and meta: the arguments of `cache.write_case`; meta has the image's `digest`."""
+"""Arrays by name, and meta: the arguments of `cache.write_case`; meta has the image's `digest`,
+and of volumes "scans", what each is like (`core.preprocess.appearance`), as dicts."""
 
 
 class Source(NamedTuple):

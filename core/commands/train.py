@@ -14,6 +14,7 @@ from core.data.index import Index, prescribed_folds, read_index
 from core.data.index import cases_of as cases_of_index
 from core.data.splits import Parts, Split, cases_of, k_fold
 from core.errors import InputError
+from core.preprocess.appearance import OWN_GRID, Appearance, Axes, seen_in
 from core.train.config import RunConfig
 from core.train.fit import fit
 from core.train.run_folder import PARTS, Division, finish_run, open_run, record_division
@@ -92,6 +93,8 @@ def divide_by_fold(
     fold: int | None,
     own: Callable[[Sequence[Any]], Sequence[Split]],
     make: Callable[[list[Any], list[Any]], Training],
+    *,
+    grid_mm: Axes | None = None,
 ) -> tuple[Division, Callable[[], Training]]:
     """What `train` wants of a paper that learns from all cases, or from those outside a fold.
 
@@ -101,6 +104,7 @@ def divide_by_fold(
       fold: that is held out, from 0; None for none.
       own: cases → the paper's splits of their ids.
       make: (cases to learn from, cases held out) → the training.
+      grid_mm: spacing to which scans are resampled; None where they keep their own.
 
     Raises:
       InputError: no such fold.
@@ -108,31 +112,43 @@ def divide_by_fold(
     by_id = {case.id: case for case in cases}
     parts = choose_fold(folder, fold, by_id, lambda: own(cases))
     train_on, held_out = ([by_id[id_] for id_ in ids] for ids in (parts.train, parts.test))
-    who = division(parts, cases, lambda case: [case.id], fold)
+    who = division(folder, parts, cases, lambda case: [case.id], fold, grid_mm=grid_mm)
     return who, lambda: make(train_on, held_out)
 
 
 def division(
-    parts: Parts, cases: Iterable[Any], part_names: Callable[[Any], Iterable[str]], fold: int | None
+    folder: Path,
+    parts: Parts,
+    cases: Iterable[Any],
+    part_names: Callable[[Any], Iterable[str]],
+    fold: int | None,
+    *,
+    grid_mm: Axes | None = None,
 ) -> Division:
-    """Record of who is learned from.
+    """Record of who is learned from, and of what their scans are like.
 
     Args:
+      folder: cache with its index.
       parts: names in three parts.
-      cases: prepared cases, each with `patient` and `digest`.
+      cases: prepared cases, each with `id`, `patient` and `digest`.
       part_names: case → the names in `parts` that stand for it.
       fold: of a cross-validation; None where there is none.
+      grid_mm: spacing to which scans are resampled; None where they keep their own.
     """
+    entries = cases_of_index(read_index(folder))
     of_name = {name: part for part in PARTS for name in getattr(parts, part)}
     images: dict[str, str] = {}
     patients: dict[str, str] = defaultdict(lambda: PARTS[0])
+    scans: list[Appearance] = []
     for case in cases:
         parts_of_case = [of_name[name] for name in part_names(case) if name in of_name]
         if parts_of_case:
             part = max(parts_of_case, key=PARTS.index)
             images[case.digest] = part
             patients[case.patient] = max(part, patients[case.patient], key=PARTS.index)
-    return Division(fold, *parts, images=images, patients=dict(patients))
+            scans += entries[case.id].scans if part == "train" else ()
+    seen = seen_in(scans, grid_mm or OWN_GRID)
+    return Division(fold, *parts, images=images, patients=dict(patients), scans=seen)
 
 
 def patient_folds(cases: Iterable[Any], num_folds: int, seed: int) -> list[Split]:

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from core import atomic
 from core.errors import InputError
 
-FORMAT = 3
-"""Another number makes every case anew: 3 keeps remarks on its files."""
+FORMAT = 4
+"""Another number makes every case anew: 4 keeps what its scans are like."""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from core.data.leakage import in_several, joined_patients, same_images
 from core.data.splits import Split
 from core.errors import InputError
 from core.io.paths import Skipped
+from core.preprocess.appearance import Appearance
 
 INDEX, VERSION = "index.json", 4
 
@@ -29,6 +30,7 @@ class Entry(NamedTuple):
       facts: what the data set's tables say of it, such as the contrast phase.
       remarks: what was corrected in its files, or is in doubt.
       digest: of its image, whatever its file is called.
+      scans: what each of its scans is like; none of pictures, or from a cache of older versions.
     """
 
     files: tuple[Path, ...]
@@ -36,6 +38,7 @@ class Entry(NamedTuple):
     facts: Mapping[str, Any]
     remarks: tuple[str, ...] = ()
     digest: str = ""
+    scans: tuple[Appearance, ...] = ()
 
 
 class Contents(NamedTuple):
@@ -129,7 +132,10 @@ def caches_in(folder: Path) -> Iterator[Path]:
 
 def _plain(contents: Contents) -> dict[str, Any]:
     return {
-        "cases": {id_: entry._asdict() for id_, entry in contents.cases.items()},
+        "cases": {
+            id_: {**entry._asdict(), "scans": [scan._asdict() for scan in entry.scans]}
+            for id_, entry in contents.cases.items()
+        },
         "skipped": [skipped._asdict() for skipped in contents.skipped],
         "folds": [{"train": fold.train, "val": fold.test} for fold in contents.folds],
         "provenance": contents.provenance,
@@ -144,6 +150,7 @@ def _contents(stored: Mapping[str, Any]) -> Contents:
             entry["facts"],
             tuple(entry["remarks"]),
             entry["digest"],
+            tuple(map(Appearance.from_json, entry.get("scans", ()))),
         )
         for id_, entry in stored["cases"].items()
     }

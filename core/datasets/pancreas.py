@@ -60,7 +60,10 @@ def pancreas_labels(text: str | None, *, duct: bool = False) -> LabelNames:
 
 def in_pancreas(label: NDArray[np.integer]) -> NDArray[np.bool_]:
     """Where a label shows the pancreas, its tumor and its duct included."""
-    return (label == PANCREAS) | (label == TUMOR) | (label == DUCT)
+    inside = label == PANCREAS
+    for id_ in (TUMOR, DUCT):
+        inside |= label == id_
+    return inside
 
 
 def lookup(

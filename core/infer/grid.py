@@ -7,7 +7,10 @@ from math import prod
 from typing import NamedTuple
 
 import numpy as np
+from jax.sharding import NamedSharding
 from numpy.typing import NDArray
+
+from core import check
 
 Shape = tuple[int, int, int]
 
@@ -42,6 +45,26 @@ def starts(size: int, window: int, stride: int, *, even: bool = False) -> NDArra
         num = -(-(size - window) // stride) + 1
         return np.rint(np.linspace(0, size - window, num)).astype(np.int32)
     return np.append(np.arange(0, size - window, stride), size - window).astype(np.int32)
+
+
+def require_windows(
+    window: Shape, stride: Shape, batch: int, sharding: NamedSharding | None
+) -> None:
+    """Refuse a stride that leaves voxels out, and a batch that the devices do not divide.
+
+    Args:
+      window: voxels of a window.
+      stride: voxels between windows.
+      batch: windows at a time.
+      sharding: of the batch; None where one device has it all.
+
+    Raises:
+      ValueError: one of both.
+    """
+    for size, step in zip(window, stride, strict=True):
+        starts(size, size, step)
+    if sharding is not None:
+        check.divisible("batch", (batch,), sharding.num_devices, "devices that share it")
 
 
 def gaussian(window: int) -> NDArray[np.float32]:

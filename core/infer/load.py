@@ -105,7 +105,7 @@ def require_same_division(runs: Sequence[Run[C]]) -> None:
     _require_one_fold(runs)
     first = runs[0]
     for run in runs[1:]:
-        if run.division != first.division:
+        if run.division.who != first.division.who:
             reason = f"learned from other cases than {first.path}"
             raise InputError(reason, path=run.path, hint=HINT)
 

@@ -89,8 +89,7 @@ def predictor(
     """
     check.one_of("combine", combine, ("average", "logits"))
     check.one_of("importance", importance, ("uniform", "gaussian"))
-    for size, step in zip(window, stride, strict=True):
-        grid.starts(size, size, step)  # Refuses a stride that leaves voxels out.
+    grid.require_windows(window, stride, batch, sharding)
     ballots = {"average": jax.nn.softmax, "logits": _as_it_is}
     mirrorings = list(product((False, True), repeat=len(mirrored)))
     ask = _asking(apply, ballots[combine], num_classes, mirrored)
@@ -98,8 +97,6 @@ def predictor(
         ask = _weighted(ask, window)
     answer = jax.nn.softmax if combine == "logits" else _as_it_is
     steps = _compiled(ask, answer, window, sharding)
-    if sharding is not None:
-        check.divisible("batch", (batch,), sharding.num_devices, "devices that share it")
 
     def predict(
         variables: Variables, image: Float[np.ndarray, "d h w c"], *, fill: float

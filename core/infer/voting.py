@@ -77,10 +77,7 @@ def voter(
     Raises:
       ValueError: a stride leaves voxels out, or the devices do not divide the batch.
     """
-    for size, step in zip(window, stride, strict=True):
-        grid.starts(size, size, step)  # Refuses a stride that leaves voxels out.
-    if sharding is not None:
-        check.divisible("batch", (batch,), sharding.num_devices, "devices that share it")
+    grid.require_windows(window, stride, batch, sharding)
     overlap = grid.largest_overlap(window, stride)
     steps = _compiled(apply, window, num_classes, ballots.ballot(overlap), sharding)
 

@@ -4,7 +4,6 @@ A file stores (x, y, z) with x fastest, which is (D, H, W) in C order: nothing i
 """
 
 import gzip
-import zlib
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -30,6 +29,7 @@ from core.io.voxels import rounding, scaled_slices, whole_ids
 from core.volume import RAS_FROM_LPS, Volume, from_affine_lps
 
 FLOAT32_MAX = np.finfo(np.float32).max
+UINT8 = np.iinfo(np.uint8)
 
 
 def read(path: str | Path) -> Volume:
@@ -78,12 +78,14 @@ def read_label(path: str | Path) -> Volume:
     path = Path(path)
     with open_volume(path) as file:
         header, shape, slices = scaled_slices(file, path)
-        array = np.empty(shape, np.int16)
+        array = np.empty(shape, np.uint8)
         tolerance = rounding(header)
-        for d, ids in enumerate(slices):
-            array[d] = whole_ids(ids, tolerance, path)
-    small = array.min() >= 0 and array.max() <= np.iinfo(np.uint8).max
-    return _place(array.astype(np.uint8) if small else array, header, path)
+        for d, values in enumerate(slices):
+            ids = whole_ids(values, tolerance, path)
+            if array.dtype == np.uint8 and not 0 <= ids.min() <= ids.max() <= UINT8.max:
+                array = array.astype(np.int16)
+            array[d] = ids
+    return _place(array, header, path)
 
 
 def label_reason(path: str | Path) -> str:
@@ -96,13 +98,11 @@ def label_reason(path: str | Path) -> str:
       InputError: the header is not that of one readable volume; the line says why.
     """
     path = Path(path)
-    with open_volume(path) as file:
-        header, shape, slices = scaled_slices(file, path)
-        _place(np.broadcast_to(np.uint8(0), shape), header, path)
-        if np.prod(shape) < FEWEST:
-            return ""
-        with suppress(InputError, OSError, EOFError, zlib.error):
-            return _label_map(slices)
+    if np.prod(read_grid(path).shape) < FEWEST:
+        return ""
+    with suppress(InputError), open_volume(path) as file:
+        _, _, slices = scaled_slices(file, path)
+        return _label_map(slices)
     return ""
 
 

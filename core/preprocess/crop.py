@@ -50,21 +50,22 @@ def bounding_box(mask: NDArray) -> Box | None:
     return Box(tuple(start), tuple(stop))
 
 
-def grow(box: Box, margin: int, shape: Sequence[int]) -> Box:
+def grow(box: Box, margin: int | Sequence[int], shape: Sequence[int]) -> Box:
     """Widen a box by `margin` voxels on every side, as far as the volume reaches.
 
     Args:
       box: inside the volume.
-      margin: voxels.
+      margin: voxels, of all axes or of each.
       shape: the volume's spatial shape.
 
     Returns:
       The wider box: start 10, stop 20, margin 32 in an axis of 50 becomes start 0, stop 50.
     """
-    if margin < 0:
+    margins = [margin] * len(box.start) if isinstance(margin, int) else margin
+    if min(margins) < 0:
         raise ValueError(f"margin must not be negative; got {margin}")
-    start = tuple(max(0, a - margin) for a in box.start)
-    stop = tuple(min(n, b + margin) for b, n in zip(box.stop, shape, strict=True))
+    start = tuple(max(0, a - m) for a, m in zip(box.start, margins, strict=True))
+    stop = tuple(min(n, b + m) for b, m, n in zip(box.stop, margins, shape, strict=True))
     return Box(start, stop)
 
 

@@ -97,6 +97,20 @@ def acquisition_of(scan: Scan) -> Acquisition:
     return read_acquisition(scan.frames[len(scan.frames) // 2].path)
 
 
+def volume_refusal(volume: Volume, rules: Rules) -> str:
+    """Why a volume is not used, by its grid alone; empty where it may be.
+
+    Args:
+      volume: in the orientation it is stored in.
+      rules: of the paper.
+    """
+    upright = canonical(volume)
+    reason = reformat(_slice_normal(volume)) or rules.refuse_size(upright.shape[1:])
+    if not reason and upright.shape[0] < rules.min_slices:
+        reason = f"{upright.shape[0]} slices, fewer than {rules.min_slices}"
+    return reason
+
+
 def rank(series: Series, off_mm: float) -> tuple[int, bool, float, int]:
     """Sorts reconstructions of DICOM series, the best for soft tissue first.
 
@@ -126,13 +140,8 @@ def _refusal(series: Series, rules: Rules, volumes: VolumeCache) -> str:
 
 
 def _nifti_refusal(scan: Scan, rules: Rules, volumes: VolumeCache) -> str:
-    grid = read_grid(scan)
-    upright = canonical(grid)
-    reason = reformat(_slice_normal(grid)) or rules.refuse_size(upright.shape[1:])
-    if reason:
+    if reason := volume_refusal(read_grid(scan), rules):
         return reason
-    if upright.shape[0] < rules.min_slices:
-        return f"{upright.shape[0]} slices, fewer than {rules.min_slices}"
     # A mask, or a slice of gray values, has the grid of a CT and no air.
     is_ct = volumes.read(scan).array.min() < AIR_HU
     return "" if is_ct else "a mask or no CT: nothing is air"

@@ -10,6 +10,7 @@ from jax.sharding import Mesh
 
 from core import atomic, config, json_io
 from core.errors import InputError
+from core.preprocess.appearance import Seen
 from core.report.learning import learning_curves
 from core.report.manifest import manifest
 from core.train import log
@@ -72,6 +73,7 @@ class Division(NamedTuple):
       test: those held out.
       images: digest of every image → "train", "val" or "test".
       patients: likewise of every patient.
+      scans: what those to learn from are like; None of pictures, and in runs of older versions.
     """
 
     fold: int | None
@@ -80,6 +82,12 @@ class Division(NamedTuple):
     test: tuple[str, ...]
     images: Mapping[str, str]
     patients: Mapping[str, str]
+    scans: Seen | None = None
+
+    @property
+    def who(self) -> "Division":
+        """Itself without `scans`, of which an older run of the same cases does not tell."""
+        return self._replace(scans=None)
 
 
 def record_division(workdir: Path, division: Division) -> None:
@@ -89,10 +97,11 @@ def record_division(workdir: Path, division: Division) -> None:
       InputError: the run was started on others.
     """
     path = workdir / FOLDS
-    if path.is_file() and read_division(workdir) != division:
+    if path.is_file() and read_division(workdir).who != division.who:
         raise InputError("the run was started on other cases or another fold", path=path)
     if jax.process_index() == 0:
-        json_io.write_json(path, division._asdict())
+        scans = None if division.scans is None else division.scans.to_json()
+        json_io.write_json(path, {**division._asdict(), "scans": scans})
 
 
 def read_division(workdir: Path) -> Division:
@@ -106,7 +115,8 @@ def read_division(workdir: Path) -> Division:
     try:
         train, val, test = (tuple(map(str, stored[side])) for side in ("train", "val", "test"))
         images, patients = (dict(stored[kind].items()) for kind in ("images", "patients"))
-        return Division(stored["fold"], train, val, test, images, patients)
+        scans = Seen.from_json(stored["scans"]) if stored.get("scans") else None
+        return Division(stored["fold"], train, val, test, images, patients, scans)
     except KeyError as error:
         raise InputError(f"has no {error}", path=path, hint="train again") from None
     except (TypeError, AttributeError):

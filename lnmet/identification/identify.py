@@ -14,6 +14,7 @@ from core.commands.sources import digest
 from core.errors import InputError
 from core.infer.load import Run
 from core.io.paths import Skipped, find_all
+from core.preprocess.appearance import appearance_of
 from lnmet.cases import LabelledCase, read_cases
 from lnmet.identification.config import IdentificationConfig, InferConfig
 from lnmet.identification.infer import SECTION, Identifier, load_identifier
@@ -152,7 +153,8 @@ def _identified(identifier: Identifier, examination: Examination, folder: Path) 
         "num_called_metastatic": sum(map(identifier.is_positive, probabilities)),
     }
     venous = volumes.get("venous") or images[0]
-    return Answer(row, [digest(venous.array)], {"nodes": details})
+    scans = [(case.image, appearance_of(venous))]
+    return Answer(row, [digest(venous.array)], {"nodes": details}, scans)
 
 
 def _summary(row: Mapping[str, Any]) -> str:

@@ -104,7 +104,14 @@ def divide(
     of_all = parts_of(folder, with_nodes, fold, cfg.split)
     parts = Parts(*(tuple(id_ for id_ in ids if id_ in cases) for ids in of_all))
     train_on, validate_on = ([cases[id_] for id_ in ids] for ids in (parts.train, parts.val))
-    division = training.division(parts, cases.values(), lambda case: [case.id], fold)
+    division = training.division(
+        folder,
+        parts,
+        cases.values(),
+        lambda case: [case.id],
+        fold,
+        grid_mm=cfg.prepare.spacing_mm,
+    )
 
     def make() -> Training:
         params = starting_params(out, start)

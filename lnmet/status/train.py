@@ -122,7 +122,14 @@ def divide(
     folder = find_cache(data, cfg.prepare, out)
     cases = {case.id: case for case in usable(open_cases(folder), cfg.data.phases)}
     parts = parts_of(folder, cases, fold, cfg.split)
-    division = training.division(parts, cases.values(), lambda case: [case.id], fold)
+    division = training.division(
+        folder,
+        parts,
+        cases.values(),
+        lambda case: [case.id],
+        fold,
+        grid_mm=cfg.prepare.spacing_mm,
+    )
     notes: dict[str, Any] = {"weights": file and file.name, "nodes": None}
     volumes: Mapping[str, float] = {}
     if cfg.model.nodes:

@@ -96,7 +96,10 @@ def divide(
         task = build(cfg, train_on, held_out, workers=workers)
         return Training(task, cfg.run, cfg.data.batch)
 
-    division, make_training = training.divide_by_fold(folder, cases, run.division.fold, own, make)
+    fold, grid_mm = run.division.fold, run.cfg.prepare.spacing_mm
+    division, make_training = training.divide_by_fold(
+        folder, cases, fold, own, make, grid_mm=grid_mm
+    )
     if division != run.division:
         raise InputError(
             "learned from other cases than --data holds, or divides",

@@ -36,6 +36,7 @@ def changed(key, image, label):
 # Each with a batch of images and of labels that it takes.
 AUGMENTATIONS = {
     "cube_symmetry": (cube_symmetry, (8, 8, 8), 3),
+    "axial_symmetry": (partial(cube_symmetry, axial=True), (8, 8, 8), 3),
     "warp_simard": (partial(PAPER_WARP, elastic="simard"), (12, 9), 2),
     "warp_literal": (partial(PAPER_WARP, elastic="literal"), (12, 9), 2),
     "warp_affine": (partial(PAPER_WARP, elastic="none"), (12, 9), 2),

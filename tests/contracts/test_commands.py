@@ -3,6 +3,7 @@
 Each row of the table of behaviours is a test below; each test runs for each paper.
 """
 
+import html as html_module
 import json
 import logging
 import os
@@ -14,12 +15,14 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from itertools import chain
 from math import prod
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote, unquote_to_bytes
 
 import jax
+import nibabel as nib
 import numpy as np
 import pydicom
 import pytest
@@ -461,6 +464,45 @@ def test_pages_of_dicom_tell_nothing_of_its_headers(system, tmp_path):
     for page in (out / "report.html", *pages):
         text = page.read_text("utf-8")
         assert not [secret for secret in secrets.values() if secret in text]
+
+
+def stretch(data: Path, factor: float) -> None:
+    """Give the volumes of a data set larger voxels."""
+    for path in data.glob("imagesTr/*"):
+        image = nib.load(path)
+        affine = image.affine @ np.diag([factor, factor, factor, 1.0])
+        nib.save(nib.Nifti1Image(np.asarray(image.dataobj), affine), path)
+
+
+UNLIKE = "is unlike the scans that"
+
+
+def test_scans_unlike_those_of_the_training_are_told_with_numbers(system, output, tmp_path, capsys):
+    if not system.paper.has_volumes:
+        pytest.skip("pictures have no spacing that networks were trained at")
+    assert not any(UNLIKE in line for case in results(output)["cases"] for line in case["remarks"])
+    data = tmp_path / "data"
+    system.paper.write(data, 5, 2)
+    stretch(data, 1.6)
+    words = (system.paper.verb, *system.paper.inputs(data))
+    out = tmp_path / "out"
+    assert system.paper(*words, *system.paper.runs(system.runs), "--out", out) == 0
+    told = [[line for line in c["remarks"] if UNLIKE in line] for c in results(out)["cases"]]
+    stderr, page = capsys.readouterr().err, html_text(out / "report.html")
+    assert all(told)
+    for line in chain.from_iterable(told):
+        assert re.search(r"voxels of [\d.]+ × .* mm, in training [\d.]+ × .* mm", line)
+        assert line in stderr
+        assert line in page
+    for name in system.paper.recipes:  # as runs of older versions
+        forge(system.runs / name, tmp_path / "runs" / name, scans=None)
+    old = tmp_path / "old"
+    assert system.paper(*words, *system.paper.runs(tmp_path / "runs"), "--out", old) == 0
+    assert not any(UNLIKE in line for case in results(old)["cases"] for line in case["remarks"])
+
+
+def html_text(page: Path) -> str:
+    return html_module.unescape(page.read_text("utf-8"))
 
 
 # evaluate

@@ -46,8 +46,9 @@ def series(tmp_path) -> list[Series]:
 
 def test_all_phases_decide_together_and_each_has_its_mask(series, tmp_path):
     out = tmp_path / "out"
-    row, digests, details = diagnose_study(series, bundle(), out, Stopwatch())
+    row, digests, details, scans = diagnose_study(series, bundle(), out, Stopwatch())
     assert len(set(digests)) == 1  # both have the same voxels
+    assert len({appearance for _, appearance in scans}) == 1
     assert [len(phase["slices"]) for phase in details["phases"]] == [NUM, NUM]
     assert row["score"] == pytest.approx((0 + 1 / 3 + 2 / 3) / 3)
     assert (row["decision"], row["num_slices"], row["num_kept"]) == ("normal", 2 * NUM, NUM)
@@ -120,7 +121,7 @@ def test_a_volume_that_screening_read_is_not_read_again(series, tmp_path, monkey
 
 def test_slices_without_segmented_pancreas_are_counted_and_noted(series, tmp_path):
     nothing = bundle()._replace(segment=lambda image, mask: np.zeros((len(image), SIZE, SIZE)))
-    row, _, details = diagnose_study(series, nothing, tmp_path / "out", Stopwatch())
+    row, _, details, _ = diagnose_study(series, nothing, tmp_path / "out", Stopwatch())
     assert (row["decision"], row["note"]) == ("normal", NO_PANCREAS)
     assert (row["num_kept"], row["num_empty"]) == (NUM, NUM)
     slices = [slice_ for phase in details["phases"] for slice_ in phase["slices"]]

@@ -240,6 +240,17 @@ def test_nih_patients_are_healthy_and_their_labels_are_flipped_back(tmp_path):
     np.testing.assert_array_equal(case.mask[...], expected[:, ::-1])
 
 
+def test_a_mask_of_several_values_is_refused_with_what_helps_here(tmp_path):
+    for part, values in (("images", 200), ("masks", 3)):
+        (tmp_path / "data" / part).mkdir(parents=True)
+        picture = np.arange(SIZE * SIZE, dtype=np.uint8).reshape(SIZE, SIZE) % values
+        Image.fromarray(picture).save(tmp_path / "data" / part / "p.png")
+    message = "write the pancreas as 255 and all else as 0"
+    with pytest.raises(InputError, match=message) as refusal:
+        prepare([tmp_path / "data"], tmp_path / "cache", screen=ANY_SIZE, prepare=CFG)
+    assert "eusdaf" not in str(refusal.value)
+
+
 def test_real_slices_are_turned_upright_and_belong_to_their_patients(shared_data, tmp_path):
     source = shared_data / "nih_pancreas_slices"
     for name in ("0001-1106", "0001-1124", "0002-1090"):

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from core import sharding
+from core.data.index import Contents, Entry
 from core.errors import InputError
 from core.train.checkpoint import checkpoint_steps, restore_model
 from core.train.config import RunConfig
@@ -38,6 +39,9 @@ def small(task: str, **changes) -> Config:
 def _stand_in(patch: pytest.MonkeyPatch, series: Sequence[PreparedSeries]) -> None:
     patch.setattr(training, "find_cache", lambda *_, **__: Path("unused"))
     patch.setattr(training, "open_series", lambda _: list(series))
+    entries = {stack.id: Entry((), stack.patient, {}) for stack in series}
+    index = {Path("unused"): Contents(entries)}
+    patch.setattr("core.commands.train.read_index", lambda _: index)
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from core.preprocess import regrid
 from core.volume import CANONICAL_DIRECTION, Volume
-from lnmet import segmentation
 from lnmet.config import RECIPES, PrepareConfig
 from lnmet.identification.config import RECIPES as IDENTIFICATION
 from lnmet.identification.infer import Identifier, Network
@@ -160,7 +160,7 @@ def test_networks_of_one_grid_share_its_images(monkeypatch):
         calls.append(shape)
         return array.astype(np.float32)
 
-    monkeypatch.setattr(segmentation, "resample_image", resample)
+    monkeypatch.setattr(regrid, "resample_image", resample)
     system = {
         "organs": organs(),
         "pdac": segmenter("tiny-pdac", {TUMOR: 1}, 2),

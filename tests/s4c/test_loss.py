@@ -46,7 +46,9 @@ def test_the_loss_is_the_main_one_plus_each_auxiliary_one_times_its_weight(name)
     assert float(metrics["loss_main"]) == pytest.approx(entropy(outputs.main), rel=1e-5)
 
 
-@pytest.mark.parametrize(("symmetries", "turned"), [("none", False), ("cube", True)])
+@pytest.mark.parametrize(
+    ("symmetries", "turned"), [("none", False), ("cube", True), ("axial", True)]
+)
 def test_patches_are_turned_at_random_where_the_recipe_says_so(symmetries, turned):
     tiny = RECIPES["tiny-16"]
     cfg = replace(

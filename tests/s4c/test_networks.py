@@ -90,14 +90,18 @@ def test_a_fine_network_answers_alone_beside_a_coarse_one_only(runs, mesh):
         load_cascade(open_runs(runs[:1])[None], mesh, {}, alone=True)
 
 
-def test_runs_of_other_windows_folds_or_of_one_size_are_refused(runs, tmp_path):
+def test_runs_of_other_windows_grids_folds_or_of_one_size_are_refused(runs, tmp_path):
+    grid = replace(FINE, prepare=PrepareConfig(spacing_mm=(2.0, 1.0, 1.0)))
     window = replace(FINE, prepare=PrepareConfig(window_hu=(-50.0, 200.0)))
     changes = {
         "window": write_run(tmp_path / "window", window),
+        "grid": write_run(tmp_path / "grid", grid),
         "fold": write_run(tmp_path / "fold", FINE, DIVISION._replace(fold=1)),
         "size": write_run(tmp_path / "size", COARSE),
     }
-    for name, said in {"window": "(-50.0, 200.0) HU", "fold": "fold 1", "size": "size 32"}.items():
+    words = {"window": "(-50.0, 200.0) HU", "fold": "fold 1", "size": "size 32"}
+    words["grid"] = "voxels of 2 × 1 × 1 mm"
+    for name, said in words.items():
         with pytest.raises(InputError) as refusal:
             open_runs([runs[1], changes[name]])
         assert refusal.value.path == changes[name]

@@ -90,6 +90,23 @@ def test_cases_are_canonical_windowed_and_mapped_by_name(data, tmp_path):
     assert a.pancreas_box.shape == (4, 6, 4)
 
 
+def test_scans_of_a_spacing_cover_what_they_covered(data, tmp_path):
+    """Stored at 2 × 2 × 3 mm (x, y, z); told that way in the index, and seen at 1.5 × 1 × 2 mm."""
+    cfg = PrepareConfig(spacing_mm=(1.5, 1.0, 2.0))
+    prepare([data], tmp_path / "cache", cfg)
+    cases = load([tmp_path / "cache"], cfg, tmp_path)
+    for own, case in zip(load([data], CFG, tmp_path / "run"), cases, strict=True):
+        d, h, w = own.image.shape
+        assert case.image.shape == case.label.shape == (2 * d, 2 * h, w)
+        # Of each voxel along an axis that is halved, two: blocks stay blocks.
+        np.testing.assert_array_equal(case.label[::2, ::2], own.label)
+        assert case.image.dtype == np.int16
+        assert case.image[...].min() >= cfg.window_hu[0]
+        assert case.mean == pytest.approx(case.image[...].mean())
+    (contents,) = read_index(tmp_path / "cache" / fingerprint(cfg)).values()
+    assert {entry.scans[0].spacing_mm for entry in contents.cases.values()} == {(3.0, 2.0, 2.0)}
+
+
 def test_a_data_set_is_prepared_into_the_run_folder(data, tmp_path):
     assert [case.id for case in load([data], CFG, tmp_path / "run")] == ["a", "b"]
     assert (tmp_path / "run" / "prepared").is_dir()

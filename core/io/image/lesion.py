@@ -30,6 +30,13 @@ LARGE_SHARE = 0.5
 MAX_LISTED = 5
 
 
+class UnclearMaskError(InputError):
+    """A mask whose values do not tell what is marked; a word of the user may."""
+
+    def __init__(self, message: str, path: Path) -> None:
+        super().__init__(message, path=path, hint=HINT)
+
+
 def lesion_of(levels: Levels, path: Path) -> Bool[np.ndarray, "h w"]:
     """Tumor (H, W) of a mask with two values at most.
 
@@ -38,7 +45,7 @@ def lesion_of(levels: Levels, path: Path) -> Bool[np.ndarray, "h w"]:
       path: its name, for messages and remarks.
 
     Raises:
-      InputError: the values are no mask's, or mark most of the picture's border.
+      UnclearMaskError: the values are no mask's, or mark most of the picture's border.
     """
     if len(levels.values) == 1:
         return _checked(np.full(levels.index.shape, not _is_background(levels, 0)), levels, path)
@@ -47,11 +54,10 @@ def lesion_of(levels: Levels, path: Path) -> Bool[np.ndarray, "h w"]:
     between = ((along > 1 / 8) & (along < 7 / 8) | _is_other(levels, low, high))[levels.index]
     share = between.mean()
     if share > MAX_SHARE:
-        raise InputError(
+        raise UnclearMaskError(
             f"is no mask, {share:.0%} of its pixels lie between {levels.name(low)} and "
             f"{levels.name(high)}, as in a photograph or an overlay",
-            path=path,
-            hint=HINT,
+            path,
         )
     if share > TOLD_SHARE:
         middle = (levels.values[low] + levels.values[high]) / 2
@@ -106,7 +112,7 @@ def _two(levels: Levels, path: Path) -> tuple[int, int]:
         away = np.abs(levels.values - levels.values[real[0]]).max(axis=1)
         real.append(int(away.argmax()))
     if len(real) != 2 or _is_label_map(levels, real):
-        raise InputError(_too_many(levels, real), path=path, hint=HINT)
+        raise UnclearMaskError(_too_many(levels, real), path)
     first, second = sorted(real)
     if _is_background(levels, first) != _is_background(levels, second):
         return (first, second) if _is_background(levels, first) else (second, first)
@@ -114,8 +120,8 @@ def _two(levels: Levels, path: Path) -> tuple[int, int]:
         return first, second
     brightness = levels.values[[first, second]].max(axis=1)
     if abs(brightness[1] - brightness[0]) < levels.tolerance() or brightness[0] == brightness[1]:
-        raise InputError(
-            f"either of {_listed(levels, [first, second])} may be the lesion", path=path, hint=HINT
+        raise UnclearMaskError(
+            f"either of {_listed(levels, [first, second])} may be the lesion", path
         )
     return (first, second) if brightness[0] < brightness[1] else (second, first)
 
@@ -177,10 +183,8 @@ def _checked(mask: np.ndarray, levels: Levels, path: Path) -> np.ndarray:
         return mask
     border = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]]).mean()
     if border > LARGE_SHARE:
-        raise InputError(
-            f"marks {share:.0%} of the image and {border:.0%} of its border; is it inverted?",
-            path=path,
-            hint=HINT,
+        raise UnclearMaskError(
+            f"marks {share:.0%} of the image and {border:.0%} of its border; is it inverted?", path
         )
     remark(path, f"marks {share:.0%} of the image; is it inverted?")
     return mask

@@ -1,4 +1,5 @@
 import itertools
+from functools import partial
 from inspect import unwrap
 
 import jax
@@ -39,14 +40,24 @@ def test_every_symmetry_has_an_inverse():
         assert sum(back) == 1
 
 
-def test_draws_are_uniform():
+@pytest.mark.parametrize(("axial", "num"), [(False, NUM_SYMMETRIES), (True, 16)])
+def test_draws_are_uniform(axial, num):
     keys = jax.random.split(jax.random.key(0), 4800)
     label = CUBE.astype(jnp.int32)
     image = CUBE[..., None].astype(jnp.float32)
-    _, turned = jax.jit(jax.vmap(lambda key: cube_symmetry(key, image, label)))(keys)
+    draw = partial(cube_symmetry, image=image, label=label, axial=axial)
+    _, turned = jax.jit(jax.vmap(draw))(keys)
     cubes, counts = np.unique(np.asarray(turned).reshape(4800, 27), axis=0, return_counts=True)
-    assert len(cubes) == NUM_SYMMETRIES
+    assert len(cubes) == num
     assert chisquare(counts).pvalue > 0.01
+
+
+def test_axial_symmetries_move_whole_slices():
+    slices = jnp.arange(5)[:, None, None] * jnp.ones((5, 5, 5), jnp.int32)
+    for seed in range(8):
+        image = slices[..., None].astype(jnp.float32)
+        _, ids = cube_symmetry(jax.random.key(seed), image, slices, axial=True)
+        np.testing.assert_array_equal(ids, ids[:, :1, :1] * jnp.ones_like(ids))
 
 
 def test_image_and_label_move_together_and_channels_stay():

@@ -10,6 +10,7 @@ from core.commands.predict import Answer, Job, held_out_of, predict
 from core.errors import InputError
 from core.infer.load import Run
 from core.io.paths import Skipped
+from core.preprocess.appearance import OWN_GRID, Appearance, seen_in
 from core.train.run_folder import Division
 
 DIVISION = Division(1, ("a",), ("b",), ("c",), {"A": "train", "B": "val", "C": "test"}, {})
@@ -101,6 +102,29 @@ def test_runs_steps_fingerprints_and_choices_are_recorded(scans, work, tmp_path)
     assert (written["fold"], written["choices"], written["rule"]) == (1, choices, "mean")
 
 
+def test_scans_unlike_those_of_the_training_are_remarked_with_the_names_of_the_runs(
+    scans, tmp_path, caplog
+):
+    alike = Appearance((2.0, 2.0, 2.0), (100.0, 200.0, 200.0), (-100.0, 0.0, 100.0))
+    unlike = alike._replace(spacing_mm=(0.73, 0.73, 0.73))
+    divisions = [DIVISION._replace(scans=seen_in([alike], OWN_GRID))] * 2 + [DIVISION]
+    runs = [Run(tmp_path / f"run{i}", Config(), 3, of) for i, of in enumerate(divisions)]
+    of_scans = {"a": [alike], "b": [alike, unlike], "c": []}
+
+    def work(scan, folder):
+        told = [(folder / f"{i}.nii", looks) for i, looks in enumerate(of_scans[scan.id])]
+        return Answer({"score": 0.5}, [], scans=told)
+
+    run(scans, work, tmp_path / "out", job(tmp_path)._replace(runs=runs))
+    line = (
+        f"{tmp_path / 'out/cases/b/1.nii'}: is unlike the scans that run0, run1 learned from: "
+        "voxels of 0.73 × 0.73 × 0.73 mm, in training 2 × 2 × 2 mm"
+    )
+    remarks = {case["id"]: case["remarks"] for case in results(tmp_path / "out")["cases"]}
+    assert remarks == {"a": [], "b": [line], "c": []}
+    assert [record.message for record in caplog.records if record.levelname == "WARNING"] == [line]
+
+
 @pytest.mark.parametrize("error", [InputError("is cut"), MemoryError(), ZeroDivisionError("0")])
 def test_whatever_goes_wrong_with_a_case_is_its_own(scans, work, tmp_path, error):
     work.fails = {"b": error}
@@ -160,6 +184,18 @@ def test_a_changed_input_is_worked_on_anew(scans, work, tmp_path):
     scans[1].path.write_text("another content")
     run(scans, work, tmp_path / "out", job(tmp_path))
     assert work.asked == ["a", "b", "c", "b"]
+
+
+def test_a_call_from_another_folder_goes_on(scans, work, tmp_path, monkeypatch):
+    calls = {tmp_path: Path("in"), tmp_path / "in": Path()}
+    for folder, to_inputs in calls.items():
+        monkeypatch.chdir(folder)
+        there = [Scan(scan.id, to_inputs / scan.path.name) for scan in scans]
+        options = {"organs": to_inputs / "a.nii", "label_map": "lnmet"}
+        run(there, work, tmp_path / "out", job(tmp_path, options=options))
+    assert work.asked == ["a", "b", "c"]
+    told = [case["input"] for case in results(tmp_path / "out")["cases"]]
+    assert told == [str(scan.path) for scan in scans]
 
 
 def test_an_input_that_cannot_be_looked_at_is_that_cases_failure(

@@ -4,6 +4,7 @@ import json
 import logging
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -28,7 +29,7 @@ def test_a_case_that_is_done_keeps_what_was_told_about_it_and_its_time(monkeypat
     monkeypatch.setattr("core.commands.results.time.perf_counter", lambda: next(clock))
     row = results.attempt("a", SOURCE, lambda: {"score": 0.5})
     told = {"score": 0.5, "remarks": [], "seconds": 12.5 - 10.0}
-    assert row == {"id": "a", "input": SOURCE, "status": "done", **told}
+    assert row == {"id": "a", "input": SOURCE.absolute(), "status": "done", **told}
 
 
 @pytest.mark.parametrize(
@@ -75,13 +76,16 @@ def test_broken_files_fail_under_names_of_their_own_and_foreign_ones_do_not():
         Skipped(Path("y/a.png"), "is empty", is_broken=True),
         Skipped(Path("notes.txt"), "is no picture"),
     ]
-    rows = results.broken(skipped)
-    assert [(row["id"], row["status"]) for row in rows] == [
-        ("a.png", "failed"),
-        ("a.png-2", "failed"),
-    ]
+    rows = results.broken(skipped, [SimpleNamespace(id="a")])
+    assert [(row["id"], row["status"]) for row in rows] == [("a-2", "failed"), ("a-3", "failed")]
     assert rows[0]["error"] == "x/a.png: is cut"
     assert results.broken(skipped[2:]) == []
+
+
+@pytest.mark.parametrize("name", ["a.nii.gz", "a.nrrd", "a.dcm", "a.zip", "a.jpeg", "a.mp4"])
+def test_the_id_of_a_broken_file_is_its_name_without_the_ending(name):
+    (row,) = results.broken([Skipped(Path("x") / name, "is cut", is_broken=True)])
+    assert row["id"] == "a"
 
 
 def test_rows_are_on_disk_when_a_case_ends_and_only_finished_ones_count(tmp_path):
@@ -113,7 +117,7 @@ def test_what_is_written_is_read_back(tmp_path):
         2,
     )
     (case,) = content["cases"]
-    assert (case["input"], case["score"]) == ("in/a.png", None)  # undefined is null
+    assert (case["input"], case["score"]) == (str(SOURCE.absolute()), None)  # undefined is null
     assert content["skipped"] == [{"path": "notes.txt", "reason": "is no picture"}]
     assert json.loads((tmp_path / "results.json").read_text()) == content
 

@@ -9,6 +9,7 @@ from core.commands.train import choose_fold, divide_by_fold, division
 from core.data.index import Contents, Entry, write_index
 from core.data.splits import Parts, Split
 from core.errors import InputError
+from core.preprocess.appearance import Appearance, Seen
 
 OWN = [Split(("a", "b"), ("c",)), Split(("b", "c"), ("a",))]
 PRESCRIBED = (Split(("c",), ("a", "b")), Split(("a", "b"), ("c",)))
@@ -77,11 +78,15 @@ def test_a_paper_makes_its_training_of_the_cases_outside_and_inside_the_fold(cac
     assert made == [expected]
 
 
-def test_an_image_counts_as_the_most_seen_of_its_parts():
+def test_an_image_counts_as_the_most_seen_of_its_parts(tmp_path):
     cases = [Case("a", "p", "A"), Case("b", "p", "B"), Case("c", "q", "C"), Case("d", "r", "D")]
     parts = Parts(("a:1",), ("a:2", "b:1"), ("b:2", "c:1"))
     slices = lambda case: [f"{case.id}:{n}" for n in (1, 2)]  # noqa: E731
-    record = division(parts, cases, slices, 3)
+    looks = {id_: Appearance((n, n, n), (n, n, n), (n, n, n)) for n, id_ in enumerate("abcd", 1)}
+    entries = {id_: Entry((), "", {}, (), (look,)) for id_, look in looks.items()}
+    write_index(tmp_path, {tmp_path: Contents(entries)})
+    record = division(tmp_path, parts, cases, slices, 3, grid_mm=(1.0, 2.0, 3.0))
+    assert record.scans == Seen(looks["a"], looks["a"], (1.0, 2.0, 3.0))
     assert record.images == {"A": "train", "B": "val", "C": "test"}
     assert record.patients == {"p": "train", "q": "test"}
     assert (record.fold, record.train, record.test) == (3, parts.train, parts.test)

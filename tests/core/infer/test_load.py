@@ -15,6 +15,7 @@ from core.infer.load import (
     require_same,
     require_same_division,
 )
+from core.preprocess.appearance import OWN_GRID, Appearance, seen_in
 from core.train.run_folder import Division, record_division
 
 DIVISION = Division(0, ("a",), (), ("b",), {"A": "train", "B": "test"}, {})
@@ -77,7 +78,9 @@ def test_configs_that_differ_where_they_must_not_are_refused():
     ],
 )
 def test_networks_of_one_system_share_fold_and_data(change, message):
-    require_same_division(runs(DIVISION, DIVISION))
+    older = DIVISION._replace(scans=None)
+    newer = DIVISION._replace(scans=seen_in([Appearance(*[(1.0, 1.0, 1.0)] * 3)], OWN_GRID))
+    require_same_division(runs(newer, older))
     with pytest.raises(InputError, match=message):
         require_same_division(runs(DIVISION, DIVISION._replace(**change)))
 

@@ -133,6 +133,15 @@ def test_whole_floats_are_labels_and_ids_above_255_are_int16(tmp_path):
     assert nifti.read_label(many).array.ravel().tolist() == [0, 300, -1]
 
 
+@pytest.mark.parametrize(("last", "dtype"), [(255, np.uint8), (256, np.int16), (-1, np.int16)])
+def test_ids_are_as_wide_as_the_widest_of_any_slice(tmp_path, last, dtype):
+    ids = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
+    ids[..., -1] = last
+    label = nifti.read_label(save(tmp_path / "a.nii", ids)).array
+    np.testing.assert_array_equal(label, ids.T)
+    assert label.dtype == dtype
+
+
 @pytest.mark.parametrize(
     ("value", "told"),
     [

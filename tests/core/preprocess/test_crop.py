@@ -72,6 +72,7 @@ def test_bounding_box_is_the_smallest_that_holds_the_mask(shape, seed):
 def test_growing_stops_at_the_border():
     box = Box((10, 40, 90), (20, 60, 99))
     assert grow(box, 32, (100, 100, 100)) == Box((0, 8, 58), (52, 92, 100))
+    assert grow(box, (32, 0, 5), (100, 100, 100)) == Box((0, 40, 85), (52, 60, 100))
 
 
 def test_growing_refuses_a_negative_margin():

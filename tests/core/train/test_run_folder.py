@@ -7,6 +7,7 @@ import pytest
 
 from core import sharding
 from core.config import fingerprint
+from core.preprocess.appearance import Appearance, seen_in
 from core.train.run_folder import (
     Division,
     finish_run,
@@ -87,6 +88,15 @@ def test_a_run_that_goes_on_with_other_cases_is_refused(tmp_path: Path, change):
         record_division(tmp_path, DIVISION._replace(**change))
 
 
+def test_a_run_without_a_record_of_its_scans_goes_on_and_has_one_then(tmp_path: Path):
+    mm, hu = (1.0, 2.0, 3.0), (-100.0, 0.0, 100.0)
+    seen = seen_in([Appearance(mm, mm, hu)], mm)
+    (tmp_path / "folds.json").write_text(json.dumps({**DIVISION._asdict(), "scans": None}))
+    assert read_division(tmp_path) == DIVISION
+    record_division(tmp_path, DIVISION._replace(scans=seen))
+    assert read_division(tmp_path).scans == seen
+
+
 def test_a_record_of_an_older_version_is_refused(tmp_path: Path):
     (tmp_path / "folds.json").write_text('{"fold": 0, "train": [], "test": []}')
     with refused(tmp_path / "folds.json", "'val'", hint="train again"):
@@ -94,7 +104,7 @@ def test_a_record_of_an_older_version_is_refused(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    "changes", [{"train": 5}, {"images": [1]}, {"patients": None}, {"val": None}]
+    "changes", [{"train": 5}, {"images": [1]}, {"patients": None}, {"val": None}, {"scans": 5}]
 )
 def test_a_damaged_record_is_refused(tmp_path: Path, changes):
     (tmp_path / "folds.json").write_text(json.dumps(DIVISION._asdict() | changes))

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 import pytest
 
+from core.data.index import Contents, Entry, write_index
 from core.data.splits import Parts
 from core.io import nifti
 from core.train.run_folder import read_division
@@ -99,6 +100,8 @@ def test_folds_are_cut_over_all_cases_with_nodes(tmp_path, monkeypatch):
     cases = [prepared(name, seed=seed) for seed, name in enumerate("abcd")]
     plain = [case._replace(annotated=frozenset({NODE})) for case in cases[:2]]
     parts = Parts(train=("a", "c"), val=(), test=("b", "d"))
+    entries = {case.id: Entry((), case.patient, {}) for case in cases}
+    write_index(tmp_path, {tmp_path: Contents(entries)})
     monkeypatch.setattr(module, "find_cache", lambda *_: tmp_path)
     monkeypatch.setattr(module, "open_cases", lambda _: [*plain, *cases[2:]])
     asked = []

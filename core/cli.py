@@ -63,6 +63,9 @@ Paths = Annotated[
 OnePath = tyro.conf.Positional[Path]
 """One path without a flag."""
 
+Word = tyro.conf.Positional
+"""One word without a flag: `Word[Literal["pdac", "pnet"]]`."""
+
 Runs = Annotated[Sequence[Path], tyro.conf.UseAppendAction, _many("run", "RUN")]
 """One or more run folders, each behind its own flag: `--run RUN [--run RUN …]`."""
 

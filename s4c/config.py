@@ -169,8 +169,8 @@ class InferConfig:
     """How the windows over a voxel become one answer: their mean softmax, or the label that most of
     them give it (Sec. 2.3; PNET Sec. 2.2: by majority)"""
     early: bool = True
-    """Leave out windows whose voxels are all decided by the votes of others: no label changes (Not
-    stated: a third of the windows on a whole scan)"""
+    """Leave out windows whose voxels are all decided by the votes of others (Not stated: no label
+    changes, and fewer windows run)"""
     skip_air: bool = False
     """Of votes, take windows that show no body for background without asking the network (Not
     stated: labels may change where a network sees a pancreas in air)"""

@@ -1,9 +1,9 @@
-"""The cross-validation of the paper: cascades of all folds, and Table 1 of what they hold out."""
+"""The cross-validations of both papers: networks of all folds, and tables of what they hold out."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal
 
 from core import cli
 from core.commands import study as studies
@@ -19,31 +19,21 @@ from s4c.evaluate import evaluate
 from s4c.infer import screen
 from s4c.prepare import find_cache, folds, open_cases
 from s4c.recipes import SEGMENTATION
+from s4c.study_plan import Plan, of_phases, of_scales
 from s4c.train import train
 
-PAPER = ("pdac-64", "pdac-32", "pdac-16")
-
-
-class Networks(NamedTuple):
-    """What a study trains, by the names of the recipes.
-
-    Args:
-      cascade: the largest patches first.
-      classifiers: on the features of the first of these; one at most.
-    """
-
-    cascade: Mapping[str, Config]
-    classifiers: Mapping[str, ClassifierConfig]
-
-
-class Screening(NamedTuple):
-    """A row of Table 1: the networks that are asked, and whether the last one answers alone."""
-
-    recipes: tuple[str, ...]
-    alone: bool = False
+PAPERS: Mapping[str, tuple[str, ...]] = {
+    "pdac": ("pdac-64", "pdac-32", "pdac-16"),
+    "pnet": (
+        *("pnet-venous", "pnet-arterial", "pnet-venous-unet3d", "pnet-arterial-unet3d"),
+        *("pnet-venous-vnet", "pnet-arterial-vnet", "classifier"),
+    ),
+}
+"""Recipes of each paper's tables."""
 
 
 def study(
+    paper: cli.Word[Literal["pdac", "pnet"]],
     data: cli.Data,
     out: Path,
     *,
@@ -51,42 +41,47 @@ def study(
     cache: Path | None = None,
     fold: int | None = None,
     merge: bool = False,
-    labels: str | None = None,
     workers: int = 0,
+    labels: str | None = None,
     choices: Annotated[cli.Choices, cli.Overrides.of_recipes(Config)] = None,
 ) -> int:
-    """Cross-validate a cascade: train and screen every fold, then Table 1 of all of them.
+    """Cross-validate a paper's networks: train and screen every fold, then its tables of all folds.
 
-    With a classifier's recipe among them, also that one, on the features of the coarse network.
+    Of the PDAC paper a cascade and each of its networks; of the PNET paper each network in both
+    phases. With a classifier's recipe among them, also that one, on features of the first network.
 
     What a call that was killed has not done, the same call does. Folds may be done by jobs of their
     own, with --fold, and merged at the end, with --merge.
 
     Args:
-      data: data sets, as `prepare` reads them.
+      paper: whose cross-validation.
+      data: data sets, as of `prepare`.
       out: gets study.json, fold_K/ and merged/ with metrics.json and report.html.
-      recipes: networks of the cascade; without, those of the paper.
-      cache: what `prepare` wrote of the data sets; without, they are prepared into OUT first.
+      recipes: networks; without, those of the paper.
+      cache: what `prepare` wrote of the data sets, for each phase; without, they are prepared into
+        OUT first.
       fold: do this fold alone, the first is 0.
       merge: only merge the folds that are done.
-      labels: what label names mean, as of `prepare`; a cache must have been told the same.
       workers: processes that cut patches, where threads starve the device; 0 for threads.
+      labels: what label names mean, as of `prepare`; a cache must have been told the same.
       choices: override every recipe's, but a classifier's.
 
     Returns:
       1 if some scan could not be screened, else 0.
 
     Raises:
-      InputError: recipes that make no cascade, data that cannot be used, a folder of another study,
+      InputError: recipes that make no study, data that cannot be used, a folder of another study,
         or folds to merge that are not complete.
     """
-    networks = _networks(recipes or PAPER, choices or {})
-    first = next(iter(networks.cascade.values()))
+    plan = _plan(paper, recipes or PAPERS[paper], choices or {})
+    first = next(iter(plan.cfgs.values()))
     options = {} if labels is None else {"labels": labels}
-    described = describe(data, {**networks.cascade, **networks.classifiers}, options)
+    described = describe(data, {**plan.cfgs, **plan.classifiers}, options)
 
     def find(paths: Sequence[Path], workdir: Path) -> Path:
-        return find_cache(paths, first.prepare, workdir, labels=labels or "")
+        preparations = dict.fromkeys(cfg.prepare for cfg in plan.cfgs.values())
+        of_each = [find_cache(paths, own, workdir, labels=labels or "") for own in preparations]
+        return of_each[0]
 
     folder = prepared(out, data, described, cache, find, one_fold=fold is not None)
     cases = open_cases(folder)
@@ -94,80 +89,61 @@ def study(
     cross_validation = Study(
         {**described, **describe_cases(cases)},
         len(splits),
-        lambda number: _steps(networks, data, folder.parent, number, workers, labels),
-        partial(_tables, networks, data, labels),
+        lambda number: _steps(plan, data, folder.parent, number, workers, labels),
+        partial(_tables, plan, data, labels),
     )
     return studies.run(cross_validation, out, fold=fold, merge=merge)
 
 
-def _networks(names: Sequence[str], choices: Mapping[str, Any]) -> Networks:
-    classifiers = [name for name in names if name in CLASSIFIERS]
+def _plan(paper: str, names: Sequence[str], choices: Mapping[str, Any]) -> Plan:
+    classifiers = {name: CLASSIFIERS[name] for name in names if name in CLASSIFIERS}
     segmenting = [name for name in names if name not in classifiers]
     if not segmenting or len(classifiers) > 1:
         raise InputError(
             f"recipes {', '.join(names)} make no study",
             hint="give networks that segment, and one classifier at most",
         )
-    return Networks(
-        _cascade(choose_recipes(SEGMENTATION, segmenting, choices)),
-        {name: CLASSIFIERS[name] for name in classifiers},
-    )
-
-
-def _cascade(cfgs: Mapping[str, Config]) -> dict[str, Config]:
-    """Networks of different patch sizes, the largest first."""
-    ordered = dict(sorted(cfgs.items(), key=lambda named: -named[1].data.patch))
-    sizes = [cfg.data.patch for cfg in ordered.values()]
-    if len(set(sizes)) < len(sizes):
-        raise InputError(f"recipes {', '.join(ordered)} have patches of {sizes} voxels; one a size")
-    return ordered
-
-
-def _screenings(networks: Networks) -> dict[str, Screening]:
-    """Rows of Table 1: the whole cascade, then each of its networks; and that of the classifier."""
-    coarse, *fine = networks.cascade
-    rows = {"screen": Screening((coarse, *fine))}
-    if fine:
-        rows[f"screen-{coarse}"] = Screening((coarse,))
-        rows |= {f"screen-{name}": Screening((coarse, name), alone=True) for name in fine}
-    return rows | {f"screen-{name}": Screening((coarse, name)) for name in networks.classifiers}
+    if paper == "pdac":
+        return of_scales(choose_recipes(SEGMENTATION, segmenting, choices), classifiers)
+    # Phases share patients, and each has a cache of its own.
+    cfgs = choose_recipes(SEGMENTATION, segmenting, choices, same=("split",))
+    return of_phases(cfgs, classifiers)
 
 
 def _steps(
-    networks: Networks,
-    data: Sequence[Path],
-    cache: Path,
-    fold: int,
-    workers: int,
-    labels: str | None,
+    plan: Plan, data: Sequence[Path], cache: Path, fold: int, workers: int, labels: str | None
 ) -> list[Step]:
-    coarse = next(iter(networks.cascade))
-
     def training(cfg: Config, folder: Path) -> None:
         train(cfg, [cache], folder, fold=fold, workers=workers, resume=True)
 
-    def of_classifier(cfg: ClassifierConfig, folder: Path) -> None:
+    def classifying(cfg: ClassifierConfig, coarse: str, folder: Path) -> None:
         on = folder.parent / coarse
         train(cfg, [cache], folder, fold=fold, coarse=on, workers=workers, resume=True)
 
-    def screening(row: Screening, folder: Path) -> None:
-        runs = [folder.parent / name for name in row.recipes]
-        screen(data, runs=runs, out=folder, held_out=True, labels=labels, alone=row.alone)
+    def screening(runs: Sequence[str], alone: bool, folder: Path) -> None:
+        paths = [folder.parent / name for name in runs]
+        screen(data, runs=paths, out=folder, held_out=True, labels=labels, alone=alone)
 
-    trainings = [Step(name, partial(training, cfg)) for name, cfg in networks.cascade.items()]
-    for name, cfg in networks.classifiers.items():
-        trainings.append(Step(name, partial(of_classifier, cfg), (coarse,)))
-    rows = _screenings(networks).items()
-    return trainings + [Step(name, partial(screening, row), row.recipes) for name, row in rows]
+    return [
+        *(Step(name, partial(training, cfg)) for name, cfg in plan.cfgs.items()),
+        *(
+            Step(name, partial(classifying, plan.classifier, coarse), (coarse,))
+            for name, coarse in plan.on.items()
+        ),
+        *(
+            Step(name, partial(screening, row.runs, row.alone), row.runs)
+            for name, row in plan.screenings.items()
+        ),
+    ]
 
 
 def _tables(
-    networks: Networks,
+    plan: Plan,
     data: Sequence[Path],
     labels: str | None,
     folds: Sequence[Ended],
     external: Ended,
     folder: Path,
 ) -> None:
-    outputs = [fold.of(name) for name in _screenings(networks) for fold in folds]
+    outputs = [fold.of(name) for name in plan.screenings for fold in folds]
     evaluate([path for path in outputs if path is not None], data, folder, labels=labels)

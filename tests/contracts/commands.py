@@ -60,6 +60,7 @@ class Commands(NamedTuple):
       study: recipe of the smallest cross-validation; none where there is no such command, as in
         FEE, whose paper has one split, or where it is of all recipes and takes minutes, as in
         LNMet (tests/e2e/test_lnmet_study.py).
+      study_of: words that name the paper whose study it is, where a package has several.
     """
 
     name: str
@@ -85,6 +86,7 @@ class Commands(NamedTuple):
     quick: tuple[str, ...] = ()
     has_volumes: bool = True
     study: str | None = None
+    study_of: tuple[str, ...] = ()
 
     def prepare(self, *words: object) -> int:
         """Exit status of preparing as the recipes want it."""
@@ -202,19 +204,8 @@ S4C = Commands(
     arrays=("image", "label"),
     names_labels=True,
     study="tiny-16",
+    study_of=("pdac",),
 )
-
-PNET = S4C._replace(
-    write=lambda root, seed, num: s4c.demo.write_phantoms(
-        root, num_cases=num, seed=seed, spacing_mm=8.0, paper="pnet"
-    ),
-    recipes=("tiny-pnet-venous",),
-    few=(*S4C.few, "--data.patch", "16"),
-    same=("--prepare.phase", "venous", "--prepare.duct"),
-    other=("--prepare.phase", "venous", "--prepare.duct", "--prepare.window-hu", "-50", "200"),
-    study=None,
-)
-"""S4C by its second paper, in one of its phases."""
 
 S4C_CLASSIFIER = S4C._replace(
     recipes=("tiny-16", "tiny-classifier"),
@@ -329,7 +320,6 @@ LNMET = Commands(
 COMMANDS = {
     "fee": FEE,
     "s4c": S4C,
-    "pnet": PNET,
     "s4c-classifier": S4C_CLASSIFIER,
     "lnmet": LNMET,
     "eusdaf": EUSDAF,

@@ -612,7 +612,7 @@ def study(system, tmp_path_factory) -> Path:
 def study_words(system, out: Path) -> tuple[object, ...]:
     paper = system.paper
     words = ("--data", system.data, "--cache", system.cache, "--recipe", paper.study)
-    return ("study", *words, "--out", out, *paper.few)
+    return ("study", *paper.study_of, *words, "--out", out, *paper.few)
 
 
 @contextmanager
@@ -656,7 +656,8 @@ def test_a_repeated_study_does_nothing_again(system, study):
 
 def test_a_study_of_anything_else_is_refused(system, study, tmp_path, capsys):
     paper, words = system.paper, study_words(system, study)
-    other = ("study", "--data", tmp_path, *words[3:])
+    at = words.index("--data")
+    other = (*words[:at], "--data", tmp_path, *words[at + 2 :])
     line = refused(capsys, paper, *other)
     assert f"{study / 'study.json'}: is of another study: data: " in line
     line = refused(capsys, paper, *words, "--run.seed", "7")

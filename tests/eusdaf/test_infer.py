@@ -173,14 +173,14 @@ def test_one_bad_file_fails_alone(pictures, run, tmp_path, caplog):
     assert segment([folder], [run], tmp_path / "out") == 1
     cases = {case["id"]: case for case in results(tmp_path / "out")["cases"]}
     assert {id_: case["status"] for id_, case in cases.items()} == {
-        "text.png": "failed",
+        "text": "failed",
         "cut": "failed",
         "odd": "done",
         "tall": "done",
     }
     assert "truncated or damaged" in cases["cut"]["error"]
-    assert "not a picture that can be read" in cases["text.png"]["error"]
-    for id_ in ("cut", "text.png"):
+    assert "not a picture that can be read" in cases["text"]["error"]
+    for id_ in ("cut", "text"):
         assert cases[id_]["error"] in caplog.messages
         assert "\n" not in cases[id_]["error"]
     assert not (tmp_path / "out" / "cases" / "cut").exists()

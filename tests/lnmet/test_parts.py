@@ -35,8 +35,10 @@ def cache(tmp_path_factory):
     """Twenty prepared cases, the first half of them positive."""
     root, label = tmp_path_factory.mktemp("data"), np.zeros((3, 4, 4), np.uint8)
     label[1, 1, 1] = 1
-    image, truth = volume(label.astype(np.int16)), volume(label)
-    images = {name: [image, image] for name in NAMES}
+    truth = volume(label)
+    # Each patient has a scan of their own: cases of one image would count as one patient's.
+    scans = {name: volume(label.astype(np.int16) + n) for n, name in enumerate(NAMES)}
+    images = {name: [scan, scan] for name, scan in scans.items()}
     data = write_raw(root / "data", images, dict.fromkeys(NAMES, truth), {"PDAC": 1})
     rows = [{"patient": name, "status": int(name in POSITIVE)} for name in NAMES]
     write_csv(data / "status.csv", rows)

@@ -11,7 +11,7 @@ from core.preprocess.crop import bounding_box
 from core.preprocess.intensity import normalize
 from s4c.config import DataConfig
 from s4c.data import PATCH_TYPES, Prepared, batch_maker, cut, patch_type
-from s4c.recipes import RECIPES
+from s4c.recipes import SEGMENTATION
 from tests.s4c.phantoms import prepared
 
 ROI = DataConfig(patch=16, batch=6, sampling="roi", roi_margin=16)
@@ -117,7 +117,7 @@ def test_data_without_what_the_sampling_needs_is_refused(cases):
 
 
 def test_every_recipe_draws_its_own_batch_shape(cases):
-    for cfg in RECIPES.values():
+    for cfg in SEGMENTATION.values():
         data = replace(cfg.data, batch=2)
         assert batch_maker(cases, data, 0)(0)["image"].shape == (2, *(data.patch,) * 3, 1)
 

@@ -302,7 +302,7 @@ def test_a_study_wants_the_words_that_its_cache_was_prepared_with(tmp_path):
     organs, cache = write_organs(tmp_path / "amos"), tmp_path / "cache"
     prepare([organs], cache, CFG, labels="spleen=tumor,*=background")
     with refused(named(cache), "was prepared with --labels", hint="say the same"):
-        study([organs], tmp_path / "study", recipes=["tiny-16"], cache=cache)
+        study("pdac", [organs], tmp_path / "study", recipes=["tiny-16"], cache=cache)
 
 
 def test_words_about_labels_are_for_data_sets(tmp_path):

@@ -83,7 +83,7 @@ def test_an_image_counts_as_the_most_seen_of_its_parts(tmp_path):
     parts = Parts(("a:1",), ("a:2", "b:1"), ("b:2", "c:1"))
     slices = lambda case: [f"{case.id}:{n}" for n in (1, 2)]  # noqa: E731
     looks = {id_: Appearance((n, n, n), (n, n, n), (n, n, n)) for n, id_ in enumerate("abcd", 1)}
-    entries = {id_: Entry((), "", {}, (), (look,)) for id_, look in looks.items()}
+    entries = {id_: Entry((), "", {}, (), id_, (look,)) for id_, look in looks.items()}
     write_index(tmp_path, {tmp_path: Contents(entries)})
     record = division(tmp_path, parts, cases, slices, 3, grid_mm=(1.0, 2.0, 3.0))
     assert record.scans == Seen(looks["a"], looks["a"], (1.0, 2.0, 3.0))

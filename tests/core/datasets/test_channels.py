@@ -95,5 +95,5 @@ def test_the_channel_of_a_phase_is_told_by_its_name_or_its_place(names, phase, i
 def test_a_data_set_without_the_phase_is_refused():
     with refused(PATH, "no arterial phase", ["venous CT"]):
         channel_of_phase(["venous CT"], "arterial", PATH)
-    with refused(PATH, "several channels are CT"):
+    with refused(PATH, "several channels are CT", hint="keep one"):
         channel_of_phase(["CT", "CT"], None, PATH)

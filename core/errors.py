@@ -13,8 +13,9 @@ class InputError(Exception):
     """
 
     def __init__(self, message: str, *, path: str | Path | None = None, hint: str = "") -> None:
-        # Libraries break their messages, which stand in some of ours.
-        self.message, self.path, self.hint = " ".join(message.splitlines()), path, hint
+        # Libraries break their messages, and users their names, which stand in some of ours.
+        self.message, self.path = " ".join(message.splitlines()), path
+        self.hint = hint = " ".join(hint.splitlines())
         where = f"{path}: " if path is not None else ""
         super().__init__(f"{where}{self.message}" + (f"; {hint}" if hint else ""))
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from core.datasets.label_names import LabelNames, ids_of_names, parse_labels, require_named
+from core.errors import InputError
 from tests.refusals import refused
 
 MEANINGS = {"background": 0, "pancreas": 1, "tumor": 2, "ignore": 255}
@@ -87,3 +88,9 @@ def test_only_what_decides_is_recorded():
     labels = LabelNames({"lesion": "tumor", "gland": "pancreas", "*": "background"})
     said = labels.said_of(["Lesion", "pancreas", "liver"], MEANINGS)
     assert said == {"lesion": "tumor", "liver": "background"}
+
+
+def test_a_name_with_a_line_break_is_refused_in_one_line():
+    with pytest.raises(InputError) as refusal:
+        ids(["pancreas", "a\nb"])
+    assert "\n" not in str(refusal.value)

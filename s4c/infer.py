@@ -107,7 +107,8 @@ def screen(
     for phase, run in deciding.items():
         loaded = load_classifier(run, opened[phase][0], choices)
         cascades[phase] = cascades[phase]._replace(classifier=loaded)
-    rule = next(iter(cascades.values())).cfg.decision
+    first = next(iter(cascades.values())).cfg  # of whose grid all are
+    rule = first.decision
     return predict(
         patients,
         partial(_screened, cascades, anonymous),
@@ -125,7 +126,7 @@ def screen(
                     "min_tumor_voxels": rule.min_tumor_voxels,
                     "min_duct_voxels": rule.min_duct_voxels,
                 },
-                "spacing_mm": next(iter(cascades.values())).cfg.prepare.spacing_mm,
+                "spacing_mm": first.prepare.spacing_mm,
             },
         ),
         skipped=skipped,

@@ -3,8 +3,8 @@
 A voxel is decided when its leading label has more votes than the second can still catch up with. A
 window whose voxels are all decided need not run, so windows run in an order that decides early: at
 first every other one, as on a chessboard, which is about half of the votes of each voxel; then the
-others, far apart ones first. Votes are whole numbers, so that no order changes a sum, and the
-labels are those of the full pass.
+others, far apart ones first. What is not decided fills whole batches. Votes are whole numbers, so
+that no order changes a sum, and the labels are those of the full pass.
 """
 
 from collections.abc import Callable, Iterator
@@ -30,7 +30,8 @@ from core.types import Variables
 VOTES_BYTES = 2 << 30
 """Of the votes on the device: layers of windows that share them decide one another's voxels."""
 CHECKED_AT_ONCE = 64
-"""Windows of which one program tells whether they are decided."""
+"""Most windows of which one program tells whether they are decided; no more than a batch, after
+which others may be."""
 
 
 class Voted(NamedTuple):
@@ -179,14 +180,21 @@ def _run(
         has_body = inside[layer : layer + num_layers]
         layer, num_run = layer + num_layers, 0
         votes = _add_background(steps, votes, chunk.starts[~has_body.ravel()])
-        for members in rounds(has_body.shape) if early else [np.arange(has_body.size)]:
-            starts = chunk.starts[members[has_body.ravel()[members]]]
+        order = order_of(has_body.shape) if early else np.arange(has_body.size)
+        starts = chunk.starts[order[has_body.ravel()[order]]]
+        waiting = starts[:0]
+        num_checked = min(CHECKED_AT_ONCE, plan.batch)
+        for candidates, is_last in _in_parts(starts, num_checked):
             if early:
-                starts = starts[~_are_decided(steps, plan, chunk, votes, starts)]
-            num_run += len(starts)
-            for some, num in _batches(starts, plan.batch):
+                candidates = candidates[
+                    ~_are_decided(steps, plan, chunk, votes, candidates, num_checked)
+                ]
+            waiting = np.concatenate([waiting, candidates])
+            num = len(waiting) if is_last else len(waiting) // plan.batch * plan.batch
+            for some, size in _batches(waiting[:num], plan.batch):
                 cast = steps.ask(variables, steps.cut(slab, some))
-                votes = steps.add(votes, cast, some, num)
+                votes = steps.add(votes, cast, some, size)
+            waiting, num_run = waiting[num:], num_run + num
         for first in range(chunk.first, chunk.done, plan.finished):
             stop = min(first + plan.finished, chunk.done)
             label, votes = steps.finish(votes, np.int32(stop - first), finished=plan.finished)
@@ -194,16 +202,16 @@ def _run(
             num_run = 0
 
 
-def rounds(counts: tuple[int, ...]) -> list[NDArray[np.intp]]:
-    """Numbers of the windows of a grid in the order of their rounds, each window once.
+def order_of(counts: tuple[int, ...]) -> NDArray[np.intp]:
+    """Numbers of the windows of a grid in the order in which they are looked at, each once.
 
-    The first round takes every other window as on a chessboard. The others come in rounds of every
-    third window along each axis, so that one window of a round rarely decides another's voxels.
+    First comes every other window as on a chessboard. The others follow in rounds of every third
+    window along each axis, so that one window of a round rarely decides another's voxels.
     """
     i, j, k = np.indices(counts).reshape(3, -1)
     sparse = 1 + 9 * (i % 3) + 3 * (j % 3) + k % 3
     number = np.where((i + j + k) % 2 == 0, 0, sparse)
-    return [np.flatnonzero(number == n) for n in np.unique(number)]
+    return np.argsort(number, kind="stable")
 
 
 def _with_body(body: Bool[np.ndarray, "d h w"], plan: Plan) -> Bool[np.ndarray, "i j k"]:
@@ -225,15 +233,25 @@ def _add_background(steps: Steps, votes: Array, starts: Int[np.ndarray, "n 3"]) 
 
 
 def _are_decided(
-    steps: Steps, plan: Plan, chunk: Chunk, votes: Array, starts: Int[np.ndarray, "n 3"]
+    steps: Steps,
+    plan: Plan,
+    chunk: Chunk,
+    votes: Array,
+    starts: Int[np.ndarray, "n 3"],
+    size: int,
 ) -> Bool[np.ndarray, " n"]:
-    """Whether windows are decided by the votes so far."""
+    """Whether windows, `size` at most, are decided by the votes so far."""
     covers = plan.covers(chunk.first, plan.chunk_shape[0])
-    flags = [
-        np.asarray(steps.decided(votes, covers, some))[:num]
-        for some, num in _batches(starts, CHECKED_AT_ONCE)
-    ]
-    return np.concatenate(flags) if flags else np.zeros(0, bool)
+    ((some, num),) = _batches(starts, size)
+    return np.asarray(steps.decided(votes, covers, some))[:num]
+
+
+def _in_parts(
+    starts: Int[np.ndarray, "n 3"], size: int
+) -> Iterator[tuple[Int[np.ndarray, "p 3"], bool]]:
+    """Starts, `size` at a time, and whether they are the last."""
+    for i in range(0, len(starts), size):
+        yield starts[i : i + size], i + size >= len(starts)
 
 
 def _batches(

@@ -9,7 +9,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from core.infer import voting
 from core.infer.ballots import ballot
 from core.infer.grid import Plan
-from core.infer.voting import rounds, voter
+from core.infer.voting import order_of, voter
 from tests.core.infer.test_sliding import (
     SHAPES,
     STRIDE,
@@ -119,10 +119,26 @@ def test_devices_share_the_windows():
 
 
 @pytest.mark.parametrize("counts", [(1, 1, 1), (3, 4, 5), (7, 2, 1)])
-def test_every_window_has_its_round(counts):
-    numbers = np.concatenate(rounds(counts))
+def test_every_window_is_looked_at_once_and_every_other_one_first(counts):
+    numbers = order_of(counts)
     assert sorted(numbers.tolist()) == list(range(np.prod(counts)))
-    assert len(rounds(counts)[0]) == -(-np.prod(counts) // 2)
+    first = numbers[: -(-np.prod(counts) // 2)]
+    assert (np.sum(np.unravel_index(first, counts), axis=0) % 2 == 0).all()
+
+
+def test_windows_fill_up_whole_batches(monkeypatch):
+    batch, sizes = 70, []
+
+    def record(starts, size):
+        for some, num in _batches(starts, size):
+            sizes.append(size)
+            yield some, num
+
+    _batches = voting._batches
+    monkeypatch.setattr(voting, "_batches", record)
+    voted = make(batch=batch)(VARIABLES, volume((19, 23, 17)), fill=0)
+    assert batch > voting.CHECKED_AT_ONCE
+    assert sizes.count(batch) == -(-voted.num_run // batch)
 
 
 @pytest.mark.parametrize("overlap", [1, 8, 125, 1000])

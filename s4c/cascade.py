@@ -30,6 +30,8 @@ class Segmentation(NamedTuple):
     """Where the fine networks looked; None if the coarse one found neither pancreas nor tumor."""
     windows: tuple[int, int] | None = None
     """Of votes: how many windows ran, of how many."""
+    detections: Float[np.ndarray, "d h w"] | None = None
+    """Likelihood of each lesion in its voxels, where that is asked for."""
 
     @property
     def tumor_prob(self) -> Float[np.ndarray, "d h w"] | None:

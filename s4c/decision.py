@@ -64,19 +64,33 @@ def decide(
     """
     tumor = label == TUMOR
     num_tumor, num_duct = int(np.count_nonzero(tumor)), int(np.count_nonzero(label == DUCT))
-    if cfg.score == "evidence":
-        score = evidence(num_tumor, num_duct, cfg)
-    elif tumor_prob is None:
-        raise ValueError("a score of confidence needs probabilities")
-    else:
-        score = confidence(tumor_prob[tumor], cfg)
     return Decision(
         positive=num_tumor >= cfg.min_tumor_voxels or 0 < cfg.min_duct_voxels <= num_duct,
-        score=score,
+        score=score_of(
+            num_tumor, num_duct, tumor_prob if tumor_prob is None else tumor_prob[tumor], cfg
+        ),
         num_tumor_voxels=num_tumor,
         num_pancreas_voxels=int(np.count_nonzero(label == PANCREAS)),
         num_duct_voxels=num_duct,
     )
+
+
+def score_of(
+    num_tumor: int,
+    num_duct: int,
+    tumor_prob: Float[np.ndarray, " n"] | None,
+    cfg: DecisionConfig,
+) -> float:
+    """Score in [0, 1] of so many voxels, `tumor_prob` being that of each voxel of tumor.
+
+    Raises:
+      ValueError: the score is of probabilities, and there are none.
+    """
+    if cfg.score == "evidence":
+        return evidence(num_tumor, num_duct, cfg)
+    if tumor_prob is None:
+        raise ValueError("a score of confidence needs probabilities")
+    return confidence(tumor_prob, cfg)
 
 
 def confidence(tumor_prob: Float[np.ndarray, " n"], cfg: DecisionConfig) -> float:

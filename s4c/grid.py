@@ -57,7 +57,7 @@ def on_scan(segmentation: Segmentation, grid: Regrid | None) -> Segmentation:
     """
     if grid is None:
         return segmentation
-    label, probs, roi, _ = segmentation
+    label, probs, roi = segmentation.label, segmentation.probs, segmentation.roi
     if probs is None:
         own = grid.ids_back(label)
     else:

@@ -31,6 +31,7 @@ from s4c.decision import Decision, decide, fused, remove_outliers
 from s4c.examinations import Examination, examinations
 from s4c.grid import in_voxels, margins, network_grid, on_scan, seen, spacing_seen, voxel_mm3
 from s4c.networks import Cascade, Runs, load_cascade, open_runs
+from s4c.panorama import detections, write_answer
 from s4c.recipes import config_class
 from s4c.report import overlay, screening_page
 
@@ -50,6 +51,7 @@ def screen(
     labels: str | None = None,
     alone: bool = False,
     anonymous: bool = False,
+    panorama: bool = False,
     allow_unfinished: bool = False,
     choices: Annotated[
         cli.Choices,
@@ -74,6 +76,8 @@ def screen(
       alone: of two runs, the finer answers by itself where the coarse one saw a pancreas (the
         single-scale rows of Table 1).
       anonymous: write DICOM-SEG without the patient's tags.
+      panorama: also write cases/<id>/panorama as the PANORAMA challenge takes it: a map of lesions
+        with the likelihood of each, and that of the scan.
       allow_unfinished: also use runs that have not reached their end.
       choices: override the coarse run's, "decision.min_tumor_voxels" → voxels, and the
         classifier's, "classify.threshold" → probability.
@@ -82,7 +86,8 @@ def screen(
       0 if every scan was screened, 1 if some failed; each failure has its line in results.json.
 
     Raises:
-      InputError: nothing to screen, runs that make no cascade, or labels of no data set.
+      InputError: nothing to screen, runs that make no cascade, labels of no data set, or runs
+        whose answers PANORAMA does not take.
     """
     if labels is not None and not held_out:
         raise InputError("--labels is for --held-out: no label is read without it")
@@ -90,6 +95,8 @@ def screen(
     classifiers = [path for path in runs if config_class(path) is ClassifierConfig]
     segmenting = [path for path in runs if path not in classifiers]
     opened = open_runs(segmenting, allow_unfinished=allow_unfinished) if segmenting else {}
+    if panorama:
+        _require_answers_of_panorama(opened)
     deciding = open_classifiers(classifiers, opened, choices, allow_unfinished=allow_unfinished)
     patients, skipped = examinations(
         inputs,
@@ -111,13 +118,13 @@ def screen(
     rule = first.decision
     return predict(
         patients,
-        partial(_screened, cascades, anonymous),
+        partial(_screened, cascades, anonymous, panorama),
         out,
         Job(
             command="s4c screen",
             runs=[*(run for of_phase in opened.values() for run in of_phase), *deciding.values()],
             choices=choices,
-            options={"alone": alone, "anonymous": anonymous},
+            options={"alone": alone, "anonymous": anonymous, "panorama": panorama},
             facts={
                 "system": CLASSIFICATION if deciding else _system(opened, alone),
                 "phases": [phase for phase in opened if phase],
@@ -145,6 +152,15 @@ def _system(runs: Runs, alone: bool) -> str:
     return f"{NETWORKS[network]} {scale}".strip()
 
 
+def _require_answers_of_panorama(runs: Runs) -> None:
+    wanted = {run.cfg.decision.positive for of_phase in runs.values() for run in of_phase}
+    if len(runs) > 1 or wanted != {"PDAC"}:
+        raise InputError(
+            "--panorama is for PDAC in one contrast phase",
+            hint=f"these runs look for {', '.join(sorted(wanted))}",
+        )
+
+
 class Screened(NamedTuple):
     """One scan that was screened.
 
@@ -166,6 +182,7 @@ class Screened(NamedTuple):
 def _screened(
     cascades: Mapping[Phase | None, Cascade],
     anonymous: bool,
+    panorama: bool,
     patient: Examination,
     folder: Path,
 ) -> Answer:
@@ -176,6 +193,7 @@ def _screened(
             scan,
             folder / str(phase) if len(cascades) > 1 else folder,
             anonymous=anonymous,
+            panorama=panorama,
             phase=phase,
             num_scans=len(patient.scans),
         )
@@ -209,16 +227,21 @@ def screen_scan(
     folder: Path,
     *,
     anonymous: bool,
+    panorama: bool,
     phase: Phase | None,
     num_scans: int,
 ) -> Screened:
     """Screen one scan of a patient; write its segmentation and a picture of it into a folder."""
     volume, cfg = canonical(read_scan(scan)), cascade.cfg
-    segmentation, decision = screen_volume(volume, cascade)
+    segmentation, decision = screen_volume(volume, cascade, lesion_scores=panorama)
     names = NAMES_WITH_DUCT if cfg.prepare.duct else NAMES
     label = volume.with_array(segmentation.label)
     written = write_segmentation(folder, scan, label, names, anonymous=anonymous)
     atomic.write_bytes(folder / "overlay.png", overlay(volume, segmentation.label))
+    files = [path.name for path in written.files]
+    if segmentation.detections is not None:
+        lesions = volume.with_array(segmentation.detections)
+        files += write_answer(folder, scan, lesions, decision.score)
     roi, ml = segmentation.roi, voxel_mm3(volume, network_grid(volume, cfg.prepare)) / 1000
     row = {
         "decision": cfg.decision.positive if decision.positive else "normal",
@@ -231,17 +254,20 @@ def screen_scan(
         "duct_ml": decision.num_duct_voxels * ml,
         "roi": None if roi is None else {"start": roi.start, "stop": roi.stop},
         "windows": segmentation.windows,
-        "files": [path.name for path in written.files],
+        "files": files,
         "note": written.note,
     }
     shown = shown_scan(volume, segmentation.label, phase=phase, num_scans=num_scans)
     return Screened(decision, row, digest(volume.array), shown, appearance_of(volume))
 
 
-def screen_volume(volume: Volume, cascade: Cascade) -> tuple[Segmentation, Decision]:
+def screen_volume(
+    volume: Volume, cascade: Cascade, *, lesion_scores: bool = False
+) -> tuple[Segmentation, Decision]:
     """Segment one canonical scan in Hounsfield units, remove outliers, decide.
 
-    All that on the grid of the networks; the segmentation is then brought to the scan's own.
+    All that on the grid of the networks; the segmentation is then brought to the scan's own, with
+    a score of every lesion where that is asked for.
     """
     cfg, grid = cascade.cfg, network_grid(volume, cascade.cfg.prepare)
     clean = partial(remove_outliers, cfg=cfg.decision)
@@ -267,7 +293,10 @@ def screen_volume(volume: Volume, cascade: Cascade) -> tuple[Segmentation, Decis
         found = cascade.classifier(image, segmentation.label)
         decision = decision._replace(positive=found.positive, score=found.score)
         segmentation = segmentation._replace(roi=found.roi)
-    return on_scan(segmentation, grid), decision
+    own = on_scan(segmentation, grid)
+    if lesion_scores:
+        own = own._replace(detections=detections(own, segmentation, rule, grid))
+    return own, decision
 
 
 def body_of(hu: Real[np.ndarray, "d h w"]) -> Bool[np.ndarray, "d h w"]:

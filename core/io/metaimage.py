@@ -1,17 +1,21 @@
-"""Headers of MetaImage, as ITK writes them: `.mha`, and `.mhd` with its own data file.
+"""MetaImage as ITK has it: headers of `.mha` and of `.mhd` with its own data file; an `.mha`.
 
 Source: https://docs.itk.org/en/latest/learn/metaio.html
 """
 
 import re
+import zlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from core import atomic
 from core.errors import InputError
 from core.io.described import Described, parsing
+from core.volume import Volume
 
 LONGEST_LINE = 1 << 16
 _KEYS = rb"ObjectType|ObjectSubType|NDims|Comment|TransformType|Name|ID|BinaryData|DimSize"
@@ -58,6 +62,37 @@ def read_metaimage(stream: BinaryIO, path: Path) -> Described:
     shape = (*sizes, channels) if channels > 1 else tuple(sizes)
     is_packed = _is_true(fields.get("CompressedData", "False"))
     return Described(shape, dtype, affine, is_packed, _data(fields, path), 0, skip)
+
+
+def write_metaimage(path: Path, volume: Volume) -> None:
+    """Write a float32 volume as one compressed file, which appears whole or not at all.
+
+    Args:
+      path: `.mha`.
+      volume: with its axes in any order and direction.
+    """
+    packed = zlib.compress(np.ascontiguousarray(volume.array, "<f4").tobytes(), level=6)
+
+    def text(numbers: Iterable[float]) -> str:
+        return " ".join(repr(float(number)) for number in numbers)
+
+    # Indices of ITK run along the last axis first; runs of three are the direction of one axis.
+    fields = {
+        "ObjectType": "Image",
+        "NDims": 3,
+        "BinaryData": True,
+        "BinaryDataByteOrderMSB": False,
+        "CompressedData": True,
+        "CompressedDataSize": len(packed),
+        "TransformMatrix": text(volume.direction[:, ::-1].T.ravel()),
+        "Offset": text(volume.origin_mm),
+        "ElementSpacing": text(volume.spacing_mm[::-1]),
+        "DimSize": " ".join(map(str, volume.shape[::-1])),
+        "ElementType": "MET_FLOAT",
+        "ElementDataFile": "LOCAL",
+    }
+    header = "".join(f"{name} = {value}\n" for name, value in fields.items())
+    atomic.write_bytes(path, header.encode("ascii") + packed)
 
 
 def _fields(stream: BinaryIO) -> dict[str, str]:

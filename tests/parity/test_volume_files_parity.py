@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from core.io import nifti
+from core.io.metaimage import write_metaimage
+from core.volume import Volume
 
 pytestmark = pytest.mark.parity
 sitk = pytest.importorskip("SimpleITK")
@@ -44,6 +46,21 @@ def test_what_simpleitk_writes_is_read_as_it_reads_it(tmp_path, direction, endin
         path = tmp_path / f"a{ending}"
         sitk.WriteImage(image, str(path), packed)
         agrees(path, sitk.ReadImage(str(path)))
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS)
+def test_what_we_write_simpleitk_reads(tmp_path, direction):
+    path = tmp_path / "a.mha"
+    values = np.random.default_rng(1).random((4, 5, 6), np.float32)
+    columns = np.array(DIRECTIONS[direction], float)
+    volume = Volume(values, (2.5, 0.8, 0.7031), (-249.5, 31.7, 1234.5), columns[:, ::-1])
+    write_metaimage(path, volume)
+    image = sitk.ReadImage(str(path))
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(image), values)
+    np.testing.assert_allclose(image.GetSpacing(), (0.7031, 0.8, 2.5))
+    np.testing.assert_allclose(image.GetOrigin(), volume.origin_mm)
+    np.testing.assert_allclose(image.GetDirection(), columns.ravel(), atol=1e-12)
+    agrees(path, image)
 
 
 @pytest.mark.parametrize("space", ["LPS", "right-anterior-superior", "left-anterior-superior"])

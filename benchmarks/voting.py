@@ -31,25 +31,30 @@ def main() -> None:
     parser.add_argument("run", type=Path, help="of a recipe whose windows vote")
     parser.add_argument("scans", type=Path, nargs="+", help="files or folders")
     parser.add_argument("--repeats", type=int, default=1)
+    parser.add_argument("--stride", type=int, help="default: the run's")
     args = parser.parse_args()
     ((run,),) = open_runs([args.run], allow_unfinished=True).values()
-    votes = {early: _vote(run, early) for early in (False, True)}
+    stride = args.stride or run.cfg.infer.stride
+    votes = {early: _vote(run, early, stride) for early in (False, True)}
     scans, _ = find_all(args.scans, find_scans)
-    harness.save("voting", [_row(scan, run.cfg, votes, args.repeats) for scan in scans])
+    rows = [_row(scan, run.cfg, stride, votes, args.repeats) for scan in scans]
+    harness.save("voting", rows)
 
 
-def _vote(run: Run[Config], early: bool) -> Vote:
-    cfg = replace(run.cfg, infer=replace(run.cfg.infer, early=early))
+def _vote(run: Run[Config], early: bool, stride: int) -> Vote:
+    cfg = replace(run.cfg, infer=replace(run.cfg.infer, early=early, stride=stride))
     return voting(cfg, *run.weights(), sharding.mesh())
 
 
-def _row(scan: Scan, cfg: Config, votes: dict[bool, Vote], repeats: int) -> harness.Row:
+def _row(
+    scan: Scan, cfg: Config, stride: int, votes: dict[bool, Vote], repeats: int
+) -> harness.Row:
     volume = canonical(read_scan(scan))
     image = z_score(window(volume.array, *cfg.prepare.window_hu))
     full, early = votes[False](image), votes[True](image)
     inside = votes[True](image, body=body_of(volume.array))
     row = harness.compare(
-        f"{scan.id} {'×'.join(map(str, volume.shape))}",
+        f"{scan.id} {'×'.join(map(str, volume.shape))}, windows {cfg.data.patch}³ every {stride}",
         partial(votes[True], image),
         partial(votes[False], image),
         peer_name="every window",

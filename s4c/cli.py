@@ -6,9 +6,9 @@ from core import cli
 from core.cli import Command
 from s4c.recipes import RECIPES
 
-DESCRIPTION = """Segmentation for classification: pancreatic tumors in CT (Zhu et al., MICCAI 2019).
+DESCRIPTION = """Segmentation for classification: pancreatic tumors in CT (Zhu et al., 2019 and 2020).
 
-A scan is called PDAC if enough of its voxels are segmented as tumor.
+A scan is called PDAC, or PNET in one phase or two, if enough of its voxels are segmented as tumor.
 """
 COMMANDS = {
     "demo": Command(
@@ -33,7 +33,8 @@ COMMANDS = {
         "s4c.evaluate:evaluate", "Compare screenings with annotated data: Table 1, ROC, every case."
     ),
     "study": Command(
-        "s4c.study:study", "Cross-validate a cascade: every fold, then Table 1; folds may be jobs."
+        "s4c.study:study",
+        "Cross-validate a paper's networks: every fold, then its tables; folds may be jobs.",
     ),
 }
 

@@ -6,7 +6,7 @@ from core import cli
 from core.cli import Command
 from s4c.recipes import RECIPES
 
-DESCRIPTION = """Segmentation for classification: pancreatic tumors in CT (Zhu et al., 2019 and 2020).
+DESCRIPTION = """Segmentation for classification: pancreatic tumors in CT (Zhu et al. 2019, 2020).
 
 A scan is called PDAC, or PNET in one phase or two, if enough of its voxels are segmented as tumor.
 """

@@ -4,11 +4,11 @@ from collections import defaultdict
 from pathlib import Path
 
 from core.commands.evaluate import Truth
-from core.datasets import is_dataset
 from core.datasets.label_names import LabelNames
 from core.datasets.pancreas import TUMOR
 from core.datasets.pancreas_cases import PancreasCase, PancreasData, read_pancreas
 from core.datasets.patients import TABLE, Patient, read_patients
+from core.datasets.read import is_dataset
 from core.datasets.series_masks import SeriesMask
 from core.errors import InputError
 

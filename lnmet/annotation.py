@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import UInt8
 
-from core.datasets import read_dataset
 from core.datasets.case import Case
+from core.datasets.read import read_dataset
 from core.io import nifti
 from core.io.labels import check_ids, require_same_grid
 from core.screening.pairs import DATASET, Pair

@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from core.datasets import read_dataset
 from core.datasets.case import Case, Dataset, Fold
 from core.datasets.channels import Phase, phase_of, phases_of
 from core.datasets.label_names import LabelNames
 from core.datasets.labels import label_files, label_place
 from core.datasets.labels import read_label as stored_label
+from core.datasets.read import read_dataset
 from core.errors import InputError
 from core.io import nifti
 from core.io.labels import require_same_grid
@@ -153,7 +153,7 @@ def read_cases(
     """Annotated cases of a data set; labels are told by their names.
 
     Args:
-      root: folder of any layout of `core.datasets.read_dataset`.
+      root: folder of any layout of `core.datasets.read.read_dataset`.
       organs: label maps of the organs and vessels that the data set itself does not name.
       pdac: masks of the tumor, where it does not name that.
       patient_pattern: regular expression whose first group is the patient in a case id.

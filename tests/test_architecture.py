@@ -72,6 +72,15 @@ def test_host_rooms_work_without_jax():
     assert done.returncode == 0, done.stderr
 
 
+def test_networks_work_without_readers_of_files_and_the_input_pipeline():
+    """A machine that only computes may have no more than JAX."""
+    absent = ("pydicom", "nibabel", "grain", "tyro")
+    code = f"import sys; sys.modules.update(dict.fromkeys({absent}))\n"
+    code += "".join(f"import {p}.config, {p}.model, {p}.loss, {p}.networks\n" for p in PAPERS)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_no_module_asks_for_devices_when_it_is_imported():
     """Hosts join each other before that, and a command that is refused starts no device."""
     modules = [".".join(inside(p)) for p in FILES if p.stem not in ("__init__", "__main__")]

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from core.datasets import did_you_mean, is_dataset, nih, panorama, read_dataset
+from core.datasets import nih, panorama
 from core.datasets.case import Case, Dataset, Fold, patients_of
 from core.datasets.channels import OtherPhaseError, Phase, channel_of_phase
 from core.datasets.label_names import LabelNames, require_named
@@ -27,6 +27,7 @@ from core.datasets.pancreas import (
     known_names,
     lookup,
 )
+from core.datasets.read import did_you_mean, is_dataset, read_dataset
 from core.errors import InputError
 from core.io import nifti
 from core.io.labels import require_same_grid

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from core import cli
-from core.datasets import read_dataset
+from core.datasets.read import read_dataset
 from core.io import nifti
 from lnmet.cases import read_cases
 from lnmet.cli import COMMANDS

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.datasets import read_dataset
+from core.datasets.read import read_dataset
 from core.io import nifti
 from core.volume import reorient
 from lnmet import pseudo as module

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from core.datasets import read_dataset
+from core.datasets.read import read_dataset
 from core.io import nifti
 from core.metrics.overlap import dice
 from core.phantom.ct.phantom import LABELS, make

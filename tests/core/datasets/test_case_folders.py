@@ -5,12 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from core.datasets import read_dataset
 from core.datasets.abdomenatlas import IDS
 from core.datasets.class_masks import ids_of_classes
 from core.datasets.label_names import LabelNames
 from core.datasets.pancreas import DUCT, IGNORE, PANCREAS, TUMOR
 from core.datasets.pancreas_cases import read_pancreas
+from core.datasets.read import read_dataset
 from core.errors import InputError
 from tests.core.datasets.public import SHAPE, box, image, save, write_masks, write_pants
 from tests.refusals import refused

@@ -8,13 +8,14 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter, zoom
 
 from core.data.splits import cases_of, k_fold
-from core.datasets import ImageCase, ImageDataset, read_images
+from core.datasets.case import ImageCase, ImageDataset
 from core.datasets.duplicates import (
     difference_hash,
     expected_distance,
     keep_duplicates_together,
     near_pairs,
 )
+from core.datasets.images import read_images
 
 
 def scene(seed, shape=(120, 160)):

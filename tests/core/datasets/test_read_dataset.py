@@ -3,7 +3,8 @@ import re
 
 import pytest
 
-from core.datasets import Fold, read_dataset
+from core.datasets.case import Fold
+from core.datasets.read import read_dataset
 from core.errors import InputError
 
 NNUNET = {

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.datasets import read_case, read_images
+from core.datasets.images import read_case, read_images
 from core.errors import InputError
 from core.io import remarks
 from tests.refusals import refused

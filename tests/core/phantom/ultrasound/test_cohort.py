@@ -3,8 +3,8 @@ import hashlib
 import numpy as np
 import pytest
 
-from core.datasets import read_case, read_images
 from core.datasets.duplicates import keep_duplicates_together
+from core.datasets.images import read_case, read_images
 from core.errors import InputError
 from core.phantom.ultrasound.cohort import write_image_cohort
 

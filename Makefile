@@ -68,13 +68,7 @@ parity: peers
 	$(BIN)/python -m pytest -m parity
 
 bench: peers
-	$(BIN)/python -m benchmarks.kernels --peer torch,scipy,edt,batchgeneratorsv2
-	$(BIN)/python -m benchmarks.step s4c --peer torch
-	$(BIN)/python -m benchmarks.step eusdaf --peer torch
-	$(BIN)/python -m benchmarks.step lnmet --peer torch
-	$(BIN)/python -m benchmarks.case s4c --peer monai
-	$(BIN)/python -m benchmarks.case fee --peer torch
-	$(BIN)/python -m benchmarks.case nnunet --peer nnunetv2
+	$(BIN)/python -m benchmarks --suite cpu
 
 format: install
 	$(BIN)/ruff check --fix .

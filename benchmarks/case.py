@@ -1,29 +1,33 @@
-"""One whole case and a peer: `python -m benchmarks.case s4c --peer monai`, or fee, or nnunet."""
+"""One whole case and a peer, a file per system in `benchmarks/cases`."""
 
-import argparse
+from collections.abc import Iterable
+from functools import partial
 from importlib import import_module
+from typing import Any
 
-from benchmarks import harness
+from benchmarks.harness import Row
+from benchmarks.suites import Item
 
-PEERS = {"s4c": "monai", "fee": "torch", "nnunet": "nnunetv2"}
-
-
-def main() -> None:
-    """Run both sides in turn; print and save the rows."""
-    data = harness.data_folder()
-    parser = argparse.ArgumentParser(description=__doc__)
-    systems = parser.add_subparsers(dest="system", required=True)
-    for name, peer in PEERS.items():
-        system = import_module(f"benchmarks.cases.{name}")
-        about = system.__doc__.partition("\n")[0]
-        command = systems.add_parser(name, help=about, description=system.__doc__)
-        command.add_argument("--peer", choices=[peer], default="")
-        command.add_argument("--repeats", type=int, default=3)
-        system.add_arguments(command, data)
-        command.set_defaults(measure=system.measure)
-    args = parser.parse_args()
-    args.measure(args)
+NUM_SLICES = 154
+"""Of both series of FEE-DL's patient: 308, about as many as the paper's have."""
 
 
-if __name__ == "__main__":
-    main()
+def items() -> list[Item]:
+    """A case of each system; the patient of 308 slices takes two cores ten minutes."""
+    return [
+        _item("s4c", ("cpu",), "coarse pass pdac-64 over 112 × 101 × 122", shape=(112, 101, 122)),
+        _item("s4c", ("gpu",), "coarse pass pdac-64 over 120 × 512 × 512", shape=(120, 512, 512)),
+        _item("nnunet", ("cpu",), "11 classes, windows of 64³, over 112 × 101 × 122"),
+        _item("fee", (), "308 slices 512², DICOM to diagnosis", num_slices=NUM_SLICES, size=512),
+    ]
+
+
+def _item(system: str, groups: tuple[str, ...], title: str, **sizes: Any) -> Item:
+    title = f"{system} {title}"
+    measure = partial(_measure, system, title, sizes)
+    return Item(title, f"case-{system}", measure, groups)
+
+
+def _measure(system: str, title: str, sizes: dict[str, Any], repeats: int) -> Iterable[Row]:
+    module = import_module(f"benchmarks.cases.{system}")
+    return module.measure(title, repeats=repeats, **sizes)

@@ -1,45 +1,38 @@
 """Times two implementations of one thing in the same process, turn by turn.
 
 Each is warmed up, blocks until its result is there, and takes its turn after the other, so that
-what else the machine does meets both. The median counts, the quartiles are printed beside it.
+what else the machine does meets both. The median counts, the quartiles are kept beside it.
 """
 
 import gc
 import logging
 import os
-import platform
-import sys
 import time
-import tomllib
 from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache
 from importlib import import_module
+from multiprocessing import get_context
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
 
+from benchmarks.provenance import provenance
 from core import compiler
-from core.json_io import read_json, write_json
-from core.report import manifest
 
-RESULTS = Path(__file__).parent / "results"
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 Run = Callable[[], Any]
 Row = dict[str, Any]
-
-
-def seconds(runs: Mapping[str, Run], *, repeats: int) -> dict[str, np.ndarray]:
-    """Times of every run (repeats,), taken in turns after one warm-up each."""
-    for run in runs.values():
-        jax.block_until_ready(run())
-    taken: dict[str, list[float]] = {name: [] for name in runs}
-    for _ in range(repeats):
-        for name, run in runs.items():
-            start = time.perf_counter()
-            jax.block_until_ready(run())
-            taken[name].append(time.perf_counter() - start)
-    return {name: np.array(values) for name, values in taken.items()}
+SECONDS = 20.0
+"""Turns of a row end when they have taken so long together, but each side has one."""
+TOLERANCE = {"cpu": 1e-4}
+OF_TF32 = 5e-3
+"""Accelerators multiply float32 with 11 significant bits unless they are told otherwise."""
 
 
 def compare(
@@ -48,7 +41,7 @@ def compare(
     peer: Run | None = None,
     *,
     peer_name: str = "",
-    equal: bool | Callable[[], bool] | None = None,
+    equal: Callable[[Any, Any], bool] | None = None,
     repeats: int = 7,
 ) -> Row:
     """One row of a benchmark's table, printed as it is made.
@@ -58,42 +51,57 @@ def compare(
       ours: does it once; compiled before.
       peer: does the same in another framework; none, ours alone is timed.
       peer_name: framework and version.
-      equal: whether the two results agree, or what tells it after the runs; None where nothing was
-        compared.
-      repeats: timed turns of each.
+      equal: whether the results of both, of their warm-up, agree; None where nothing is compared.
+      repeats: timed turns of each at most; fewer where they take longer than `SECONDS`.
 
     Returns:
       The keys of a benchmark row; `ratio` is peer time / our time, above 1 is faster.
     """
     runs = {"ours": ours} | ({"peer": peer} if peer else {})
-    taken = seconds(runs, repeats=repeats)
-    medians = {key: float(np.median(values)) for key, values in taken.items()}
-    peaks = {key: peak_bytes(run) for key, run in runs.items()}
+    results = {side: jax.block_until_ready(run()) for side, run in runs.items()}
+    same = equal(results["ours"], results["peer"]) if equal and peer else None
+    results.clear()
+    taken, peaks = turns(runs, repeats)
+    medians = {side: float(np.median(times)) for side, times in taken.items()}
+    spread = {side: float(np.subtract(*np.percentile(t, (75, 25)))) for side, t in taken.items()}
     ratio = medians["peer"] / medians["ours"] if peer else None
-    spread = {key: np.subtract(*np.percentile(values, (75, 25))) for key, values in taken.items()}
-    equal = equal() if callable(equal) else equal
     shown = "  ".join(f"{k} {medians[k]:.4f} s (IQR {spread[k]:.4f})" for k in runs)
-    print(f"{name}: {shown}" + (f"  ratio {ratio:.2f}  equal {equal}" if ratio else ""), flush=True)
+    print(f"{name}: {shown}" + (f"  ratio {ratio:.2f}  equal {same}" if ratio else ""), flush=True)
     return {
         "name": name,
         "ours_s": medians["ours"],
+        "ours_iqr_s": spread["ours"],
         "peer": peer_name or None,
         "peer_s": medians.get("peer"),
+        "peer_iqr_s": spread.get("peer"),
         "ratio": ratio,
+        "turns": len(taken["ours"]),
         "ours_peak_bytes": peaks["ours"],
         "peer_peak_bytes": peaks.get("peer"),
-        "equal": equal,
+        "equal": same,
         **provenance(),
     }
 
 
-def provenance() -> dict[str, Any]:
-    """Device, versions and commit that a row is of."""
-    return {
-        "device": device(),
-        "versions": manifest.versions(),
-        "commit": manifest.commit(Path(__file__).parent),
-    }
+def turns(
+    runs: Mapping[str, Run], repeats: int
+) -> tuple[dict[str, list[float]], dict[str, int | None]]:
+    """Seconds of every turn of every run, and the most memory that a turn added."""
+    taken: dict[str, list[float]] = {side: [] for side in runs}
+    peaks: dict[str, int | None] = dict.fromkeys(runs)
+    begin = time.perf_counter()
+    for number in range(repeats):
+        if number and time.perf_counter() - begin > SECONDS:
+            break
+        for side, run in runs.items():
+            gc.collect()
+            before = _resident_before()
+            start = time.perf_counter()
+            jax.block_until_ready(run())
+            taken[side].append(time.perf_counter() - start)
+            if before is not None:
+                peaks[side] = max(peaks[side] or 0, status_bytes("VmHWM") - before, 0)
+    return taken, peaks
 
 
 def compile_step(function: Callable[..., Any], *args: Any, **jit_options: Any) -> Any:
@@ -104,66 +112,50 @@ def compile_step(function: Callable[..., Any], *args: Any, **jit_options: Any) -
     return compiled
 
 
-def reported(system: str) -> list[Row]:
-    """What a paper says about its own times, on its own hardware."""
-    rows = tomllib.loads((Path(__file__).parent / "reported.toml").read_text("utf-8"))["timing"]
-    return [row for row in rows if row["system"] == system]
+def drawn(init: Callable[[jax.Array], Any]) -> tuple[Any, Any]:
+    """Parameters and model state of seed 0, on the host: no time depends on their values."""
+    variables = compiler.jit(init, runs_once=True)(jax.random.key(0))
+    variables = dict(jax.tree.map(np.asarray, variables))
+    return variables.pop("params"), variables
 
 
-def peak_bytes(run: Run) -> int | None:
-    """Memory that one more run adds to what the process holds, at its highest.
+def in_a_process(function: Callable[..., T], *args: Any, env: Mapping[str, str] | None = None) -> T:
+    """What a function of a module returns in a process of its own, which is as good as new.
 
-    On accelerators the device's own count; on Linux the resident set, whose high-water mark is
-    reset first; None elsewhere.
+    Args:
+      function: of a module.
+      *args: that can be pickled.
+      env: settings, such as XLA_FLAGS, that are there before JAX looks.
     """
-    stats = jax.devices()[0].memory_stats()
-    if stats is not None:
-        jax.block_until_ready(run())
-        return int(jax.devices()[0].memory_stats()["peak_bytes_in_use"])
-    try:
-        gc.collect()
-        Path("/proc/self/clear_refs").write_text("5")
-        before = _status_bytes("VmRSS")
-        jax.block_until_ready(run())
-        return max(0, _status_bytes("VmHWM") - before)
-    except OSError:
-        return None
+    spawn = get_context("spawn")
+    options = {"initializer": _settings, "initargs": (dict(env or {}),)}
+    with ProcessPoolExecutor(1, mp_context=spawn, **options) as pool:
+        return pool.submit(function, *args).result()
 
 
-def device() -> str:
-    """What the numbers were measured on."""
-    kind = jax.devices()[0].device_kind
-    if jax.default_backend() != "cpu":
-        return f"{len(jax.devices())} × {kind}"
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return f"{len(models)} cores of {models[0]}" if models else platform.machine()
+def _settings(env: Mapping[str, str]) -> None:
+    os.environ.update(env)
 
 
-def agree(ours: Any, peer: Any, *, tolerance: float = 1e-4) -> bool:
-    """Whether two arrays differ by at most `tolerance` of the largest value."""
+def tolerance() -> float:
+    """Of the largest value: what rounding does to float32 on this backend."""
+    return TOLERANCE.get(jax.default_backend(), OF_TF32)
+
+
+def agree(ours: Any, peer: Any, *, within: float | None = None) -> bool:
+    """Whether two arrays differ by at most `within`, or `tolerance()`, of the largest value."""
     ours, peer = np.asarray(ours), np.asarray(peer)
-    return bool(np.abs(ours - peer).max() <= tolerance * np.abs(peer).max())
+    return bool(np.abs(ours - peer).max() <= (within or tolerance()) * np.abs(peer).max())
 
 
-def peer_module(name: str) -> ModuleType:
-    """`benchmarks.peers.NAME`; one line and exit status 2 where its framework is missing."""
+@cache
+def peer_module(name: str) -> ModuleType | None:
+    """`benchmarks.peers.NAME`; None, and one line, where what it needs is not installed."""
     try:
         return import_module(f"benchmarks.peers.{name}")
     except ModuleNotFoundError as error:
-        print(
-            f"the peer needs {error.name}, which is not installed; run `make peers`",
-            file=sys.stderr,
-        )
-        raise SystemExit(2) from None
-
-
-def data_folder() -> Path:
-    """Real images: `PANJAX_DATA`, or shared/data beside the checkout."""
-    return Path(os.environ.get("PANJAX_DATA", Path(__file__).parents[2] / "shared" / "data"))
+        logger.warning("%s is not installed: no %s beside ours (make peers)", error.name, name)
+        return None
 
 
 def talk(*packages: str) -> None:
@@ -173,15 +165,22 @@ def talk(*packages: str) -> None:
         logging.getLogger(package).setLevel(logging.INFO)
 
 
-def save(name: str, rows: list[Row]) -> None:
-    """Put rows into benchmarks/results/NAME.json in place of those of the same name and device."""
-    path, new = RESULTS / f"{name}.json", {(row["name"], row["device"]) for row in rows}
-    before = read_json(path) if path.is_file() else []
-    RESULTS.mkdir(exist_ok=True)
-    write_json(path, [row for row in before if (row["name"], row["device"]) not in new] + rows)
+def _resident_before() -> int | None:
+    """Resident bytes, their high-water mark reset to them; None where nobody can tell.
+
+    An accelerator counts from the start of the process: the suite `memory` starts one for each.
+    """
+    if jax.default_backend() != "cpu":
+        return None
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+        return status_bytes("VmRSS")
+    except OSError:
+        return None
 
 
-def _status_bytes(field: str) -> int:
+def status_bytes(field: str) -> int:
+    """A field of this process's status on Linux, such as VmHWM, the most it ever held."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith(field + ":"):
             return int(line.split()[1]) * 1024

@@ -1,6 +1,6 @@
-"""What has no gradient: distances to organs, labels back on the grid of a scan, augmentation."""
+"""What has no gradient: distances to organs, labels back on the grid of a scan."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -9,9 +9,7 @@ import numpy as np
 from scipy import ndimage
 
 from benchmarks import harness
-from core.augment.config import VolumeAugmentConfig
-from core.augment.loading import loading_shape
-from core.augment.nnunet import nnunet
+from benchmarks.suites import Item
 from core.distance.edt import signed_to_labels
 from core.preprocess.resample_back import label_on
 
@@ -28,6 +26,7 @@ class Routine(NamedTuple):
       make: its arguments, made when they are wanted.
       prepare: from the arguments, what runs once.
       equal: whether two results agree; None where they are drawn.
+      peers: that may know it, and the groups in which it stands beside each.
     """
 
     title: str
@@ -35,6 +34,7 @@ class Routine(NamedTuple):
     make: Callable[[], tuple[Any, ...]]
     prepare: Callable[..., harness.Run]
     equal: Callable[[Any, Any], bool] | None
+    peers: Mapping[str, tuple[str, ...]]
 
 
 def _signed_distances(label: np.ndarray, ids: tuple[int, ...], spacing_mm: Any) -> harness.Run:
@@ -62,26 +62,6 @@ def _logits(shape: tuple[int, int, int], num_classes: int, *, smooth: float) -> 
     return logits
 
 
-def _loaded(patch: tuple[int, int, int], num_batches: int) -> tuple[Any, ...]:
-    """Shape of the patch, the number of batches of 2, and a loaded image, label and gate."""
-    cfg, rng = VolumeAugmentConfig(), np.random.default_rng(0)
-    shape = loading_shape(patch, cfg.degrees, cfg.loading_scales)
-    image = rng.standard_normal((*shape, 2), np.float32)
-    return patch, num_batches, image, (image[..., 0] > 1).astype(np.uint8), rng.random(shape, "f4")
-
-
-def _augmentation(patch: tuple[int, int, int], num_batches: int, *loaded: Any) -> harness.Run:
-    """Drawn anew for every batch: the peer is fast at patches for which it draws little."""
-    arrays = [jax.numpy.stack([array, array]) for array in loaded]
-
-    def augment(number: jax.Array, *arrays: jax.Array) -> Any:
-        keys = jax.random.split(jax.random.key(number))
-        return jax.vmap(partial(nnunet, patch=patch, cfg=VolumeAugmentConfig()))(keys, *arrays)
-
-    batch = harness.compile_step(augment, 0, *arrays)
-    return lambda: [batch(number, *arrays) for number in range(num_batches)]
-
-
 def _nearly_all(ours: np.ndarray, peer: np.ndarray) -> bool:
     """All but one voxel in 10,000, where two classes differ by less than a peer's rounding."""
     return bool(np.count_nonzero(ours != peer) <= 1e-4 * ours.size)
@@ -94,7 +74,8 @@ ROUTINES = [
         lambda: (_organs((80, 192, 160)), IDS, SPACING_MM),
         _signed_distances,
         # Squares of mm in float32 on both sides.
-        lambda ours, peer: harness.agree(ours, peer, tolerance=1e-6),
+        lambda ours, peer: harness.agree(ours, peer, within=1e-6),
+        {"scipy": ("cpu",), "edt": ("cpu",)},
     ),
     Routine(
         "resample back 11 classes 200 × 192 × 192 → 300 × 512 × 512",
@@ -102,6 +83,7 @@ ROUTINES = [
         lambda: (_logits((200, 192, 192), 11, smooth=6.0), (300, 512, 512)),
         lambda *args: partial(label_on, *args),
         _nearly_all,
+        {"torch": ("cpu",), "scipy": ()},
     ),
     Routine(
         "resample back 11 classes of noise 100 × 96 × 96 → 150 × 256 × 256",
@@ -109,46 +91,32 @@ ROUTINES = [
         lambda: (_logits((100, 96, 96), 11, smooth=0.0), (150, 256, 256)),
         lambda *args: partial(label_on, *args),
         _nearly_all,
-    ),
-    Routine(
-        "augment 10 batches of 2 × 48³ × 2",
-        "augmentation",
-        lambda: _loaded((48, 48, 48), 10),
-        _augmentation,
-        None,
+        {"torch": ("cpu",), "scipy": ("cpu",)},
     ),
 ]
-"""Ten organs at the shape of LNMet's patch; nnU-Net's export of a scan, and of noise, where no
-neighbors agree; nnU-Net's augmentation of two phases with a label and an attention map."""
+"""Ten organs at the shape of LNMet's patch; nnU-Net's export of a scan, which takes scipy minutes,
+and of noise, where no neighbors agree."""
 
 
-def measure(routine: Routine, peers: dict[str, Any], repeats: int) -> list[harness.Row]:
-    """A row beside each peer that knows the routine; one of ours alone where no peer is asked."""
-    args = routine.make()
-    ours = routine.prepare(*args)
-    if not peers:
-        return [harness.compare(routine.title, ours, repeats=repeats)]
-    runs = {key: peer.routine(routine.name, *args) for key, peer in peers.items()}
+def items(routines: Sequence[Routine], file: str) -> list[Item]:
+    """An item for each routine and each peer that may know it."""
     return [
-        _row(f"{routine.title}, {key}", routine.equal, ours, run, peers[key].NAME, repeats)
-        for key, run in runs.items()
-        if run is not None
+        Item(f"{routine.title}, {peer}", file, partial(measure, routine, peer), groups)
+        for routine in routines
+        for peer, groups in routine.peers.items()
     ]
 
 
-def _row(
-    title: str,
-    equal: Callable[[Any, Any], bool] | None,
-    ours: harness.Run,
-    peer: harness.Run,
-    peer_name: str,
-    repeats: int,
-) -> harness.Row:
-    return harness.compare(
-        title,
-        ours,
-        peer,
-        peer_name=peer_name,
-        equal=equal and (lambda: equal(ours(), peer())),
-        repeats=repeats,
-    )
+def measure(routine: Routine, peer: str, repeats: int) -> list[harness.Row]:
+    """A row beside the peer, of ours alone where it is not there."""
+    module, args = harness.peer_module(f"{peer}_kernels"), routine.make()
+    return [
+        harness.compare(
+            f"{routine.title}, {peer}" if module else routine.title,
+            routine.prepare(*args),
+            module and module.routine(routine.name, *args),
+            peer_name=module.NAME if module else "",
+            equal=routine.equal,
+            repeats=repeats,
+        )
+    ]

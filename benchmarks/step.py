@@ -1,12 +1,9 @@
-"""Forward pass and training step of a paper's networks on dummy arrays.
+"""Forward pass and training step of every network, on fixed arrays, beside PyTorch's."""
 
-`python -m benchmarks.step s4c --peer torch`, or eusdaf, or lnmet.
-"""
-
-import argparse
 from collections.abc import Sequence
 from functools import partial
 from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 import jax
@@ -15,57 +12,81 @@ import optax
 
 from benchmarks import harness
 from benchmarks.subjects import Subject
+from benchmarks.suites import Item
 from core import compiler
 
-PAPERS = ("s4c", "eusdaf", "lnmet")
-
+PAPERS = ("s4c", "lnmet", "eusdaf", "fee")
+TYPES = {"cpu": ("float32",)}
+"""CPUs are slow in bfloat16; elsewhere both are measured."""
 OF_FALL = 0.25
 """As exact is DAF-Net's gradient, 101 layers over a batch of two, in float32: two updates make its
 loss fall by 0.0155 in float64, by 0.0147 in PyTorch's float32, and by 0.0142 to 0.0166 in ours when
 the image is changed by 1e-7 of itself."""
+OF_HALF = 0.05
+"""Of logits and losses in bfloat16, of 8 significant bits, through many layers."""
 
 
-def main() -> None:
-    """Time every network of a paper and write the rows."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("paper", choices=PAPERS)
-    parser.add_argument("--peer", choices=["torch"], help="compare with its twin")
-    parser.add_argument("--recipe", action="append", help="default: all")
-    parser.add_argument("--repeats", type=int, default=5)
-    args = parser.parse_args()
-    paper = import_module(f"benchmarks.subjects.{args.paper}")
-    if unknown := set(args.recipe or ()) - set(paper.NAMES):
-        parser.error(f"unknown recipe {', '.join(unknown)}; known are {', '.join(paper.NAMES)}")
-    peer_name = harness.peer_module(paper.PEER).NAME if args.peer else ""
-    rows = []
-    for name in args.recipe or paper.NAMES:
-        rows += measure(paper.subject(name), peer_name=peer_name, repeats=args.repeats)
-        harness.save(f"step-{args.paper}", rows)
+def items() -> list[Item]:
+    """Every network of every paper."""
+    papers = {name: subject_module(name) for name in PAPERS}
+    return [
+        Item(f"{name}/{network}", f"step-{name}", partial(_measure, paper, network), groups)
+        for name, paper in papers.items()
+        for network, groups in paper.NAMES.items()
+    ]
 
 
-def measure(subject: Subject, *, peer_name: str, repeats: int) -> list[harness.Row]:
-    """Rows `forward` and `training step` of one network; without a peer's name ours alone."""
+def subject_module(paper: str) -> ModuleType:
+    """The networks of a paper."""
+    return import_module(f"benchmarks.subjects.{paper}")
+
+
+def _measure(paper: ModuleType, network: str, repeats: int) -> list[harness.Row]:
+    dtypes = TYPES.get(jax.default_backend(), ("float32", "bfloat16"))
+    peer = harness.peer_module(paper.PEER)
+    return [
+        row
+        for dtype in dtypes
+        for row in measure(paper.subject(network, dtype), dtype, peer, repeats=repeats)
+    ]
+
+
+def measure(
+    subject: Subject, dtype: str, peer: ModuleType | None, *, repeats: int
+) -> list[harness.Row]:
+    """Rows `forward` and `training step` of one network, beside every form of its peer."""
     variables = compiler.jit(subject.init, runs_once=True)(jax.random.key(0))
     ours = Ours(subject, variables)
     titles = {"forward": f"{subject.title} forward", "step": f"{subject.title} training step"}
-    if not peer_name:
-        return [
-            harness.compare(titles["forward"], ours.forward, repeats=repeats),
-            harness.compare(titles["step"], ours.step, repeats=repeats),
-        ]
-    twin = subject.twin(variables)
-    common: dict[str, Any] = {"peer_name": peer_name, "repeats": repeats}
-    same = harness.agree(ours.forward(), twin.forward())
-    forward = harness.compare(titles["forward"], ours.forward, twin.forward, equal=same, **common)
-    same = _learn_alike(*([side.step() for _ in range(3)] for side in (ours, twin)))
-    step = harness.compare(titles["step"], ours.step, twin.step, equal=same, **common)
-    return [forward, step]
+    if peer is None:
+        runs = {"forward": ours.forward, "step": ours.step}
+        return [harness.compare(titles[k], run, repeats=repeats) for k, run in runs.items()]
+    bench, rows = import_module("benchmarks.peers.torch_bench"), []
+    losses = [ours.step() for _ in range(3)]
+    tolerance = None if dtype == "float32" else OF_HALF
+    for form in bench.forms(dtype):
+        twin = bench.Bench(subject.twin(peer, variables), form)
+        same = harness.agree(ours.forward(), twin.logits(), within=tolerance)
+        alike = learn_alike(losses, [twin.step() for _ in range(3)], tolerance)
+        for key, equal in {"forward": same, "step": alike}.items():
+            rows.append(
+                harness.compare(
+                    titles[key],
+                    getattr(ours, key),
+                    getattr(twin, key),
+                    peer_name=form.peer,
+                    equal=lambda ours, peer, equal=equal: equal,
+                    repeats=repeats,
+                )
+            )
+    return rows
 
 
-def _learn_alike(ours: Sequence[Any], peer: Sequence[Any]) -> bool:
+def learn_alike(ours: Sequence[Any], peer: Sequence[Any], tolerance: float | None) -> bool:
     """Whether the first loss is the same and two updates make it fall alike."""
     falls = [float(losses[0]) - float(losses[-1]) for losses in (ours, peer)]
-    return harness.agree(ours[0], peer[0]) and harness.agree(*falls, tolerance=OF_FALL)
+    first = harness.agree(ours[0], peer[0], within=tolerance)
+    return first and harness.agree(*falls, within=OF_FALL)
 
 
 class Ours:
@@ -77,7 +98,7 @@ class Ours:
         self._image, self._truth = jnp.asarray(subject.image), jnp.asarray(subject.truth)
         self._forward = harness.compile_step(partial(_forward, subject), self._fixed, self._image)
         self._step = harness.compile_step(
-            partial(_step, subject), self._moving, self._image, self._truth, donate_argnums=0
+            partial(train_step, subject), self._moving, self._image, self._truth, donate_argnums=0
         )
 
     def forward(self) -> jax.Array:
@@ -94,9 +115,10 @@ def _forward(subject: Subject, variables: Any, image: jax.Array) -> jax.Array:
     return subject.predict(variables["params"], _state_of(variables), image)
 
 
-def _step(
+def train_step(
     subject: Subject, moving: Any, image: jax.Array, truth: jax.Array
 ) -> tuple[Any, jax.Array]:
+    """One update: variables and the state of the optimizer after it, and the loss."""
     variables, opt_state = moving
     (value, state), grads = jax.value_and_grad(subject.loss, has_aux=True)(
         variables["params"], _state_of(variables), image, truth
@@ -109,7 +131,3 @@ def _step(
 def _state_of(variables: Any) -> dict[str, Any]:
     """All but the parameters."""
     return {name: value for name, value in variables.items() if name != "params"}
-
-
-if __name__ == "__main__":
-    main()

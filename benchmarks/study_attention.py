@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import harness
+from benchmarks import harness, results
+from benchmarks.provenance import provenance
 from core.io import nifti
 from core.json_io import read_json
 from core.metrics.detection import (
@@ -62,8 +63,8 @@ def main() -> None:
     for fold in range(args.folds):
         outputs = [_segmented(name, data, cache, args, fold) for name in NETWORKS]
         rows += compared(data, outputs, fold, args.steps)
-    facts = harness.provenance()
-    harness.save("study-attention", [row | facts for row in rows])
+    facts = provenance()
+    results.save("study-attention", [row | facts for row in rows])
     print(to_text(table(rows)), end="")
 
 

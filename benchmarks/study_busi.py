@@ -13,7 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks import harness
+from benchmarks import harness, results
+from benchmarks.provenance import provenance
 from core.metrics.compare import wilcoxon_signed_rank
 from core.metrics.rows import column
 from core.report.table import Table, p_value, percent, to_text
@@ -49,7 +50,7 @@ def main() -> None:
         ]
         metrics = evaluate(preds, [args.data], folder)
         rows += [_row(cohort, network, args.scale, cfg, metrics) for network, cfg in cfgs.items()]
-        harness.save("study-busi", rows)
+        results.save("study-busi", rows)
     print(to_text(table(rows)), end="")
 
 
@@ -105,7 +106,7 @@ def _row(cohort: str, network: str, scale: str, cfg: Config, metrics: Mapping[st
         "dsc_by_fold": [fold["dsc"] for fold in folds],
         "auc": summary["auc"],
         "p_against_daf": _p_against_daf(network, metrics["rows"]),
-        **harness.provenance(),
+        **provenance(),
     }
 
 
@@ -142,7 +143,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _arguments() -> argparse.Namespace:
-    data = harness.data_folder()
+    data = results.data_folder()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=data / "busi")
     parser.add_argument("--out", type=Path, default=Path("out/study-busi"))

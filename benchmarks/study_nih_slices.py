@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks import harness
+from benchmarks import harness, results
+from benchmarks.provenance import provenance
 from core import atomic, sharding
 from core.commands import train as training
 from core.commands.train import Division, Training
@@ -73,9 +74,9 @@ def main() -> None:
         for run, parts in zip(runs, folds(series, cfg), strict=True)
     ]
     name = f"nih-slices {args.scale} {cfg.prepare.size}², {cfg.run.epochs} epochs"
-    harness.save("study-nih-slices", [_row(name, cfg, tested, runs)])
+    results.save("study-nih-slices", [_row(name, cfg, tested, runs)])
     print(to_text(table([fold.rows for fold in tested])), end="")
-    pictures = harness.RESULTS / "study-nih-slices.png", harness.RESULTS / "study-nih-curves.png"
+    pictures = results.RESULTS / "study-nih-slices.png", results.RESULTS / "study-nih-curves.png"
     atomic.write_bytes(pictures[0], _pictures(tested, cfg))
     atomic.write_bytes(pictures[1], _curves([run / "metrics.jsonl" for run in runs]))
     print(", ".join(map(str, pictures)))
@@ -168,7 +169,7 @@ def _row(name: str, cfg: Config, tested: Sequence[Tested], runs: Sequence[Path])
         **{f"{m}_by_fold": [float(column(f.rows, m).mean()) for f in tested] for m in MEASURES},
         "rows": rows,
         "steps": [{key: of[key] for key in ("best_step", "stopped_at")} for of in manifests],
-        **harness.provenance(),
+        **provenance(),
     }
 
 
@@ -217,7 +218,7 @@ def _curves(metrics: Sequence[Path]) -> bytes:
 
 
 def _arguments() -> argparse.Namespace:
-    data = harness.data_folder()
+    data = results.data_folder()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, default=data / "nih_pancreas_slices")
     parser.add_argument("--out", type=Path, default=Path("out/study-nih"))

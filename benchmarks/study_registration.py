@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import harness
+from benchmarks import results
+from benchmarks.provenance import provenance
 from core.metrics.rows import Row, column
 from core.phantom.ct.phantom import make
 from core.phantom.deformation import deformed, node_centers
@@ -33,9 +34,9 @@ def main() -> None:
     parser.add_argument("--patients", type=int, default=6)
     parser.add_argument("--breath-mm", type=float, default=12.0)
     args = parser.parse_args()
-    facts = harness.provenance()
+    facts = provenance()
     rows = [row | facts for row in registered(args.patients, args.breath_mm)]
-    harness.save("study-registration", rows)
+    results.save("study-registration", rows)
     # Of the first patient the seconds are with compilation.
     print(to_text(medians(rows[len(METHODS) :])), end="")
 

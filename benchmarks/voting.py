@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import harness
+from benchmarks import harness, results
 from core import sharding
 from core.infer.load import Run
 from core.io.inventory import find_scans
@@ -38,7 +38,7 @@ def main() -> None:
     votes = {early: _vote(run, early, stride) for early in (False, True)}
     scans, _ = find_all(args.scans, find_scans)
     rows = [_row(scan, run.cfg, stride, votes, args.repeats) for scan in scans]
-    harness.save("voting", rows)
+    results.save("voting", rows)
 
 
 def _vote(run: Run[Config], early: bool, stride: int) -> Vote:
@@ -58,7 +58,7 @@ def _row(
         partial(votes[True], image),
         partial(votes[False], image),
         peer_name="every window",
-        equal=bool(np.array_equal(full.label, early.label)),
+        equal=lambda early, full: bool(np.array_equal(early.label, full.label)),
         repeats=repeats,
     )
     row |= {

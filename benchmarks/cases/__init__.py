@@ -1,1 +1,1 @@
-"""What `benchmarks.case` runs, a file per paper: one whole case, ours against a peer."""
+"""What the suite `case` runs, a file per system: one whole case, ours against a peer."""

@@ -5,18 +5,17 @@ them. The bias of the first network is set so that it keeps half of the slices, 
 show a pancreas. The peer is the same pipeline in pydicom, NumPy and PyTorch with the same weights.
 """
 
-import argparse
 import statistics
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
-import jax
 import numpy as np
 
 from benchmarks import harness
-from core import compiler, sharding
+from core import sharding
 from core.io.scans import VolumeCache, read_scan
 from core.phantom.ct.phantom import make
 from core.phantom.dicom.series import write_dicom_study
@@ -33,7 +32,6 @@ from fee.screening import rules
 from fee.slices import to_slices
 
 STAGES = ("screen", "read", "locate", "segment", "diagnose")
-NUM_SLICES = 154
 TOLERANCE = 1e-3
 """Of the patient's score: float32 rounding through 34 layers in two forms."""
 
@@ -47,50 +45,32 @@ class Answer(NamedTuple):
     seconds: Mapping[str, float]
 
 
-def add_arguments(parser: argparse.ArgumentParser, data: Path) -> None:
-    """What may be measured beside the defaults; `data` has no patient of this size."""
-    parser.add_argument("--folder", type=Path, default=Path("out/case-fee"))
-    parser.add_argument("--size", type=int, default=512, help="rows and columns of a slice")
-
-
-def measure(args: argparse.Namespace) -> None:
-    """Run both sides in turn; print the stages, and save one row."""
-    patient = write_patient(args.folder / f"patient-{args.size}", args.size)
-    cfgs = {task: _sized(RECIPES[task], args.size) for task in TASKS}
-    weights = {task: _weights(cfg) for task, cfg in cfgs.items()}
-    _keep_half(cfgs["locate"], weights["locate"], patient)
-    answers: dict[str, list[Answer]] = {"ours": [], "peer": []}
-    ours = _recorded(diagnoser(cfgs, weights), patient, answers["ours"])
-    peer = None
-    if args.peer:
-        twin = harness.peer_module("torch_fee_case").diagnoser(cfgs, weights)
-        peer = _recorded(twin, patient, answers["peer"])
-    row = harness.compare(
-        f"fee {2 * NUM_SLICES} slices {args.size}², DICOM to diagnosis",
-        ours,
-        peer,
-        peer_name=harness.peer_module("torch_layout").NAME if args.peer else "",
-        equal=(lambda: _agree(answers["ours"][-1], answers["peer"][-1])) if args.peer else None,
-        repeats=args.repeats,
-    )
+def measure(title: str, *, repeats: int, num_slices: int, size: int) -> list[harness.Row]:
+    """One row, with the seconds of every stage."""
+    with TemporaryDirectory() as temporary:
+        patient = write_patient(Path(temporary) / "patient", num_slices, size)
+        cfgs = {task: _sized(RECIPES[task], size) for task in TASKS}
+        weights = {task: _weights(cfg) for task, cfg in cfgs.items()}
+        _keep_half(cfgs["locate"], weights["locate"], patient)
+        answers: dict[str, list[Answer]] = {"ours": [], "peer": []}
+        ours = _recorded(diagnoser(cfgs, weights), patient, answers["ours"])
+        module, peer = harness.peer_module("torch_fee_case"), None
+        if module:
+            twin = module.diagnoser(cfgs, weights)
+            peer = _recorded(twin, patient, answers["peer"])
+        name = module.NAME if module else ""
+        row = harness.compare(title, ours, peer, peer_name=name, equal=_agree, repeats=repeats)
     sides = {side: _stages(found) for side, found in answers.items() if found}
-    for side, seconds in sides.items():
-        print(f"  {side}: " + "  ".join(f"{name} {s:.2f} s" for name, s in seconds.items()))
-    papers = harness.reported("FEE-DL")
-    for said in papers:
-        print(f"  paper: {said['value']} {said['unit']} ({said['hardware']})")
-    kept = answers["ours"][-1].num_kept
-    harness.save("case-fee", [row | {"stages": sides, "num_kept": kept, "reported": papers}])
+    return [row | {"stages": sides, "num_kept": answers["ours"][-1].num_kept}]
 
 
-def write_patient(folder: Path, size: int) -> Path:
-    """A synthetic patient with an arterial and a venous series, written once."""
-    if not folder.is_dir():
-        mm = 360.0 / size
-        phantom = make(
-            0, shape=(NUM_SLICES, size, size), spacing_mm=(1.25, mm, mm), tumor_diameter_mm=30.0
-        )
-        write_dicom_study(folder, phantom, localizer=True, dose_page=True, report=True)
+def write_patient(folder: Path, num_slices: int, size: int) -> Path:
+    """A synthetic patient with an arterial and a venous series."""
+    mm = 360.0 / size
+    phantom = make(
+        0, shape=(num_slices, size, size), spacing_mm=(1.25, mm, mm), tumor_diameter_mm=30.0
+    )
+    write_dicom_study(folder, phantom, localizer=True, dose_page=True, report=True)
     return folder
 
 
@@ -134,10 +114,7 @@ def _sized(cfg: Config, size: int) -> Config:
 def _weights(cfg: Config) -> tuple[Params, ModelState]:
     """What seed 0 draws."""
     size = cfg.prepare.size
-    init = compiler.jit(lambda key: model.init(cfg.model, key, (1, size, size, 1)), runs_once=True)
-    variables = init(jax.random.key(0))
-    variables = dict(jax.tree.map(np.asarray, variables))
-    return variables.pop("params"), variables
+    return harness.drawn(lambda key: model.init(cfg.model, key, (1, size, size, 1)))
 
 
 def _keep_half(cfg: Config, weights: tuple[Params, ModelState], patient: Path) -> None:
@@ -152,8 +129,12 @@ def _keep_half(cfg: Config, weights: tuple[Params, ModelState], patient: Path) -
 
 def _recorded(
     diagnose: Callable[[Path], Answer], patient: Path, answers: list[Answer]
-) -> Callable[[], None]:
-    return lambda: answers.append(diagnose(patient))
+) -> Callable[[], Answer]:
+    def run() -> Answer:
+        answers.append(diagnose(patient))
+        return answers[-1]
+
+    return run
 
 
 def _stages(answers: list[Answer]) -> dict[str, float]:

@@ -3,48 +3,53 @@
 Against nnU-Net itself over the same folder and file.
 """
 
-import argparse
+from functools import partial
+from importlib import metadata
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+import numpy as np
 
 from benchmarks import harness
 from core.io import nifti
 from core.nnunet.predict import load, segment
+from core.phantom.ct.phantom import make
 
 EQUAL = 0.99
 """Least share of equal labels: untrained classes are nearly alike in many voxels, and nnU-Net sums
 windows in half precision."""
+SHAPE, SPACING_MM = (112, 101, 122), (3.0, 3.0, 3.0)
+OF_NETWORK_MM, WINDOW = 4.5, 64
 
 
-def add_arguments(parser: argparse.ArgumentParser, data: Path) -> None:
-    """What may be measured beside the defaults."""
-    parser.add_argument("--model", type=Path, help="a trained folder instead of random weights")
-    parser.add_argument("--scan", type=Path, default=data / "ct_abdomen" / "example_ct.nii.gz")
-    parser.add_argument("--spacing-mm", type=float, default=4.5, help="of the random network")
-    parser.add_argument("--window", type=int, default=64, help="of the random network, voxels")
-
-
-def measure(args: argparse.Namespace) -> None:
-    """Run both sides in turn; print and save one row."""
+def measure(title: str, *, repeats: int) -> list[harness.Row]:
+    """One row; ours alone needs a folder that only the peer can write."""
     module = harness.peer_module("nnunetv2_case")
+    if module is None:
+        return []
     with TemporaryDirectory() as temporary:
-        folder = args.model or module.write_model(
-            Path(temporary), spacing_mm=args.spacing_mm, window=args.window
-        )
+        scan = nifti.write(Path(temporary) / "scan_0000.nii.gz", _scan())
+        folder = Path(temporary) / "model"
+        folder.mkdir()
+        module.write_model(folder, spacing_mm=OF_NETWORK_MM, window=WINDOW)
         network = load(folder)
-        peer = module.segmenter(folder) if args.peer else None
+        same: dict[str, float] = {}
 
-        def ours(scan: Path):
-            return segment(network, [nifti.read(scan)]).array
+        def equal(ours: np.ndarray, peer: np.ndarray) -> bool:
+            same["equal_labels"] = float((ours == peer).mean())
+            return same["equal_labels"] >= EQUAL
 
-        same = float((ours(args.scan) == peer(args.scan)).mean()) if peer else None
-        plans = network.plans
         row = harness.compare(
-            f"nnU-Net of {len(plans.labels)} classes, windows {plans.patch}, over {args.scan.name}",
-            lambda: ours(args.scan),
-            peer and (lambda: peer(args.scan)),
-            peer_name=args.peer,
-            equal=same >= EQUAL if same is not None else None,
-            repeats=args.repeats,
+            title,
+            lambda: segment(network, [nifti.read(scan)]).array,
+            partial(module.segmenter(folder), scan),
+            peer_name=f"nnU-Net {metadata.version('nnunetv2')}",
+            equal=equal,
+            repeats=repeats,
         )
-    harness.save("case-nnunet", [row | ({"equal_labels": same} if peer else {})])
+    return [row | same]
+
+
+def _scan():
+    phantom = make(0, shape=SHAPE, spacing_mm=SPACING_MM, tumor_diameter_mm=30.0)
+    return phantom.images["venous"]

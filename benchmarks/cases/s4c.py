@@ -3,66 +3,41 @@
 Against MONAI's `sliding_window_inference` over the same network with the same weights in PyTorch.
 """
 
-import argparse
-from pathlib import Path
-from typing import Any
+from functools import partial
+from importlib import metadata
 
-import jax
 import numpy as np
 
 from benchmarks import harness
 from core import sharding
-from core.io import nifti
-from core.preprocess.intensity import window, z_score
-from core.types import ModelState, Params
-from core.volume import canonical
 from s4c import model
 from s4c.cascade import most_probable
-from s4c.config import Config
 from s4c.networks import sliding
 from s4c.recipes import SEGMENTATION
 
-TOLERANCE = 1e-4
-"""Largest difference of probabilities: float32 rounding through 15 layers in two forms."""
 
+def measure(title: str, *, repeats: int, shape: tuple[int, int, int]) -> list[harness.Row]:
+    """One row; the time of a window does not depend on its voxels."""
+    cfg = SEGMENTATION["pdac-64"]
+    image = np.random.default_rng(0).standard_normal(shape, np.float32)
+    window = (1, *(cfg.data.patch,) * 3, 1)
+    weights = harness.drawn(lambda key: model.init(cfg.model, key, window))
+    module = harness.peer_module("monai_s4c")
+    same: dict[str, float] = {}
 
-def add_arguments(parser: argparse.ArgumentParser, data: Path) -> None:
-    """What may be measured beside the defaults."""
-    parser.add_argument("--recipe", choices=list(SEGMENTATION), default="pdac-64")
-    parser.add_argument("--scan", type=Path, default=data / "ct_abdomen" / "example_ct.nii.gz")
+    def equal(ours: np.ndarray, peer: np.ndarray) -> bool:
+        labels = most_probable(ours) == most_probable(peer)
+        same["largest_difference"] = float(np.abs(ours - peer).max())
+        same["equal_labels"] = float(labels.mean())
+        # Probabilities: rounding through 15 layers in two forms.
+        return same["largest_difference"] <= harness.tolerance()
 
-
-def measure(args: argparse.Namespace) -> None:
-    """Run both sides in turn; print and save one row."""
-    cfg = SEGMENTATION[args.recipe]
-    image = z_score(window(canonical(nifti.read(args.scan)).array, *cfg.prepare.window_hu))
-    params, model_state = _weights(cfg)
-    ours = sliding(cfg, params, model_state, sharding.mesh())
-    peer = None
-    if args.peer:
-        peer = harness.peer_module("monai_s4c").predictor(cfg, params, model_state)
-    agreement = _agreement(ours(image), peer(image)) if peer else {}
     row = harness.compare(
-        f"s4c coarse pass {args.recipe} over {args.scan.name} {image.shape}",
-        lambda: ours(image),
-        peer and (lambda: peer(image)),
-        peer_name=args.peer,
-        equal=agreement["largest_difference"] <= TOLERANCE if peer else None,
-        repeats=args.repeats,
+        title,
+        partial(sliding(cfg, *weights, sharding.mesh()), image),
+        module and partial(module.predictor(cfg, *weights), image),
+        peer_name=f"MONAI {metadata.version('monai')}" if module else "",
+        equal=equal,
+        repeats=repeats,
     )
-    harness.save("case-s4c", [row | agreement])
-
-
-def _weights(cfg: Config) -> tuple[Params, ModelState]:
-    """What seed 0 draws: the time of a convolution does not depend on its weights."""
-    shape = (1, *(cfg.data.patch,) * 3, 1)
-    variables = dict(model.init(cfg.model, jax.random.key(0), shape))
-    return variables.pop("params"), variables
-
-
-def _agreement(ours: np.ndarray, peer: np.ndarray) -> dict[str, Any]:
-    same = most_probable(ours) == most_probable(peer)
-    return {
-        "largest_difference": float(np.abs(ours - peer).max()),
-        "equal_labels": float(same.mean()),
-    }
+    return [row | same]

@@ -5,15 +5,14 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.peers.torch_bench import Twin
 from benchmarks.peers.torch_daf import DAF
-from benchmarks.peers.torch_layout import NAME, to_input
+from benchmarks.peers.torch_layout import to_input
 from benchmarks.peers.torch_unets import UNet
 from core.nn import torch_weights
 from core.nn.torch_weights import ModulePath, torchvision_resnet
 from core.types import Variables
 from eusdaf.config import ModelConfig
-
-__all__ = ["NAME", "Bench", "build", "make", "name_of"]
 
 
 def make(cfg: ModelConfig, *, num_in: int = 3) -> DAF | UNet:
@@ -61,7 +60,7 @@ def build(cfg: ModelConfig, variables: Variables) -> DAF | UNet:
 
 def loss(maps: list[torch.Tensor], mask: torch.Tensor) -> torch.Tensor:
     """Sum of one Dice loss a map, each averaged over the batch; smooth 1."""
-    total = torch.zeros(())
+    total = torch.zeros((), device=mask.device)
     for logits in maps:
         probs = torch.sigmoid(logits)
         both, sizes = (probs * mask).sum((1, 2, 3)), (probs + mask).sum((1, 2, 3))
@@ -69,31 +68,16 @@ def loss(maps: list[torch.Tensor], mask: torch.Tensor) -> torch.Tensor:
     return total
 
 
-class Bench:
-    """Forward pass and training step over fixed arrays, to time."""
-
-    def __init__(
-        self, cfg: ModelConfig, variables: Variables, image: np.ndarray, mask: np.ndarray
-    ) -> None:
-        self.num_answers = 4 if cfg.network == "daf" else 1
-        # Two twins, since training moves the weights.
-        self.fixed = build(cfg, variables).eval()
-        self.moving = build(cfg, variables).train()
-        self.optimizer = torch.optim.SGD(
-            self.moving.parameters(), lr=0.007, momentum=0.9, weight_decay=0.01
-        )
-        self.image, self.mask = to_input(image), to_input(mask)
-
-    def forward(self) -> np.ndarray:
-        """Logits in evaluation (n, h, w, 1)."""
-        with torch.inference_mode():
-            maps = self.fixed(self.image)[-self.num_answers :]
-            return (sum(maps[1:], start=maps[0]) / len(maps)).permute(0, 2, 3, 1).numpy()
-
-    def step(self) -> float:
-        """Loss, forward and backward, and one update."""
-        self.optimizer.zero_grad(set_to_none=True)
-        value = loss(self.moving(self.image), self.mask)
-        value.backward()
-        self.optimizer.step()
-        return float(value.detach())
+def twin(cfg: ModelConfig, variables: Variables, image: np.ndarray, mask: np.ndarray) -> Twin:
+    """What `torch_bench` times; the answer of DAF-Net is the mean of its last four maps."""
+    num_answers = 4 if cfg.network == "daf" else 1
+    return Twin(
+        make=lambda: build(cfg, variables),
+        inputs=[image],
+        truth=to_input(mask),
+        logits=lambda maps: torch.stack(maps[-num_answers:]).mean(dim=0),
+        loss=loss,
+        optimizer=lambda network: torch.optim.SGD(
+            network.parameters(), lr=0.007, momentum=0.9, weight_decay=0.01
+        ),
+    )

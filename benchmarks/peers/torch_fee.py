@@ -8,9 +8,10 @@ import torch.nn.functional as F
 from torch import nn
 
 from benchmarks.peers import torch_resnext
+from benchmarks.peers.torch_bench import Twin
 from core.nn.torch_weights import ModulePath, export, torchvision_resnet
-from core.types import ModelState, Params
-from fee.config import ModelConfig
+from core.types import ModelState, Params, Variables
+from fee.config import Config, ModelConfig
 from fee.model import NUM_POOLINGS
 
 
@@ -120,3 +121,24 @@ def tensors_of(named: Iterable[tuple[str, torch.Tensor]]) -> dict[str, np.ndarra
         if not name.endswith("num_batches_tracked"):
             arrays[name] = array
     return arrays
+
+
+def twin(cfg: Config, variables: Variables, image: np.ndarray, label: np.ndarray) -> Twin:
+    """What `torch_bench` times."""
+    params = variables["params"]
+    model_state = {name: value for name, value in variables.items() if name != "params"}
+
+    def optimizer(network: nn.Module) -> torch.optim.Adam:
+        optim = cfg.optim
+        return torch.optim.Adam(
+            network.parameters(), optim.learning_rate, (optim.beta1, optim.beta2), optim.eps
+        )
+
+    return Twin(
+        make=lambda: load(cfg.model, params, model_state),
+        inputs=[image],
+        truth=torch.tensor(label).long(),
+        logits=lambda outputs: outputs,
+        loss=F.cross_entropy,
+        optimizer=optimizer,
+    )

@@ -13,8 +13,11 @@ from pydicom.errors import InvalidDicomError
 
 from benchmarks.cases.fee import STAGES, Answer
 from benchmarks.peers import torch_fee
+from benchmarks.peers.torch_layout import NAME
 from fee.config import Config
 from fee.networks import TASKS
+
+__all__ = ["NAME", "diagnoser"]
 
 
 def diagnoser(cfgs: Mapping[str, Config], weights: Mapping[str, Any]) -> Callable[[Path], Answer]:

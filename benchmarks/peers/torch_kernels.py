@@ -1,16 +1,16 @@
 """The kernels in PyTorch, channels last, over the same arrays."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-from benchmarks.peers.torch_layout import NAME, from_kernel, kernel, to_input
+from benchmarks.peers.torch_layout import DEVICE, NAME, from_kernel, kernel, to_input, wait
 
-__all__ = ["NAME", "routine", "runs"]
+__all__ = ["NAME", "routine", "twins"]
 
 FUNCTIONS = {
     ("conv", 3): F.conv3d,
@@ -24,33 +24,46 @@ FUNCTIONS = {
 """By name and number of spatial axes; their options have our names."""
 
 
-def runs(
+class Twin(NamedTuple):
+    """What is timed, and what makes arrays in our layout of its result."""
+
+    run: Callable[[], list[torch.Tensor]]
+    arrays: Callable[[list[torch.Tensor]], list[np.ndarray]]
+
+
+def twins(
     name: str,
-    args: tuple[np.ndarray, ...],
+    args: Sequence[np.ndarray],
     options: dict[str, Any],
     grad: np.ndarray,
     wanted: int,
-) -> dict[str, Callable[[], Any]]:
-    """`value` and `gradients` of a kernel, returning arrays in our layout."""
+) -> dict[str, Twin]:
+    """`value` and `gradients` of a kernel."""
     transposed = name == "conv_transpose"
     tensors = [to_input(args[0]), *(kernel(a, transposed=transposed) for a in args[1:])]
+    tensors = [tensor.to(DEVICE) for tensor in tensors]
     for tensor in tensors[wanted:]:
         tensor.requires_grad_()
-    out_grad = to_input(grad)
+    out_grad = to_input(grad).to(DEVICE)
     function = partial(FUNCTIONS[name, args[0].ndim - 2], **options)
     # The graph is kept, so that only the backward pass is timed.
     out = function(*tensors)
 
-    def value() -> np.ndarray:
+    def value() -> list[torch.Tensor]:
         with torch.inference_mode():
-            return function(*tensors).movedim(1, -1).numpy()
+            return wait([function(*tensors)])
 
-    def gradients() -> list[np.ndarray]:
-        found = torch.autograd.grad(out, tensors[wanted:], out_grad, retain_graph=True)
-        ours = [] if wanted else [found[0].movedim(1, -1).numpy()]
-        return ours + [from_kernel(g, transposed=transposed) for g in found[len(ours) :]]
+    def gradients() -> list[torch.Tensor]:
+        return wait(list(torch.autograd.grad(out, tensors[wanted:], out_grad, retain_graph=True)))
 
-    return {"value": value, "gradients": gradients}
+    def arrays(of: list[torch.Tensor], *, num_images: int) -> list[np.ndarray]:
+        images = [tensor.movedim(1, -1).cpu().numpy() for tensor in of[:num_images]]
+        return images + [from_kernel(t, transposed=transposed) for t in of[num_images:]]
+
+    return {
+        "value": Twin(value, partial(arrays, num_images=1)),
+        "gradients": Twin(gradients, partial(arrays, num_images=1 - wanted)),
+    }
 
 
 def routine(name: str, *args: Any) -> Callable[[], np.ndarray] | None:

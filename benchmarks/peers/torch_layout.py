@@ -1,10 +1,23 @@
-"""Arrays and kernels between our layout and PyTorch's."""
+"""Arrays and kernels between our layout and PyTorch's, and the device that it computes on."""
+
+from typing import TypeVar
 
 import numpy as np
 import torch
 
-NAME = f"PyTorch {torch.__version__}, channels last, {torch.get_num_threads()} threads"
+T = TypeVar("T")
+
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+PLACE = DEVICE if DEVICE != "cpu" else f"{torch.get_num_threads()} threads"
+NAME = f"PyTorch {torch.__version__}, channels last, {PLACE}"
 LAYOUT = torch.channels_last_3d
+
+
+def wait(result: T) -> T:
+    """What was computed, when the device is done with it."""
+    if DEVICE != "cpu":
+        torch.cuda.synchronize()
+    return result
 
 
 def to_input(array: np.ndarray) -> torch.Tensor:
@@ -29,7 +42,7 @@ def kernel(array: np.ndarray, *, transposed: bool) -> torch.Tensor:
 
 def from_kernel(tensor: torch.Tensor, *, transposed: bool) -> np.ndarray:
     """Inverse of `kernel`, as a view."""
-    array = tensor.detach().numpy()
+    array = tensor.detach().cpu().numpy()
     space = tuple(range(2, array.ndim))
     if transposed:
         return np.flip(array.transpose(*space, 0, 1), range(len(space)))

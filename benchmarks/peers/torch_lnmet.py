@@ -4,14 +4,16 @@ Encoder and decoder are `PlainConvUNet` of `dynamic_network_architectures`; the 
 the equations, the optimizer and the clipping are those of nnU-Net's trainer.
 """
 
+from functools import partial
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 from dynamic_network_architectures.architectures.unet import PlainConvUNet
 from torch import nn
 
-from benchmarks.peers.torch_layout import LAYOUT, to_input
-from benchmarks.peers.torch_layout import NAME as PYTORCH
+from benchmarks.peers.torch_bench import Twin
+from benchmarks.peers.torch_layout import LAYOUT
 from core.nn import nnunet_names, torch_weights
 from core.nn.torch_weights import ModulePath
 from core.nn.unet import UNetPlan
@@ -20,13 +22,8 @@ from lnmet.config import Config, LossConfig
 from lnmet.loss import resolution_weights
 from lnmet.model import plan_of
 
-__all__ = ["NAME", "Bench", "build", "loss", "to_state_dict"]
 
-DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-NAME = PYTORCH if DEVICE == "cpu" else f"PyTorch {torch.__version__}, channels last, {DEVICE}"
-
-
-class Twin(nn.Module):
+class Network(nn.Module):
     """The layers of `lnmet.model.Network` under nnU-Net's names; those of its own are `units`."""
 
     def __init__(self, cfg: Config, num_channels: int, num_classes: int) -> None:
@@ -84,18 +81,18 @@ def _unit(channels: int) -> nn.Sequential:
     return nn.Sequential(nn.Conv3d(channels, channels, 1), norm, nn.LeakyReLU(inplace=True))
 
 
-def build(cfg: Config, variables: Variables) -> Twin:
+def build(cfg: Config, variables: Variables) -> Network:
     """The twin of our network, holding the same numbers."""
     params = variables["params"]
     num_channels = params["unet"]["down0"]["conv0"]["conv"]["kernel"].shape[3]
     num_classes = params["heads"]["head0"]["kernel"].shape[-1]
-    twin = Twin(cfg, num_channels, num_classes)
+    twin = Network(cfg, num_channels, num_classes)
     # nnU-Net has most tensors under a second name; missing are those alone.
     missing, unexpected = twin.load_state_dict(to_state_dict(cfg, variables), strict=False)
     wrong = [name for name in missing if not nnunet_names.is_duplicate(name)] + unexpected
     if wrong:
         raise ValueError(f"the networks differ in {wrong}")
-    return twin.to(DEVICE).to(memory_format=LAYOUT)
+    return twin.to(memory_format=LAYOUT)
 
 
 def to_state_dict(cfg: Config, variables: Variables) -> dict[str, torch.Tensor]:
@@ -134,41 +131,27 @@ def _tversky(cfg: LossConfig, logits: torch.Tensor, label: torch.Tensor) -> torc
     return (1 - (2 * both + cfg.smooth) / (2 * both + false + cfg.smooth)).mean()
 
 
-class Bench:
-    """Forward pass and training step over fixed arrays, to time."""
-
-    def __init__(
-        self,
-        cfg: Config,
-        variables: Variables,
-        image: np.ndarray,
-        attention: np.ndarray,
-        label: np.ndarray,
-    ) -> None:
-        self.cfg = cfg
-        # Two twins, since training moves the weights.
-        self.fixed, self.moving = build(cfg, variables).eval(), build(cfg, variables).train()
-        optim = cfg.optim
-        self.optimizer = torch.optim.SGD(
-            self.moving.parameters(),
+def twin(
+    cfg: Config,
+    variables: Variables,
+    image: np.ndarray,
+    attention: np.ndarray,
+    label: np.ndarray,
+) -> Twin:
+    """What `torch_bench` times."""
+    optim = cfg.optim
+    return Twin(
+        make=lambda: build(cfg, variables),
+        inputs=[image, attention],
+        truth=torch.tensor(label).long(),
+        logits=lambda outputs: outputs[0],
+        loss=partial(loss, cfg.loss),
+        optimizer=lambda network: torch.optim.SGD(
+            network.parameters(),
             lr=optim.learning_rate,
             momentum=optim.momentum,
             weight_decay=optim.weight_decay,
             nesterov=True,
-        )
-        self.inputs = to_input(image).to(DEVICE), to_input(attention).to(DEVICE)
-        self.label = torch.tensor(label).long().to(DEVICE)
-
-    def forward(self) -> np.ndarray:
-        """Logits in evaluation (n, d, h, w, c)."""
-        with torch.inference_mode():
-            return self.fixed(*self.inputs)[0].permute(0, 2, 3, 4, 1).cpu().numpy()
-
-    def step(self) -> float:
-        """Loss, forward and backward, and one update."""
-        self.optimizer.zero_grad(set_to_none=True)
-        value = loss(self.cfg.loss, self.moving(*self.inputs), self.label)
-        value.backward()
-        nn.utils.clip_grad_norm_(self.moving.parameters(), self.cfg.optim.clip_norm)
-        self.optimizer.step()
-        return float(value.detach())
+        ),
+        clip=lambda network: nn.utils.clip_grad_norm_(network.parameters(), optim.clip_norm),
+    )

@@ -1,6 +1,7 @@
 """The networks of S4C in PyTorch, channels last, with weights copied from our parameters."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -8,12 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from benchmarks.peers.torch_layout import LAYOUT, NAME, kernel, to_input
+from benchmarks.peers.torch_bench import Twin
+from benchmarks.peers.torch_layout import LAYOUT, kernel
 from benchmarks.peers.torch_s4c_compared import UNet3D, VNet
 from core.types import ModelState, Params, Variables
 from s4c.config import Config, ModelConfig
-
-__all__ = ["LAYOUT", "NAME", "Bench", "build", "loss", "optimizer", "to_state_dict"]
 
 
 class ConvNormRelu(nn.Module):
@@ -128,7 +128,7 @@ def loss(
 ) -> torch.Tensor:
     """Main cross-entropy plus the weighted auxiliary ones, class weights not normalized."""
     main, aux = outputs
-    class_weights = torch.tensor(cfg.loss.class_weights, dtype=main.dtype)
+    class_weights = torch.tensor(cfg.loss.class_weights).to(main)
 
     def entropy(logits: torch.Tensor) -> torch.Tensor:
         return F.cross_entropy(logits, label, weight=class_weights, reduction="none").mean()
@@ -149,29 +149,14 @@ def optimizer(cfg: Config, twin: nn.Module) -> torch.optim.SGD:
     )
 
 
-class Bench:
-    """Forward pass and training step over fixed arrays, to time."""
-
-    def __init__(
-        self, cfg: Config, variables: Variables, image: np.ndarray, label: np.ndarray
-    ) -> None:
-        self.cfg = cfg
-        weights = variables["params"], {"batch_stats": variables["batch_stats"]}
-        # Two twins, since training moves the weights.
-        self.fixed = build(cfg.model, *weights).eval()
-        self.moving = build(cfg.model, *weights).train()
-        self.optimizer = optimizer(cfg, self.moving)
-        self.image, self.label = to_input(image), torch.tensor(label).long()
-
-    def forward(self) -> np.ndarray:
-        """Logits in evaluation (n, d, h, w, c)."""
-        with torch.inference_mode():
-            return self.fixed(self.image)[0].permute(0, 2, 3, 4, 1).numpy()
-
-    def step(self) -> float:
-        """Loss, forward and backward, and one update."""
-        self.optimizer.zero_grad(set_to_none=True)
-        value = loss(self.cfg, self.moving(self.image), self.label)
-        value.backward()
-        self.optimizer.step()
-        return float(value.detach())
+def twin(cfg: Config, variables: Variables, image: np.ndarray, label: np.ndarray) -> Twin:
+    """What `torch_bench` times."""
+    weights = variables["params"], {"batch_stats": variables["batch_stats"]}
+    return Twin(
+        make=lambda: build(cfg.model, *weights),
+        inputs=[image],
+        truth=torch.tensor(label).long(),
+        logits=lambda outputs: outputs[0],
+        loss=partial(loss, cfg),
+        optimizer=partial(optimizer, cfg),
+    )

@@ -1,5 +1,6 @@
-"""DAF-Net and the two U-Nets on images of 256 × 256, at batches that two cores do in seconds."""
+"""DAF-Net and the two U-Nets on images of 256 × 256."""
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -7,8 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks import harness
-from benchmarks.subjects import Subject
+from benchmarks.subjects import EVERYWHERE, Subject, on_cpu, suffix
 from core.losses.overlap import dice_loss
 from core.train import optim
 from eusdaf import model
@@ -21,25 +21,27 @@ NETWORKS = {
     "unet": ModelConfig("unet"),
     "attention-unet": ModelConfig("attention-unet"),
 }
-NAMES = list(NETWORKS)
-SIDE, BATCH = 256, 2
+NAMES = {"daf": EVERYWHERE, "daf-32x8d": (), "unet": EVERYWHERE, "attention-unet": ()}
+SIDE = 256
+BATCH = {"daf": 32, "daf-32x8d": 32, "unet": 16, "attention-unet": 16}
+"""Two on two cores."""
 
 
-def subject(name: str) -> Subject:
+def subject(name: str, dtype: str) -> Subject:
     """One network with random images and masks."""
-    cfg = NETWORKS[name]
+    cfg, batch = replace(NETWORKS[name], dtype=dtype), 2 if on_cpu() else BATCH[name]
     rng = np.random.default_rng(0)
-    image = rng.standard_normal((BATCH, SIDE, SIDE, 3), np.float32)
-    mask = rng.integers(0, 2, (BATCH, SIDE, SIDE, 1)).astype(np.float32)
+    image = rng.standard_normal((batch, SIDE, SIDE, 3), np.float32)
+    mask = rng.integers(0, 2, (batch, SIDE, SIDE, 1)).astype(np.float32)
     return Subject(
-        f"eusdaf/{name} {SIDE}² width {cfg.width} batch {BATCH}",
+        f"eusdaf/{name} {SIDE}² width {cfg.width} batch {batch}" + suffix(dtype),
         image,
         mask,
         init=lambda key: model.init(cfg, key, image.shape),
         predict=lambda params, state, x: model.apply(cfg, params, state, x)[0].logits,
         loss=partial(_loss, cfg),
         tx=optim.sgd(0.007, momentum=0.9, weight_decay=0.01),
-        twin=lambda variables: harness.peer_module(PEER).Bench(cfg, variables, image, mask),
+        twin=lambda peer, variables: peer.twin(cfg, variables, image, mask),
     )
 
 

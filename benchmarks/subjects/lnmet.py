@@ -1,7 +1,6 @@
 """Both networks of LNMet for lymph nodes, with the paper's channels, on images made beforehand.
 
-Without augmentation on either side: that is a kernel of its own (`benchmarks.routines`). On two
-cores at a patch that they do in seconds, on an accelerator at the paper's.
+Without augmentation on either side: that is a suite of its own.
 """
 
 from dataclasses import replace
@@ -12,8 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks import harness
-from benchmarks.subjects import Subject
+from benchmarks.subjects import EVERYWHERE, Subject, on_cpu, suffix
 from core.augment.config import VolumeAugmentConfig
 from core.preprocess.fingerprint import Intensities
 from core.types import ModelState, Params
@@ -24,18 +22,21 @@ from lnmet.loss import loss
 from lnmet.optimizers import nnunet
 
 PEER = "torch_lnmet"
-NAMES = ["nodes", "nodes-no-attention"]
+NAMES = {"nodes": EVERYWHERE, "nodes-no-attention": ()}
 SMALL = (32, 64, 64)
 """Divisible by the strides of the paper's network, of which the deepest map is 2 × 2 × 2."""
 AS_IT_IS = Intensities(low=-1e3, high=1e3, mean=0.0, std=1.0)
 
 
-def subject(name: str) -> Subject:
+def subject(name: str, dtype: str) -> Subject:
     """One recipe with random patches; the attention map is the last channel of its image."""
     cfg = RECIPES[name]
-    patch = SMALL if jax.default_backend() == "cpu" else cfg.data.patch
+    patch = SMALL if on_cpu() else cfg.data.patch
     cfg = replace(
-        cfg, data=replace(cfg.data, patch=patch), augment=VolumeAugmentConfig(scheme="none")
+        cfg,
+        data=replace(cfg.data, patch=patch),
+        model=replace(cfg.model, dtype=dtype),
+        augment=VolumeAugmentConfig(scheme="none"),
     )
     num_classes, num_channels = len(CLASSES[cfg.data.target]), len(cfg.data.phases)
     shape, rng = (cfg.data.batch, *patch), np.random.default_rng(0)
@@ -43,7 +44,7 @@ def subject(name: str) -> Subject:
     attention = rng.random((*shape, 1), np.float32)
     label = rng.integers(0, num_classes, shape, np.uint8)
     return Subject(
-        f"lnmet/{name} {'×'.join(map(str, patch))} batch {cfg.data.batch}",
+        f"lnmet/{name} {'×'.join(map(str, patch))} batch {cfg.data.batch}" + suffix(dtype),
         np.concatenate([image, attention], axis=-1),
         label,
         init=lambda key: model.init(
@@ -56,9 +57,7 @@ def subject(name: str) -> Subject:
         predict=partial(_predict, cfg, num_classes),
         loss=partial(_loss, cfg, num_classes),
         tx=nnunet(cfg.optim, cfg.run.steps),
-        twin=lambda variables: harness.peer_module(PEER).Bench(
-            cfg, variables, image, attention, label
-        ),
+        twin=lambda peer, variables: peer.twin(cfg, variables, image, attention, label),
     )
 
 

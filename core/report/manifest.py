@@ -32,14 +32,19 @@ def manifest(
     }
 
 
-def commit(folder: Path) -> str:
+def commit(folder: Path, *, but_for: Sequence[str] = ()) -> str:
     """Commit of the checkout that `folder` belongs to, "+changes" if edited, or "unknown".
 
     A folder that git ignores (an installed package inside somebody's project) is "unknown".
+
+    Args:
+      folder: inside the checkout.
+      but_for: paths or patterns from its root, edits of which do not count.
     """
     if not _git(folder, "ls-files"):
         return "unknown"
-    edited = _git(folder, "status", "--porcelain", "--untracked-files=no", ":/")
+    kept = [f":(top,exclude){pattern}" for pattern in but_for]
+    edited = _git(folder, "status", "--porcelain", "--untracked-files=no", ":/", *kept)
     return _git(folder, "rev-parse", "HEAD") + ("+changes" if edited else "")
 
 

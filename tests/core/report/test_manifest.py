@@ -32,6 +32,8 @@ def test_commit_tells_an_edited_checkout_from_a_clean_one(tmp_path: Path):
     assert re.fullmatch("[0-9a-f]{40}", clean)
     (tmp_path / "a.py").write_text("2")
     assert commit(tmp_path) == f"{clean}+changes"
+    assert commit(tmp_path, but_for=["*.md"]) == f"{clean}+changes"
+    assert commit(tmp_path, but_for=["*.py"]) == clean
 
 
 def test_commit_is_unknown_outside_a_checkout_and_for_ignored_folders(tmp_path: Path):

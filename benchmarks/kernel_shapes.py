@@ -1,6 +1,7 @@
 """The convolutions and poolings of the networks of all papers, at their shapes there."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -50,6 +51,17 @@ class Kernel(NamedTuple):
     def arrays(self) -> list[np.ndarray]:
         """Random ones."""
         return [np.random.default_rng(s).standard_normal(s, np.float32) for s in self.shapes]
+
+    def out_grad(self) -> np.ndarray:
+        """A random one."""
+        arrays = [jax.ShapeDtypeStruct(shape, np.float32) for shape in self.shapes]
+        shape = jax.eval_shape(partial(self.ours, **self.options), *arrays).shape
+        return np.random.default_rng(1).standard_normal(shape, np.float32)
+
+    @property
+    def wanted(self) -> int:
+        """Argument from which on gradients are asked for: in a network, not that of the image."""
+        return 1 if self.shapes[0][-1] in (1, 3) else 0
 
 
 def kernels() -> list[Kernel]:

@@ -6,32 +6,32 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import jaxlib
 import numpy as np
 
 from benchmarks import harness, routines
 from benchmarks.kernel_shapes import Kernel, kernels
 from benchmarks.suites import Item
+from core.nn.conv import direct, direct_transpose
 
 
 def items() -> list[Item]:
-    """Every kernel, then every routine."""
-    of_kernels = [Item(k.title, "kernels", partial(measure, k)) for k in kernels()]
-    return of_kernels + routines.items(routines.ROUTINES, "kernels")
+    """Every kernel, every routine, and, in no group, every convolution beside XLA's own."""
+    made = kernels()
+    of_kernels = [Item(k.title, "kernels", partial(measure, k)) for k in made]
+    of_xla = [
+        Item(f"{k.title}, XLA's own", "kernels-xla", partial(measure_forms, k), ())
+        for k in made
+        if k.name in XLA
+    ]
+    return of_kernels + routines.items(routines.ROUTINES, "kernels") + of_xla
 
 
 def measure(kernel: Kernel, repeats: int) -> list[harness.Row]:
     """Rows of one kernel: its value, and its gradients from a given output gradient."""
-    host = kernel.arrays()
-    arrays = [jnp.asarray(a) for a in host]
-    ours = partial(kernel.ours, **kernel.options)
-    grad = np.random.default_rng(1).standard_normal(jax.eval_shape(ours, *arrays).shape, np.float32)
-    # As in a network, nobody asks for the gradient of the image itself.
-    wanted = 1 if host[0].shape[-1] in (1, 3) else 0
-    forward = harness.compile_step(ours, *arrays)
-    backward = harness.compile_step(_gradients(ours, wanted), arrays, out_grad := jnp.asarray(grad))
-    runs = {"value": lambda: forward(*arrays), "gradients": lambda: backward(arrays, out_grad)}
+    host, grad = kernel.arrays(), kernel.out_grad()
     torch = harness.peer_module("torch_kernels")
-    twins = torch.twins(kernel.name, host, kernel.options, grad, wanted) if torch else {}
+    twins = torch.twins(kernel.name, host, kernel.options, grad, kernel.wanted) if torch else {}
     return [
         harness.compare(
             f"{kernel.title} {what}",
@@ -41,8 +41,42 @@ def measure(kernel: Kernel, repeats: int) -> list[harness.Row]:
             equal=lambda a, b, what=what: _equal(a, twins[what].arrays(b)),
             repeats=repeats,
         )
-        for what, run in runs.items()
+        for what, run in _runs(kernel, partial(kernel.ours, **kernel.options)).items()
     ]
+
+
+def measure_forms(kernel: Kernel, repeats: int) -> list[harness.Row]:
+    """Rows of one convolution beside XLA's own, where ours has another form on this platform."""
+    ours = _runs(kernel, partial(kernel.ours, **kernel.options))
+    xla = _runs(kernel, partial(XLA[kernel.name], **kernel.options))
+    return [
+        harness.compare(
+            f"{kernel.title} {what}, XLA's own",
+            ours[what],
+            xla[what],
+            peer_name=f"XLA of jaxlib {jaxlib.__version__}",
+            equal=_equal,
+            repeats=repeats,
+        )
+        for what in ours
+    ]
+
+
+def _conv(image: jax.Array, kernel: jax.Array, padding: Any, stride: Any = 1, groups: int = 1):
+    axes = image.ndim - 2
+    strides, pads = (np.broadcast_to(v, axes).tolist() for v in (stride, padding))
+    return direct(image, kernel, strides, pads, groups)
+
+
+XLA = {"conv": _conv, "conv_transpose": partial(direct_transpose, stride=2)}
+
+
+def _runs(kernel: Kernel, function: Callable[..., jax.Array]) -> dict[str, harness.Run]:
+    """Compiled value and gradients."""
+    arrays, grad = [jnp.asarray(a) for a in kernel.arrays()], jnp.asarray(kernel.out_grad())
+    forward = harness.compile_step(function, *arrays)
+    backward = harness.compile_step(_gradients(function, kernel.wanted), arrays, grad)
+    return {"value": lambda: forward(*arrays), "gradients": lambda: backward(arrays, grad)}
 
 
 def _gradients(function: Callable[..., jax.Array], wanted: int) -> Callable[..., Any]:

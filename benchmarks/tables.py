@@ -68,14 +68,15 @@ def _ours(said: Row, measured: Mapping[str, Row]) -> str:
 
 
 def markdown(columns: Columns, rows: Sequence[Row]) -> str:
-    """Lines of a table in Markdown; "–" alone where there is no row."""
+    """Lines of a table in Markdown; one that says so where there is no row."""
+    if not rows:
+        return "Not measured yet.\n"
     cells = [[text(row) for text in columns.values()] for row in rows]
-    cells = cells or [["–"] * len(columns)]
     lines = [list(columns), ["---"] * len(columns), *cells]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def _timed(*files: str, of: str = "") -> str:
+def _timed(*files: str, of: tuple[str, ...] = ("",)) -> str:
     """Rows beside a peer."""
     rows = [row for file in files for row in results.load(file) if row["name"].startswith(of)]
     columns: Columns = {
@@ -155,11 +156,17 @@ _ORIGIN: Columns = {
 }
 STEPS = tuple(f"step-{paper}" for paper in ("s4c", "lnmet", "eusdaf", "fee"))
 CASES = tuple(f"case-{system}" for system in ("s4c", "nnunet", "fee"))
+SUMMARY = ("s4c/pdac-64 ", "lnmet/nodes ", "eusdaf/daf ", "fee/segment ")
+"""The main network of each paper, by how the names of its rows begin."""
 TABLES: Mapping[str, Callable[[], str]] = {
+    "summary": lambda: _timed(
+        *STEPS, *CASES, of=(*SUMMARY, "s4c coarse", "nnU-Net", "nnunet", "fee 308")
+    ),
     "reported": compared,
     "step": lambda: _timed(*STEPS),
     **{name: (lambda name=name: _timed(name)) for name in STEPS},
     "kernels": lambda: _timed("kernels"),
+    "kernels-xla": lambda: _timed("kernels-xla"),
     "augment": lambda: _timed("augment"),
     "case": lambda: _timed(*CASES),
     "stages of fee": _stages,

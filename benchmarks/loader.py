@@ -108,6 +108,7 @@ def _lnmet(folder: Path) -> Recipes:
         "nodes": _of(lnmet.segmentation_train.build, RECIPES["nodes"], cases),
         "identification": _of(lnmet.identification.train.build, RECIPES["identification"], cases),
         "status": _of(lnmet.status.train.build, RECIPES["status"], of_status),
+        "status-resnet3d": _of(lnmet.status.train.build, RECIPES["status-resnet3d"], of_status),
     }
     return {name: (RECIPES[name].data.batch, made) for name, made in build.items()}
 

@@ -28,15 +28,27 @@ def aside(path: str | Path) -> Iterator[Path]:
     mark = f".{secrets.token_hex(4)}-"
     temporary = path.with_name(mark + _end(path.name, MAX_NAME_BYTES - len(mark)))
     try:
-        yield temporary
-        if temporary.is_file():
-            _flush(temporary)
-        os.replace(temporary, path)
+        with named(path):
+            yield temporary
+            if temporary.is_file():
+                _flush(temporary)
+            os.replace(temporary, path)
     finally:
         if temporary.is_dir():
             shutil.rmtree(temporary, ignore_errors=True)
         else:
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def named(path: str | Path) -> Iterator[None]:
+    """Name the file in the error of a write, such as that of a full disk, which names none."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def new_folder(path: str | Path) -> Path:

@@ -40,6 +40,12 @@ def read_json(path: Path) -> Any:
         raise InputError(f"not valid JSON ({error})", path=path) from None
 
 
+def read_lines(path: Path) -> list[Any]:
+    """Values of a file of JSON lines, which may be absent; a line cut short by a kill is none."""
+    data = path.read_bytes() if path.is_file() else b""
+    return [json.loads(line) for line in data.split(b"\n")[:-1]]
+
+
 def write_json(path: str | Path, value: Any) -> None:
     """Write a value as indented JSON, the whole file or nothing."""
     text = json.dumps(plain(value), indent=2, ensure_ascii=False, allow_nan=False)

@@ -1,14 +1,14 @@
 """results.json: a row for each case of a command, whatever happened to it."""
 
-import json
 import logging
+import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from core import json_io
+from core import atomic, json_io
 from core.errors import InputError
 from core.io import remarks
 from core.io.assignment import ENDINGS as CT_ENDINGS
@@ -21,7 +21,8 @@ logger = logging.getLogger(__name__)
 VERSION = 3
 ENDINGS = (*CT_ENDINGS, *IMAGE_ENDINGS, *VIDEO_ENDINGS)
 RESULTS, UNFINISHED = "results.json", ".results.jsonl"
-"""Written at the end; and meanwhile, a line for each case that is done."""
+"""Written at the end; and meanwhile, a line for each case that is done. Each shard of a cohort has
+a file of its own, `.results.0of4.jsonl`."""
 
 
 def attempt(case_id: str, source: Path, work: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
@@ -71,11 +72,17 @@ def broken(skipped: Sequence[Skipped], cases: Iterable[Named] = ()) -> list[dict
     ]
 
 
-def append(out: Path, row: Mapping[str, Any]) -> None:
-    """Put the row of a finished case on disk, before the next case begins."""
+def append(out: Path, row: Mapping[str, Any], file: str = UNFINISHED) -> None:
+    """Put the row of a finished case on disk, before the next case begins.
+
+    A line that a kill, or a full disk, cut short goes, so that this one does not continue it.
+    """
     out.mkdir(parents=True, exist_ok=True)
-    with (out / UNFINISHED).open("a", encoding="utf-8") as file:
-        file.write(json_io.line(row))
+    path = out / file
+    if path.is_file():
+        os.truncate(path, path.read_bytes().rfind(b"\n") + 1)
+    with atomic.named(path), path.open("a", encoding="utf-8") as lines:
+        lines.write(json_io.line(row))
 
 
 def done_before(out: Path) -> dict[str, dict[str, Any]]:
@@ -83,10 +90,18 @@ def done_before(out: Path) -> dict[str, dict[str, Any]]:
     rows = []
     if (out / RESULTS).is_file():
         rows += json_io.read_json(out / RESULTS).get("cases", [])
-    if (out / UNFINISHED).is_file():
-        lines = (out / UNFINISHED).read_text("utf-8").splitlines(keepends=True)
-        rows += [json.loads(line) for line in lines if line.endswith("\n")]
+    for path in _unfinished(out):
+        rows += json_io.read_lines(path)
     return {row["call"]: row for row in rows if row["status"] == "done" and "call" in row}
+
+
+def rows_of(shard: str) -> str:
+    """Name of the file for the finished cases of a shard."""
+    return UNFINISHED.replace(".jsonl", f".{shard}.jsonl")
+
+
+def _unfinished(out: Path) -> list[Path]:
+    return sorted(out.glob(".results*.jsonl"))
 
 
 def write(
@@ -109,7 +124,8 @@ def write(
     results = {"version": VERSION, "manifest": provenance, **more, "cases": cases}
     results["skipped"] = [{"path": s.path, "reason": s.reason} for s in skipped if not s.is_broken]
     json_io.write_json(out / RESULTS, results)
-    (out / UNFINISHED).unlink(missing_ok=True)
+    for path in _unfinished(out):
+        path.unlink()
     return json_io.plain(results)
 
 

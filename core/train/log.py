@@ -5,7 +5,6 @@ since the line before, or `{"step", "evaluation": {means}, "rows": [per case]}`.
 the same whether or not the run was interrupted.
 """
 
-import json
 import logging
 import math
 import statistics
@@ -47,11 +46,11 @@ class Log:
         self._since_line: list[dict[str, float]] = []
         self._num_examples = 0
         self._once: dict[str, float] = {}
-        kept = _lines_until(path, start)
+        kept = [line for line in json_io.read_lines(path) if line["step"] <= start]
         self.evaluations = _evaluations(kept)
         """Step and means of every evaluation so far, as `core.train.early_stopping` takes them."""
         if self._is_writer:
-            atomic.write_text(path, "".join(kept))
+            atomic.write_text(path, "".join(map(json_io.line, kept)))
         show = self._is_writer and logger.isEnabledFor(logging.INFO) and sys.stderr.isatty()
         self._bar = tqdm(total=steps, initial=start, unit="step", desc=self._name, disable=not show)
         self._clock = time.perf_counter()
@@ -116,7 +115,7 @@ class Log:
 
     def _write(self, record: dict[str, Any]) -> None:
         if self._is_writer:
-            with self._path.open("a", encoding="utf-8") as file:
+            with atomic.named(self._path), self._path.open("a", encoding="utf-8") as file:
                 file.write(json_io.line(record))
 
     def _say(self, step: int, text: str, steps_per_second: float | None) -> None:
@@ -136,7 +135,7 @@ def summary(path: Path) -> dict[str, float]:
     Returns:
       `compile_seconds`, `examples_per_second`, `peak_bytes`; nan for what was never measured.
     """
-    times = [json.loads(line).get("time", {}) for line in _lines_until(path, math.inf)]
+    times = [line.get("time", {}) for line in json_io.read_lines(path)]
 
     def median(name: str) -> float:
         return statistics.median([t[name] for t in times if name in t] or [math.nan])
@@ -150,24 +149,13 @@ def ending(path: Path) -> dict[str, int]:
     Returns:
       `stopped_at` and `best_step`; nothing where no evaluation told a loss.
     """
-    lines = _lines_until(path, math.inf)
+    lines = json_io.read_lines(path)
     best = best_step(_evaluations(lines))
-    return {} if best is None else {"stopped_at": json.loads(lines[-1])["step"], "best_step": best}
+    return {} if best is None else {"stopped_at": lines[-1]["step"], "best_step": best}
 
 
-def _evaluations(lines: list[str]) -> list[tuple[int, dict[str, float | None]]]:
-    parsed = map(json.loads, lines)
-    return [(line["step"], line["evaluation"]) for line in parsed if "evaluation" in line]
-
-
-def _lines_until(path: Path, step: float) -> list[str]:
-    """Whole lines up to a step; a line cut short by a kill ends the file."""
-    kept = []
-    for text in path.read_text("utf-8").splitlines(keepends=True) if path.is_file() else []:
-        if not text.endswith("\n") or json.loads(text)["step"] > step:
-            break
-        kept.append(text)
-    return kept
+def _evaluations(lines: list[dict[str, Any]]) -> list[tuple[int, dict[str, float | None]]]:
+    return [(line["step"], line["evaluation"]) for line in lines if "evaluation" in line]
 
 
 def _means(rows: list[dict[str, Any]]) -> dict[str, float]:

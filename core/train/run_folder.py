@@ -1,6 +1,5 @@
 """The run folder: what is written once and compared ever after, and what is left at the end."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -160,5 +159,5 @@ def finish_run(
         measured=log.summary(metrics) | log.ending(metrics),
     )
     json_io.write_json(workdir / MANIFEST, provenance | dict(more or {}))
-    lines = [json.loads(line) for line in metrics.read_text("utf-8").splitlines()]
-    atomic.write_bytes(workdir / "plots" / "loss.png", learning_curves(lines, curves))
+    curve = learning_curves(json_io.read_lines(metrics), curves)
+    atomic.write_bytes(workdir / "plots" / "loss.png", curve)

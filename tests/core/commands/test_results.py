@@ -95,6 +95,9 @@ def test_rows_are_on_disk_when_a_case_ends_and_only_finished_ones_count(tmp_path
     with (tmp_path / results.UNFINISHED).open("a") as file:
         file.write('{"id": "c", "sta')  # killed while it was written
     assert results.done_before(tmp_path) == {"1": done}
+    other = {"id": "d", "status": "done", "call": "4"}
+    results.append(tmp_path, other)  # by the next call, which may be killed as well
+    assert results.done_before(tmp_path) == {"1": done, "4": other}
     results.write(tmp_path, [done], skipped=[], provenance={})
     assert not (tmp_path / results.UNFINISHED).exists()
     assert results.done_before(tmp_path) == {"1": done}

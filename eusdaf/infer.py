@@ -12,6 +12,7 @@ from jaxtyping import Bool
 
 from core import atomic, cli, sharding
 from core.commands.predict import Answer, Job, held_out_of, predict
+from core.commands.shards import shard_of
 from core.commands.sources import digest
 from core.datasets.images import read_images
 from core.errors import InputError
@@ -40,6 +41,7 @@ def segment(
     held_out: bool = False,
     probabilities: bool = False,
     allow_unfinished: bool = False,
+    shard: str | None = None,
     choices: Annotated[cli.Choices, cli.Overrides(infer=InferConfig)] = None,
 ) -> int:
     """Segment new pictures: images, DICOM, videos, or folders of them.
@@ -51,6 +53,8 @@ def segment(
       held_out: of the data sets of the run, take the pictures that it did not train on.
       probabilities: also write probability maps (16-bit PNG); `evaluate` needs them for the ROC.
       allow_unfinished: also use runs that have not reached their end.
+      shard: work on every N-th case from the K-th on, K/N from 0/N, beside calls for the other
+        shards; then once without.
       choices: override the first run's, "infer.threshold" → probability.
 
     Returns:
@@ -59,7 +63,7 @@ def segment(
     Raises:
       InputError: nothing to segment, or runs that do not go together.
     """
-    choices = choices or {}
+    choices, taken = choices or {}, shard_of(shard)
     opened = open_runs(runs, held_out=held_out, allow_unfinished=allow_unfinished)
     skipped: list[Skipped] = []
     if held_out:
@@ -69,7 +73,7 @@ def segment(
     mesh = sharding.mesh()
     ensemble = load_ensemble(opened, mesh, choices)
     return predict(
-        sources,
+        taken.of(sources),
         partial(_segmented, ensemble, probabilities),
         out,
         Job(
@@ -83,6 +87,7 @@ def segment(
         devices=list(mesh.devices.flat),
         page=segmentation_page,
         summary=_summary,
+        shard=taken,
     )
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, NamedTuple
 from core import cli, sharding
 from core.commands import results
 from core.commands.predict import Answer, Job, held_out_of, predict
+from core.commands.shards import shard_of
 from core.datasets.label_names import LabelNames
 from core.datasets.pancreas import pancreas_labels
 from core.datasets.patients import PHASES
@@ -55,6 +56,7 @@ def diagnose(
     identify: bool = False,
     anonymous: bool = False,
     allow_unfinished: bool = False,
+    shard: str | None = None,
     choices: Annotated[cli.Choices, cli.Overrides(infer=InferConfig, screen=ScreenConfig)] = None,
 ) -> int:
     """Diagnose new patients: raw DICOM folders, zipped studies or NIfTI files.
@@ -73,6 +75,8 @@ def diagnose(
         but the tags of DICOM-SEG.
       anonymous: write DICOM-SEG without the patient's tags.
       allow_unfinished: also use runs that have not reached their end.
+      shard: work on every N-th case from the K-th on, K/N from 0/N, beside calls for the other
+        shards; then once without.
       choices: override the runs' batch and screening, and the rule and threshold of the decision
         about a patient, "infer.threshold" → probability; slices are located and segmented with the
         thresholds of their own runs.
@@ -86,6 +90,7 @@ def diagnose(
     """
     if labels is not None and not held_out:
         raise InputError("--labels is for --held-out: no label is read without it")
+    taken = shard_of(shard)
     opened, choices = open_runs(runs, allow_unfinished=allow_unfinished), choices or {}
     if held_out:
         data = patients
@@ -104,7 +109,7 @@ def diagnose(
         Studies(
             [
                 Patient(id_, path, out / "cases" / id_ / ".work")
-                for id_, path in zip(ids, patients, strict=True)
+                for id_, path in taken.of(list(zip(ids, patients, strict=True)))
             ],
             {row["id"]: row.get("num_studies", 1) for row in results.done_before(out).values()},
         ),
@@ -121,6 +126,7 @@ def diagnose(
         devices=list(mesh.devices.flat),
         page=diagnosis_page,
         summary=_summary,
+        shard=taken,
     )
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from core import atomic, cli, sharding
 from core.commands.predict import Answer, Job, held_out_of, predict
+from core.commands.shards import shard_of
 from core.config import fingerprint
 from core.datasets.channels import Phase
 from core.errors import InputError
@@ -48,6 +49,7 @@ def segment(
     held_out: bool = False,
     anonymous: bool = False,
     allow_unfinished: bool = False,
+    shard: str | None = None,
     choices: Annotated[
         cli.Choices, cli.Overrides(infer=InferConfig, identify=identification.InferConfig)
     ] = None,
@@ -75,6 +77,8 @@ def segment(
       held_out: of the data sets of the runs, take the cases that these did not train on.
       anonymous: write DICOM-SEG without the patient's tags.
       allow_unfinished: also use runs that have not reached their end.
+      shard: work on every N-th case from the K-th on, K/N from 0/N, beside calls for the other
+        shards; then once without.
       choices: override the runs': "infer.threshold" → probability of a node's voxel,
         "identify.threshold" → probability from which a node is metastatic.
 
@@ -86,6 +90,7 @@ def segment(
       InputError: nothing to segment, runs that do not belong together, no organs for attention, or
         no nodes to identify.
     """
+    taken = shard_of(shard)
     opened = open_runs(runs, allow_unfinished=allow_unfinished)
     source = None if organs is None else organ_source(organs, label_map)
     require_organs(opened, source)
@@ -98,7 +103,7 @@ def segment(
     identifier = load_identifier(identifying, mesh, choices or {}) if identifying else None
     examiner = Examiner(system, identifier, source, None, registration)
     return predict(
-        [pair.seen_in(wanted) for pair in pairs],
+        [pair.seen_in(wanted) for pair in taken.of(pairs)],
         partial(_segmented, examiner, wanted, anonymous),
         out,
         Job(
@@ -125,6 +130,7 @@ def segment(
             *maps_of([organs], pair.id),
         ],
         summary=summary_of,
+        shard=taken,
     )
 
 

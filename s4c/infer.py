@@ -10,6 +10,7 @@ from jaxtyping import Bool, Real
 
 from core import atomic, cli, sharding
 from core.commands.predict import Answer, Job, predict
+from core.commands.shards import shard_of
 from core.commands.sources import digest
 from core.datasets.channels import Phase
 from core.datasets.pancreas import NAMES, NAMES_WITH_DUCT, pancreas_labels
@@ -53,6 +54,7 @@ def screen(
     anonymous: bool = False,
     panorama: bool = False,
     allow_unfinished: bool = False,
+    shard: str | None = None,
     choices: Annotated[
         cli.Choices,
         cli.Overrides(infer=InferConfig, decision=DecisionConfig, classify=classifier.InferConfig),
@@ -79,6 +81,8 @@ def screen(
       panorama: also write cases/<id>/panorama as the PANORAMA challenge takes it: a map of lesions
         with the likelihood of each, and that of the scan.
       allow_unfinished: also use runs that have not reached their end.
+      shard: work on every N-th case from the K-th on, K/N from 0/N, beside calls for the other
+        shards; then once without.
       choices: override the coarse run's, "decision.min_tumor_voxels" → voxels, and the
         classifier's, "classify.threshold" → probability.
 
@@ -91,7 +95,7 @@ def screen(
     """
     if labels is not None and not held_out:
         raise InputError("--labels is for --held-out: no label is read without it")
-    choices = choices or {}
+    choices, taken = choices or {}, shard_of(shard)
     classifiers = [path for path in runs if config_class(path) is ClassifierConfig]
     segmenting = [path for path in runs if path not in classifiers]
     opened = open_runs(segmenting, allow_unfinished=allow_unfinished) if segmenting else {}
@@ -117,7 +121,7 @@ def screen(
     first = next(iter(cascades.values())).cfg  # of whose grid all are
     rule = first.decision
     return predict(
-        patients,
+        taken.of(patients),
         partial(_screened, cascades, anonymous, panorama),
         out,
         Job(
@@ -141,6 +145,7 @@ def screen(
         page=screening_page,
         summary=_summary,
         paths=lambda patient: [scan.path for scan in patient.scans.values()],
+        shard=taken,
     )
 
 

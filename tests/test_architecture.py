@@ -10,11 +10,11 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PAPERS = ("fee", "s4c", "lnmet", "eusdaf")
-ROOMS = """types check errors names atomic json_io csv_io config processes random volume io datasets
-phases screening phantom preprocess data augment nn distance losses postprocess metrics report
-compiler sharding train infer nnunet commands cli""".split()
-HOST_ROOMS = """check errors names atomic json_io csv_io config processes volume io datasets phases
-screening phantom preprocess data postprocess report cli""".split()
+ROOMS = """types check errors names lock atomic json_io csv_io config processes random volume io
+datasets phases screening phantom preprocess data augment nn distance losses postprocess metrics
+report compiler sharding train infer nnunet commands cli""".split()
+HOST_ROOMS = """check errors names lock atomic json_io csv_io config processes volume io datasets
+phases screening phantom preprocess data postprocess report cli""".split()
 # The loader comes from grain, which brings jax with it.
 NOT_HOST = {"core.data.pipeline"}
 STRANGERS_OF_TRAIN = {"losses", "nn", "data", "metrics"}

@@ -11,12 +11,14 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 from core import atomic, json_io
 from core.commands import results
+from core.commands.shards import WHOLE, Shard
 from core.config import fingerprint
 from core.data.cache import source_of
 from core.errors import InputError
 from core.infer.load import Run, held_out
 from core.io.paths import Skipped, files_at
 from core.io.remarks import remark
+from core.lock import one_of_the_writers, only_writer
 from core.names import normal
 from core.preprocess.appearance import Appearance, Seen, differences
 from core.report.manifest import manifest
@@ -81,14 +83,18 @@ def predict(
     page: Callable[[Mapping[str, Any], Path], str],
     summary: Callable[[Mapping[str, Any]], str],
     paths: Callable[[Any], Sequence[Path]] = lambda scan: [scan.path],
+    shard: Shard = WHOLE,
 ) -> int:
     """Work on every scan; write cases/<id>/, results.json and report.html.
 
     A case that an earlier call into `out` finished, with the same input, runs and choices, is not
     done again. Any error of a case, out of memory included, becomes that case's.
 
+    Calls for the shards of a cohort write cases/<id>/ alone, all at once if wanted. A call for the
+    whole then finds their cases done, does what is missing, and writes the rest.
+
     Args:
-      scans: with unique ids; may grow while they are worked on.
+      scans: of the shard, with unique ids in the whole; may grow while they are worked on.
       work: (scan, case folder) → answer; writes masks and pictures into the folder.
       out: where to.
       job: the call.
@@ -97,11 +103,55 @@ def predict(
       page: (results, out) → report.html.
       summary: row of a finished case → a few words for the log.
       paths: scan → every file or folder that its answer depends on.
+      shard: of the cohort.
 
     Returns:
       0 if every scan has a result, else 1.
+
+    Raises:
+      InputError: another call writes there.
     """
-    before, rows = results.done_before(out), results.broken(skipped, scans)
+    if shard != WHOLE:
+        with one_of_the_writers(out, shard.name):
+            rows = _rows(scans, work, out, job, summary, paths, results.rows_of(shard.name))
+        logger.info("shard %s is done; after all, call once without --shard", shard.name)
+        return _status(rows)
+    with only_writer(out):
+        rows = results.broken(skipped, scans)
+        rows += _rows(scans, work, out, job, summary, paths, results.UNFINISHED)
+        folds = {run.division.fold for run in job.runs}
+        written = results.write(
+            out,
+            rows,
+            skipped=skipped,
+            provenance=manifest(
+                fingerprint=" ".join(fingerprint(run.cfg) for run in job.runs),
+                devices=[str(device) for device in devices],
+            ),
+            runs=[run.provenance() for run in job.runs],
+            fold=folds.pop() if len(folds) == 1 else None,
+            choices=dict(job.choices),
+            **job.facts,
+        )
+        atomic.write_text(out / "report.html", page(written, out))
+    return _status(rows)
+
+
+def _status(rows: Sequence[Mapping[str, Any]]) -> int:
+    return int(any(row["status"] == "failed" or row.get("num_problems") for row in rows))
+
+
+def _rows(
+    scans: Collection[Scan],
+    work: Callable[[Any, Path], Answer],
+    out: Path,
+    job: Job,
+    summary: Callable[[Mapping[str, Any]], str],
+    paths: Callable[[Any], Sequence[Path]],
+    unfinished: str,
+) -> list[dict[str, Any]]:
+    """Rows of all scans; those of new ones are put into the file `unfinished` as they end."""
+    before, rows = results.done_before(out), []
     for number, scan in enumerate(scans, start=1):
         call = _call(scan, paths(scan), job)
         row = before.get(call)
@@ -110,26 +160,12 @@ def predict(
             folder = out / "cases" / scan.id
             row = results.attempt(scan.id, scan.path, partial(_attempt, scan, work, folder, job))
             row = json_io.plain({**row, "call": call})
-            results.append(out, row)
+            results.append(out, row, unfinished)
         text = "failed" if row["status"] == "failed" else f"{summary(row)}  {row['seconds']:.1f} s"
         text += "  (of an earlier call)" if again else ""
         logger.info("%d/%d  %s  %s", number, len(scans), scan.id, text)
         rows.append(row)
-    written = results.write(
-        out,
-        rows,
-        skipped=skipped,
-        provenance=manifest(
-            fingerprint=" ".join(fingerprint(run.cfg) for run in job.runs),
-            devices=[str(device) for device in devices],
-        ),
-        runs=[run.provenance() for run in job.runs],
-        fold=job.runs[0].division.fold if len({r.division.fold for r in job.runs}) == 1 else None,
-        choices=dict(job.choices),
-        **job.facts,
-    )
-    atomic.write_text(out / "report.html", page(written, out))
-    return int(any(row["status"] == "failed" or row.get("num_problems") for row in rows))
+    return rows
 
 
 def held_out_of(

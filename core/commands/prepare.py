@@ -7,7 +7,6 @@ config makes another folder in it; a case whose source files changed is made aga
 import logging
 import re
 import shutil
-import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -24,10 +23,9 @@ from core.datasets.label_names import LabelNames
 from core.datasets.prescribed_folds import FOLDS
 from core.errors import InputError
 from core.io.progress import Progress
+from core.lock import LOCK, only_writer
 
 logger = logging.getLogger(__name__)
-
-LEFTOVER_S = 3600
 
 
 class Case(NamedTuple):
@@ -53,11 +51,15 @@ def prepare(data_sets: Sequence[Sources], folder: Path, *, at_a_time: int) -> in
       Labelled cases that were left out: 0 if there is none.
 
     Raises:
-      InputError: no usable case, a case id that another data set of the cache has, or less room on
-        the disk than the cases will take.
+      InputError: no usable case, a case id that another data set of the cache has, less room on
+        the disk than the cases will take, or another call that writes there.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    _remove_leftovers(folder)
+    with only_writer(folder):
+        _remove_leftovers(folder)
+        return _prepare(data_sets, folder, at_a_time)
+
+
+def _prepare(data_sets: Sequence[Sources], folder: Path, at_a_time: int) -> int:
     index = dict(read_index(folder)) if _is_readable(folder) else {}
     missing = [case for of_one in data_sets for case in of_one.cases if not is_made(case, folder)]
     require_room(missing, folder)
@@ -210,7 +212,7 @@ def _is_readable(folder: Path) -> bool:
 
 
 def _remove_leftovers(folder: Path) -> None:
-    """Remove what a killed run left aside; what is younger than an hour may be another run's."""
+    """Remove what a killed run left aside; nobody else writes here."""
     for path in folder.glob(".*"):
-        if time.time() - path.stat().st_mtime > LEFTOVER_S:
+        if path.name != LOCK:
             shutil.rmtree(path) if path.is_dir() else path.unlink()

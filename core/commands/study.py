@@ -37,6 +37,7 @@ from core import json_io
 from core.commands import results
 from core.commands.steps import Records, Step, left_out, read_steps, run_steps
 from core.errors import InputError
+from core.lock import only_writer
 from core.report.manifest import commit, versions
 
 logger = logging.getLogger(__name__)
@@ -101,7 +102,8 @@ def run(study: Study, out: Path, *, fold: int | None = None, merge: bool = False
       1 if the paper's job failed on some case, else 0.
 
     Raises:
-      InputError: OUT is of another study, no such fold, or folds to merge that are not complete.
+      InputError: OUT is of another study, no such fold, folds to merge that are not complete, or a
+        fold that another call is doing.
     """
     if fold is not None and merge:
         raise InputError("give --fold or --merge, or neither for all folds and the tables")
@@ -121,7 +123,8 @@ def run(study: Study, out: Path, *, fold: int | None = None, merge: bool = False
 
 def _do_fold(study: Study, out: Path, fold: int) -> Ended:
     path, steps = _fold_folder(out, fold), study.steps(fold)
-    return _ended(path, run_steps(path, steps, _depends_on(study, fold)))
+    with only_writer(path):
+        return _ended(path, run_steps(path, steps, _depends_on(study, fold)))
 
 
 def _merge(study: Study, out: Path) -> None:

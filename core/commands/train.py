@@ -3,6 +3,7 @@
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -14,6 +15,7 @@ from core.data.index import Index, prescribed_folds, read_index
 from core.data.index import cases_of as cases_of_index
 from core.data.splits import Parts, Split, cases_of, k_fold
 from core.errors import InputError
+from core.lock import only_writer
 from core.preprocess.appearance import OWN_GRID, Appearance, Axes, seen_in
 from core.train.config import RunConfig
 from core.train.fit import fit
@@ -66,25 +68,27 @@ def train(
       notes: entries of the manifest beside its own.
 
     Raises:
-      InputError: data, fold or run folder cannot be used.
+      InputError: data, fold or run folder cannot be used, or another run writes there.
       RunError: the loss is no longer finite.
     """
     if distributed:
         sharding.distributed()
-    open_run(out, cfg, resume=resume)
-    division, training_of = _first_host_first(divide)
-    record_division(out, division)
-    training = training_of()
-    mesh = sharding.mesh_of_batch(training.batch)
-    fit(
-        training.task,
-        training.run,
-        mesh=mesh,
-        workdir=out,
-        resume=resume,
-        patience=training.patience,
-    )
-    finish_run(cfg, mesh, out, curves=curves, more=notes)
+    # Hosts of one training write together; the first one holds the folder for all.
+    with only_writer(out) if jax.process_index() == 0 else nullcontext():
+        open_run(out, cfg, resume=resume)
+        division, training_of = _first_host_first(divide)
+        record_division(out, division)
+        training = training_of()
+        mesh = sharding.mesh_of_batch(training.batch)
+        fit(
+            training.task,
+            training.run,
+            mesh=mesh,
+            workdir=out,
+            resume=resume,
+            patience=training.patience,
+        )
+        finish_run(cfg, mesh, out, curves=curves, more=notes)
 
 
 def divide_by_fold(

@@ -32,6 +32,7 @@ from core.commands import prepare as prepared_data
 from core.commands import results as results_module
 from core.data.cache import open_case
 from core.datasets.case import plain_name
+from core.lock import only_writer
 from core.phantom.ct.phantom import make
 from core.phantom.dicom.series import write_dicom_study
 from core.report import html
@@ -396,6 +397,32 @@ def test_a_repeated_call_goes_on(system, output, tmp_path, caplog):
         assert system.paper(system.paper.verb, *system.paper.inputs(system.data), *words) == 0
     assert (output / "results.json").read_text() == before
     assert not (output / results_module.UNFINISHED).exists()
+
+
+def test_shards_of_a_cohort_make_the_whole(system, tmp_path, capsys):
+    paper, outs = system.paper, (tmp_path / "whole", tmp_path / "shards")
+    words = (paper.verb, system.data, *paper.runs(system.runs), "--held-out", "--out")
+    assert paper(*words, outs[0]) == 0
+    for shard in ("1/2", "0/2"):
+        assert paper(*words, outs[1], "--shard", shard) == 0
+        assert not (outs[1] / "results.json").exists()
+    capsys.readouterr()
+    assert paper(*words, outs[1]) == 0
+    every = results(outs[0])["cases"]
+    assert capsys.readouterr().err.count("(of an earlier call)") == len(every)
+    told = [[{**case, "seconds": 0} for case in results(out)["cases"]] for out in outs]
+    assert told[0] == told[1]
+    assert not list(outs[1].glob(".*"))
+    assert "--shard must be K/N" in refused(capsys, paper, *words, outs[1], "--shard", "2/2")
+
+
+def test_a_folder_that_another_call_writes_is_refused(system, tmp_path, capsys):
+    paper, name = system.paper, system.paper.recipes[0]
+    training = ("train", name, "--data", system.cache, *paper.train_words(name, system.runs))
+    job = (paper.verb, *paper.inputs(system.data), *paper.runs(system.runs))
+    with only_writer(tmp_path):
+        for words in (training, job):
+            assert "is being written" in refused(capsys, paper, *words, "--out", tmp_path)
 
 
 def test_a_case_that_goes_wrong_fails_alone(system, tmp_path):

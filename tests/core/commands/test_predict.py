@@ -7,11 +7,14 @@ from pathlib import Path
 import pytest
 
 from core.commands.predict import Answer, Job, held_out_of, predict
+from core.commands.shards import Shard, shard_of
 from core.errors import InputError
 from core.infer.load import Run
 from core.io.paths import Skipped
+from core.lock import only_writer
 from core.preprocess.appearance import OWN_GRID, Appearance, seen_in
 from core.train.run_folder import Division
+from tests.refusals import refused
 
 DIVISION = Division(1, ("a",), ("b",), ("c",), {"A": "train", "B": "val", "C": "test"}, {})
 
@@ -61,7 +64,7 @@ def job(tmp_path, step=3, division=DIVISION, **more):
     return Job(command="paper job", runs=runs, **values)
 
 
-def run(scans, work, out, job, skipped=()):
+def run(scans, work, out, job, skipped=(), **more):
     return predict(
         scans,
         work,
@@ -71,6 +74,7 @@ def run(scans, work, out, job, skipped=()):
         devices=["cpu:0"],
         page=lambda results, out: f"<p>{len(results['cases'])}",
         summary=lambda row: f"score {row['score']}",
+        **more,
     )
 
 
@@ -168,6 +172,48 @@ def test_a_killed_call_goes_on_after_the_last_case_that_ended(scans, work, tmp_p
     work.asked, work.fails = [], {}
     run(scans, work, tmp_path / "out", job(tmp_path))
     assert work.asked == ["c"]
+
+
+def test_shards_write_their_cases_and_the_whole_finds_them(scans, work, tmp_path):
+    out, whole = tmp_path / "out", tmp_path / "whole"
+    work.fails = {"b": InputError("is cut")}
+    for shard, status in ((Shard(1, 2), 1), (Shard(0, 2), 0)):
+        assert run(shard.of(scans), work, out, job(tmp_path), shard=shard) == status
+        assert not (out / "results.json").exists()
+    work.asked, work.fails = [], {}
+    assert run(scans, work, out, job(tmp_path)) == 0
+    assert work.asked == ["b"]
+    run(scans, work, whole, job(tmp_path))
+    for written in (first := results(out), second := results(whole)):
+        for row in written["cases"]:
+            del row["seconds"]
+        del written["manifest"]
+    assert first == second
+    assert not list(out.glob(".*"))
+
+
+def test_a_shard_that_was_killed_keeps_its_finished_cases(scans, work, tmp_path):
+    work.fails = {"c": KeyboardInterrupt()}
+    shard = Shard(0, 2)
+    with pytest.raises(KeyboardInterrupt):
+        run(shard.of(scans), work, tmp_path / "out", job(tmp_path), shard=shard)
+    work.asked, work.fails = [], {}
+    run(scans, work, tmp_path / "out", job(tmp_path))
+    assert work.asked == ["b", "c"]
+
+
+@pytest.mark.parametrize("text", ["", "1", "2/2", "0/0", "-1/2", "a/2", "0/2/3", "1.0/2"])
+def test_a_shard_that_is_none_is_refused(text):
+    with refused(None, "--shard must be K/N", repr(text)):
+        shard_of(text)
+
+
+def test_a_folder_that_another_call_writes_is_refused(scans, work, tmp_path):
+    with only_writer(tmp_path), refused(tmp_path, "is being written by", hint="wait"):
+        run(scans, work, tmp_path, job(tmp_path))
+    with only_writer(tmp_path), refused(tmp_path, "is being written by", hint="wait"):
+        run(scans, work, tmp_path, job(tmp_path), shard=Shard(0, 2))
+    assert work.asked == []
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,8 @@ from core.data.splits import Split
 from core.errors import InputError
 from core.io.paths import Skipped
 from core.io.remarks import remark
+from core.lock import LOCK, only_writer
+from tests.refusals import refused
 
 
 class Cohort:
@@ -163,14 +165,21 @@ def test_an_interrupted_preparation_goes_on(cohort, cache):
     assert sorted(cohort.made) == ["a", "b", "c"]
 
 
-def test_leftovers_of_a_killed_run_are_removed_once_they_are_old(cohort, cache):
+@pytest.mark.parametrize("age_s", [3700, 0, -3700])
+def test_leftovers_of_a_killed_run_are_removed_whatever_the_clock_says(cohort, cache, age_s):
     prepare([cohort.sources()], cache, at_a_time=1)
-    for name in (".0a1b2c3d-a", ".4e5f6071-b"):
-        (cache / name).mkdir()
-    an_hour_ago = time.time() - 3700
-    os.utime(cache / ".0a1b2c3d-a", (an_hour_ago, an_hour_ago))
+    (cache / ".0a1b2c3d-a").mkdir()
+    (cache / LOCK).write_text("process 1 on another machine")
+    changed = time.time() - age_s
+    os.utime(cache / ".0a1b2c3d-a", (changed, changed))
     prepare([cohort.sources()], cache, at_a_time=1)
-    assert sorted(path.name for path in cache.glob(".*")) == [".4e5f6071-b"]
+    assert not list(cache.glob(".*"))
+
+
+def test_a_cache_that_another_call_fills_is_refused(cohort, cache):
+    with only_writer(cache), refused(cache, "is being written by", hint="wait"):
+        prepare([cohort.sources()], cache, at_a_time=1)
+    assert prepare([cohort.sources()], cache, at_a_time=1) == 0
 
 
 def test_prescribed_folds_hold_for_all_data_sets_or_none(tmp_path, cohort, cache):

@@ -18,6 +18,7 @@ from core.commands import results
 from core.commands import study as studies
 from core.commands.steps import LeftOut, Step
 from core.commands.study import Ended, Study, run
+from core.lock import only_writer
 from tests.refusals import refused
 
 ROOT = Path(__file__).parents[3]
@@ -117,7 +118,8 @@ def files(out: Path) -> dict[Path, int]:
     times = {}
     for path in out.rglob("*"):
         with contextlib.suppress(FileNotFoundError):  # it was written aside, and has its name now
-            times[path] = path.stat().st_mtime_ns
+            if path.is_file():
+                times[path] = path.stat().st_mtime_ns
     return times
 
 
@@ -266,6 +268,13 @@ def test_a_case_that_failed_is_in_the_exit_status_of_every_call(tmp_path, at):
     assert run(study, out) == run(study, out, merge=True) == 1
     assert run(study, out, fold=0) == int(at.startswith("fold_0"))
     assert run(study, out, fold=1) == 0
+
+
+def test_a_fold_that_another_call_does_is_refused_and_the_others_are_not(tmp_path):
+    with only_writer(tmp_path / "fold_0"):
+        with refused(tmp_path / "fold_0", "is being written by", hint="wait"):
+            run(toy(), tmp_path, fold=0)
+        assert run(toy(), tmp_path, fold=1) == 0
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ broken one under that name. The model stands apart from the rest: inference need
 RUN/best/<step>/ holds nothing else.
 """
 
+import logging
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -16,8 +17,11 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from core.errors import InputError
+from core.train.checksums import verify_checksums, write_checksums
 from core.train.state import State
 from core.types import ModelState, Params
+
+logger = logging.getLogger(__name__)
 
 CHECKPOINTS, BEST = "checkpoints", "best"
 """Folders of a run: whole states to go on from; weights of the smallest validation loss."""
@@ -67,9 +71,12 @@ class Checkpoints:
         # which. Without a name of their own, two waits meet, and one host fails or hangs.
         waits = ocp.options.MultiprocessingOptions(barrier_sync_key_prefix=folder.name)
         options = ocp.CheckpointManagerOptions(
-            preservation_policy=newest, cleanup_tmp_directories=True, multiprocessing_options=waits
+            preservation_policy=newest,
+            cleanup_tmp_directories=True,
+            multiprocessing_options=waits,
+            async_options=ocp.options.AsyncOptions(post_finalization_callback=self._before_name),
         )
-        self._folder = folder
+        self._folder, self._saved = folder, -1
         self._manager = ocp.CheckpointManager(folder.absolute(), options=options)
 
     def __enter__(self) -> "Checkpoints":
@@ -85,14 +92,24 @@ class Checkpoints:
 
     def save(self, step: int, state: State) -> None:
         """Copy a state to the host now and write it in the background."""
-        items = {name: ocp.args.StandardSave(item) for name, item in _items(state).items()}
-        _writer.save(self._manager, step, ocp.args.Composite(**items))
+        self._save(step, _items(state))
 
     def save_model(self, step: int, state: State) -> None:
         """Write parameters and model state alone, and wait until they are there."""
-        item = ocp.args.StandardSave(_items(state)["model"])
-        _writer.save(self._manager, step, ocp.args.Composite(model=item))
+        self._save(step, {"model": _items(state)["model"]})
         self._manager.wait_until_finished()
+
+    def _save(self, step: int, items: dict[str, Any]) -> None:
+        self._manager.wait_until_finished()  # the one before, whose number is still needed
+        self._saved = step
+        args = {name: ocp.args.StandardSave(item) for name, item in items.items()}
+        _writer.save(self._manager, step, ocp.args.Composite(**args))
+
+    def _before_name(self) -> None:
+        """Called in the background when all is written, before the folder has its name."""
+        if jax.process_index() == 0:
+            (aside,) = self._folder.absolute().glob(f"{self._saved}.*")
+            write_checksums(aside)
 
     def drop_after(self, step: int) -> None:
         """Remove those of later steps, which a run that starts again from `step` has yet to do."""
@@ -101,20 +118,40 @@ class Checkpoints:
                 self._manager.delete(later)
 
     def restore(self, target: State) -> State:
-        """State of the newest checkpoint, on the devices of `target`.
+        """State of the newest checkpoint that is not damaged, on the devices of `target`.
+
+        Damaged ones after it are named in the log and removed: the run makes them again.
 
         Args:
           target: a state of `jax.ShapeDtypeStruct` with shardings.
 
         Raises:
-          InputError: a checkpoint of another model or optimizer, or a damaged one.
+          InputError: a checkpoint of another model or optimizer, or none but damaged ones.
         """
-        checkpoint, items = self._folder / str(self.latest()), _items(target)
+        self._manager.wait_until_finished()
+        for step in sorted(self._manager.all_steps(), reverse=True):
+            try:
+                state = self._restore(step, target)
+            except _DamagedError as error:
+                logger.warning(
+                    "%s: %s; the checkpoint before it is used", error.path, error.message
+                )
+                continue
+            self.drop_after(step)
+            return state
+        raise InputError(
+            "holds no checkpoint that is not damaged", path=self._folder, hint="start a new run"
+        )
+
+    def _restore(self, step: int, target: State) -> State:
+        checkpoint, items = self._folder / str(step), _items(target)
         with _reading(checkpoint):
+            verify_checksums(checkpoint)
             saved = {name: _metadata(checkpoint / name) for name in items}
-            _refuse_misfit(checkpoint, saved, items)
+        _refuse_misfit(checkpoint, saved, items)
+        with _reading(checkpoint):
             wanted = {name: ocp.args.StandardRestore(item) for name, item in items.items()}
-            restored = self._manager.restore(self.latest(), args=ocp.args.Composite(**wanted))
+            restored = self._manager.restore(step, args=ocp.args.Composite(**wanted))
         return State(**restored["model"], **restored["rest"])
 
 
@@ -132,6 +169,7 @@ def restore_model(folder: Path) -> tuple[Params, ModelState]:
         raise InputError("holds no complete checkpoint", path=folder, hint="train first")
     item: Any = folder.absolute() / str(max(steps)) / "model"
     with _reading(item.parent), closing(ocp.PyTreeCheckpointHandler()) as handler:
+        verify_checksums(item.parent, item.name)
         as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), _metadata(item))
         model = handler.restore(item, args=ocp.args.PyTreeRestore(restore_args=as_numpy))
     return model["params"], model["model_state"]
@@ -180,15 +218,8 @@ def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
     return {name: tuple(leaf.shape) for name, (_, leaf) in zip(names, leaves, strict=True)}
 
 
-# orbax decodes JSON and array metadata without a look at what they hold: whatever it trips over.
-_DAMAGE = (
-    AttributeError,
-    LookupError,
-    NotImplementedError,
-    OSError,
-    TypeError,
-    ValueError,
-)
+class _DamagedError(InputError):
+    """A checkpoint that cannot be read."""
 
 
 @contextmanager
@@ -196,7 +227,10 @@ def _reading(checkpoint: Path) -> Iterator[None]:
     """Name the checkpoint that cannot be read, and what to do."""
     try:
         yield
-    except _DAMAGE as error:
+    except Exception as error:
+        # orbax decodes JSON and arrays without a look at what they hold: whatever it trips over.
         detail = " ".join(str(error).split())[:160]
-        hint = "delete this folder to use the checkpoint before it"
-        raise InputError(f"is damaged ({detail})", path=checkpoint, hint=hint) from error
+        hint = "delete this folder to use the weights before them"
+        if checkpoint.parent.name == CHECKPOINTS:
+            hint = "train --resume makes it again from the one before"
+        raise _DamagedError(f"is damaged ({detail})", path=checkpoint, hint=hint) from error

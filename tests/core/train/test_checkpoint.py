@@ -1,3 +1,4 @@
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from core.train.checkpoint import (
     checkpoint_steps,
     restore_model,
 )
+from core.train.checksums import CHECKSUMS
 from core.train.state import State
 from tests.core.train import hosts, two_folders
 from tests.refusals import refused
@@ -165,6 +167,76 @@ def test_damaged_checkpoint_is_refused_by_name(tmp_path: Path):
     (tmp_path / "5" / "model" / "_METADATA").write_bytes(b"")
     with refused(tmp_path / "5", "damaged", hint="delete"):
         restore_model(tmp_path)
+
+
+def files_of(checkpoint: Path) -> list[Path]:
+    """Of the two folders of a checkpoint; the others tell nothing of its values."""
+    return [path for path in sorted(checkpoint.glob("*/**/*")) if path.is_file()]
+
+
+def damage(path: Path, how: str) -> None:
+    data = bytearray(path.read_bytes())
+    if how == "gone":
+        path.unlink()
+    elif how == "a bit":
+        data[len(data) // 2] ^= 1
+        path.write_bytes(data)
+    else:
+        path.write_bytes(data[: {"empty": 0, "half": len(data) // 2}[how]])
+
+
+@pytest.mark.parametrize("how", ["gone", "empty", "half", "a bit"])
+def test_of_damaged_checkpoints_the_one_before_is_used_and_that_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, how: str
+):
+    wanted = target(make_state(1), sharding.replicated, sharding.mesh())
+    with Checkpoints(tmp_path / "whole", keep=2) as checkpoints:
+        for step in (1, 2):
+            checkpoints.save(step, make_state(step))
+    files = files_of(tmp_path / "whole" / "2")
+    for number, path in enumerate(files if how == "a bit" else files[::5]):
+        folder = tmp_path / str(number)
+        shutil.copytree(tmp_path / "whole", folder)
+        damage(folder / path.relative_to(tmp_path / "whole"), how)
+        caplog.clear()
+        with Checkpoints(folder, keep=2) as checkpoints:
+            assert_equal(checkpoints.restore(wanted), make_state(1))
+            assert checkpoints.latest() == 1
+        (line,) = [r.message for r in caplog.records if r.name == "core.train.checkpoint"]
+        assert line.startswith(f"{folder / '2'}: is damaged (")
+        assert line.endswith("; the checkpoint before it is used")
+
+
+def test_where_every_checkpoint_is_damaged_the_run_is_refused(tmp_path: Path):
+    wanted = target(make_state(1), sharding.replicated, sharding.mesh())
+    with Checkpoints(tmp_path, keep=2) as checkpoints:
+        for step in (1, 2):
+            checkpoints.save(step, make_state(step))
+    for step in (1, 2):
+        damage(tmp_path / str(step) / "rest" / "_METADATA", "a bit")
+    with refused(tmp_path, "no checkpoint that is not damaged", hint="new run"):
+        with Checkpoints(tmp_path, keep=2) as checkpoints:
+            checkpoints.restore(wanted)
+    assert sorted(checkpoint_steps(tmp_path)) == [1, 2]
+
+
+def test_checkpoints_without_checksums_are_read_as_they_are(tmp_path: Path):
+    wanted = target(make_state(1), sharding.replicated, sharding.mesh())
+    with Checkpoints(tmp_path, keep=1) as checkpoints:
+        checkpoints.save(1, make_state(1))
+    (tmp_path / "1" / CHECKSUMS).unlink()  # as older versions wrote them
+    with Checkpoints(tmp_path, keep=1) as checkpoints:
+        assert_equal(checkpoints.restore(wanted), make_state(1))
+
+
+@pytest.mark.parametrize(("name", "hint"), [(CHECKPOINTS, "--resume"), (BEST, "delete")])
+def test_weights_are_never_those_of_another_step_than_the_newest(tmp_path: Path, name, hint):
+    with Checkpoints(tmp_path / name, keep=2) as checkpoints:
+        for step in (1, 2):
+            checkpoints.save(step, make_state(step))
+    damage(next((tmp_path / name / "2" / "model").glob("ocdbt.*/d/*")), "a bit")
+    with refused(tmp_path / name / "2", "is damaged", "not what was written", hint=hint):
+        restore_model(tmp_path / name)
 
 
 def test_damage_that_the_reader_trips_over_is_told_like_any_other(tmp_path: Path):

@@ -2,10 +2,12 @@ import dataclasses
 import itertools
 import json
 import random
+import shutil
 import signal
 import subprocess
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -110,6 +112,23 @@ def test_resuming_a_finished_run_changes_nothing(whole: tuple[State, Path]):
     again = fit(tiny.build(), tiny.config(), mesh=sharding.mesh(), workdir=workdir, resume=True)
     jax.tree.map(np.testing.assert_array_equal, again, state)
     assert len(records(workdir)) == 15
+
+
+@pytest.mark.parametrize("wrong", [["24"], ["21", "24"]])
+def test_a_run_whose_newest_checkpoint_is_damaged_is_resumed_to_the_same_end(
+    whole: tuple[State, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture, wrong: list[str]
+):
+    shutil.copytree(whole[1], workdir := tmp_path / "run")
+    for step in wrong:
+        (workdir / "checkpoints" / step / "rest" / "_METADATA").write_text("{}")
+    again = partial(fit, tiny.build(), tiny.config(), mesh=sharding.mesh(), workdir=workdir)
+    if len(wrong) == 2:
+        with pytest.raises(InputError, match="no checkpoint that is not damaged; start a new run"):
+            again(resume=True)
+        return
+    again(resume=True)
+    assert f"{workdir}/checkpoints/24: is damaged" in caplog.text
+    assert_same_run(workdir, whole[1])
 
 
 def test_starting_over_an_existing_run_is_refused(whole: tuple[State, Path]):

@@ -4,13 +4,15 @@ from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
+import numpy as np
+
 from core.commands.evaluate import (
     Prediction,
     failures_note,
     headline,
     headline_of_first,
 )
-from core.metrics.rows import Row
+from core.metrics.rows import Row, column
 from core.report import figures, html
 from core.report.cases import RIGHT, case_table, listed
 from core.report.evaluation import OWN_DATA, metric_tiles, roc_figures
@@ -51,6 +53,7 @@ def evaluation_page(metrics: Mapping[str, Any], predictions: Sequence[Prediction
     summary, rows, charts = metrics["summary"], metrics["rows"], _charts(metrics)
     both, first = table_2(metrics), next(iter(metrics["groups"]))
     cases = listed(rows, [_is_right(row) for row in rows])
+    num_scans = sum(row["group"] == first for row in rows)
     return html.page(
         "S4C evaluation",
         [
@@ -65,7 +68,7 @@ def evaluation_page(metrics: Mapping[str, Any], predictions: Sequence[Prediction
             *(_section(case, predictions) for case in cases if case["has_section"]),
             html.provenance(predictions[0].results["manifest"]),
         ],
-        subtitle=f"{len(rows)} annotated scans, {summary['num_abnormal']} with a tumor.",
+        subtitle=f"{num_scans} annotated scans, {summary['num_abnormal']} with a tumor.",
     )
 
 
@@ -94,7 +97,8 @@ def _charts(metrics: Mapping[str, Any]) -> list[html.Section]:
     }
     charts = roc_figures("ROC of the confidence score", rows, "abnormal", summary, marks)
     # What two phases decide together overlaps nothing.
-    if abnormal := [row for row in rows if row["abnormal"] and row["tumor_dsc"] is not None]:
+    overlap = column(rows, "tumor_dsc")
+    if abnormal := [row for row, dsc in zip(rows, overlap, strict=True) if np.isfinite(dsc)]:
         png = figures.overlap_by_size(
             abnormal, overlap="tumor_dsc", size_ml="true_tumor_ml", label="Tumor DSC"
         )

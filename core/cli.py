@@ -2,17 +2,19 @@
 
 A command is a function whose parameters become flags; types, defaults and docstring become its
 help. It is imported when it is called, so that the overview answers at once. An integer that it
-returns is the exit status: 0 all done, 1 some cases failed. `InputError` is 2, an interrupt 130,
-each with one line.
+returns is the exit status: 0 all done, 1 some cases failed. `InputError` is 2, an interrupt 130, a
+run that SIGTERM ended after it saved 143, each with one line.
 """
 
 import contextlib
 import dataclasses
+import errno
 import inspect
 import io
 import logging
 import os
 import re
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,7 +25,7 @@ from typing import Annotated, Any, NamedTuple, get_type_hints
 import tyro
 
 from core import config
-from core.errors import InputError, RunError
+from core.errors import InputError, PreemptedError, RunError
 
 Recipes = Mapping[str, Any]
 
@@ -117,6 +119,7 @@ class Overrides:
 Choices = Mapping[str, Any] | None
 """Values that override those of a config: "infer.threshold" → value."""
 
+FULL_DISK = "make some, and call again: what is finished is kept"
 GLOBAL_FLAGS = "With every command: -q prints errors only, --debug shows tracebacks."
 
 
@@ -181,7 +184,7 @@ def run(
     words = list(sys.argv[1:] if args is None else args)
     debug, quiet = "--debug" in words, bool({"-q", "--quiet"} & set(words))
     words = [word for word in words if word not in ("--debug", "-q", "--quiet")]
-    _set_up(prog, quiet=quiet)
+    _set_up(prog, quiet=quiet, debug=debug)
     if recipes is not None:
         commands = {**commands, "recipes": _recipes_command(recipes)}
     try:
@@ -296,12 +299,16 @@ def _explain(error: BaseException) -> tuple[int, str]:
             return 2, str(error)
         case RunError():
             return 1, str(error)
+        case PreemptedError():
+            return 128 + signal.SIGTERM, str(error)
         case KeyboardInterrupt():
             return 130, "interrupted"
         case BrokenPipeError():
             # Whoever read our output has left; nothing else may try to write to it.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 1, ""
+        case OSError(errno=errno.ENOSPC | errno.EDQUOT, filename=path):
+            return 1, f"{path or 'the output'}: no room on the disk; {FULL_DISK}"
         case OSError(filename=str() | Path() as path):
             return 2, f"{path}: {error.strerror}"
         case _:
@@ -338,9 +345,10 @@ def _recipes_command(recipes: Recipes) -> Callable[..., None]:
     return show
 
 
-def _set_up(prog: str, *, quiet: bool) -> None:
+def _set_up(prog: str, *, quiet: bool, debug: bool) -> None:
     """Plain lines on stderr from our own modules; compiled programs kept between processes.
 
+    Orbax logs, with tracebacks, the errors that it also raises: those are told once, in one line.
     What the terminal cannot show is printed escaped: results are no reason to stop.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -348,5 +356,6 @@ def _set_up(prog: str, *, quiet: bool) -> None:
     logging.basicConfig(format="%(message)s", level=logging.WARNING, force=True)
     for name in ("core", prog):
         logging.getLogger(name).setLevel(logging.ERROR if quiet else logging.INFO)
+    logging.getLogger("absl").setLevel(logging.ERROR if debug else logging.CRITICAL)
     caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(caches / "panjax" / "jax"))

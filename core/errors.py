@@ -22,3 +22,7 @@ class InputError(Exception):
 
 class RunError(Exception):
     """A run that began well and cannot go on, such as a loss that is no longer finite."""
+
+
+class PreemptedError(Exception):
+    """A run that was told to end before it was done, and has saved all that it needs to go on."""

@@ -5,15 +5,22 @@ iterator state to store. This is the one file that imports grain, and with it ja
 """
 
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import grain
 from absl import flags
 
+from core.errors import RunError
+from core.processes import WORKER_KILLED
 from core.types import Batch
 
 NUM_THREADS = min(8, os.cpu_count() or 1)
 """Batches that are made at once; so many may lie ready."""
+GRACE_S = 60
+"""How long a worker goes on after SIGTERM."""
 
 
 def batches(
@@ -39,6 +46,7 @@ def batches(
 
     Raises:
       ValueError: if the step lies outside the run, or a count is negative.
+      RunError: a worker process was killed.
     """
     if not 0 <= start <= num_steps:
         raise ValueError(f"start must lie in [0, num_steps={num_steps}]; got {start}")
@@ -55,4 +63,30 @@ def batches(
     flags.FLAGS.mark_as_parsed()  # grain's workers read their settings from there
     options = grain.ReadOptions(num_threads=1, prefetch_buffer_size=1)
     workers = grain.MultiprocessingOptions(num_workers=num_workers, per_worker_buffer_size=2)
-    return iter(steps.to_iter_dataset(options).mp_prefetch(workers))
+    prefetched = steps.to_iter_dataset(options).mp_prefetch(workers, worker_init_fn=_outlive)
+    return _of_workers(iter(prefetched))
+
+
+def _outlive(index: int, count: int) -> None:
+    """A scheduler's SIGTERM goes to workers as well, which the last steps and the save still need.
+
+    They do not ignore it for good: it is also what ends them where nobody closed their iterator.
+    """
+
+    def hear(*_: object) -> None:
+        end = threading.Timer(GRACE_S, os._exit, (0,))
+        end.daemon = True  # one that is done before does not wait for it
+        end.start()
+
+    signal.signal(signal.SIGTERM, hear)
+
+
+def _of_workers(prefetched: Any) -> Iterator[Batch]:
+    try:
+        yield from prefetched
+    except RuntimeError as error:
+        if "terminated unexpectedly" in str(error):  # grain has no type of its own for it
+            raise RunError(WORKER_KILLED) from None
+        raise
+    finally:
+        prefetched.close()

@@ -5,7 +5,9 @@ broken one under that name. The model stands apart from the rest: inference need
 RUN/best/<step>/ holds nothing else.
 """
 
+import errno
 import logging
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -16,7 +18,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from core.errors import InputError
+from core.errors import InputError, RunError
 from core.train.checksums import verify_checksums, write_checksums
 from core.train.state import State
 from core.types import ModelState, Params
@@ -83,11 +85,12 @@ class Checkpoints:
         return self
 
     def __exit__(self, *error: object) -> None:
-        _writer.close(self._manager)
+        with _writing(self._folder):
+            _writer.close(self._manager)
 
     def latest(self) -> int | None:
         """Step of the newest checkpoint, or None; waits until one being written is complete."""
-        self._manager.wait_until_finished()
+        self._wait()
         return self._manager.latest_step()
 
     def save(self, step: int, state: State) -> None:
@@ -97,13 +100,18 @@ class Checkpoints:
     def save_model(self, step: int, state: State) -> None:
         """Write parameters and model state alone, and wait until they are there."""
         self._save(step, {"model": _items(state)["model"]})
-        self._manager.wait_until_finished()
+        self._wait()
 
     def _save(self, step: int, items: dict[str, Any]) -> None:
-        self._manager.wait_until_finished()  # the one before, whose number is still needed
+        self._wait()  # for the one before, whose number is still needed
         self._saved = step
         args = {name: ocp.args.StandardSave(item) for name, item in items.items()}
-        _writer.save(self._manager, step, ocp.args.Composite(**args))
+        with _writing(self._folder):
+            _writer.save(self._manager, step, ocp.args.Composite(**args))
+
+    def _wait(self) -> None:
+        with _writing(self._folder):
+            self._manager.wait_until_finished()
 
     def _before_name(self) -> None:
         """Called in the background when all is written, before the folder has its name."""
@@ -128,7 +136,7 @@ class Checkpoints:
         Raises:
           InputError: a checkpoint of another model or optimizer, or none but damaged ones.
         """
-        self._manager.wait_until_finished()
+        self._wait()
         for step in sorted(self._manager.all_steps(), reverse=True):
             try:
                 state = self._restore(step, target)
@@ -216,6 +224,26 @@ def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
     leaves, _ = jax.tree_util.tree_flatten_with_path(tree)
     names = (jax.tree_util.keystr(path, simple=True, separator=".") for path, _ in leaves)
     return {name: tuple(leaf.shape) for name, (_, leaf) in zip(names, leaves, strict=True)}
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Say in our words what TensorStore and Orbax have many for.
+
+    Raises:
+      OSError: the disk is full.
+      RunError: it took too long by the clock of the day, which Orbax looks at.
+    """
+    try:
+        yield
+    except TimeoutError as error:
+        text = f"{folder}: a write took longer than 20 minutes, or the clock jumped"
+        raise RunError(f"{text}; go on with --resume") from error
+    except Exception as error:
+        text = os.strerror(errno.ENOSPC)
+        if text in str(error):
+            raise OSError(errno.ENOSPC, text, str(folder)) from error
+        raise
 
 
 class _DamagedError(InputError):

@@ -13,12 +13,13 @@ from jax.experimental.multihost_utils import process_allgather
 from jax.sharding import Mesh
 
 from core import compiler, sharding
-from core.errors import InputError
+from core.errors import InputError, PreemptedError
 from core.train import state as states
 from core.train.checkpoint import BEST, CHECKPOINTS, Checkpoints
 from core.train.config import RunConfig
 from core.train.early_stopping import best_step, is_stalled
 from core.train.log import Log
+from core.train.preemption import Preemption
 from core.train.state import State
 from core.train.step import make_step
 from core.train.task import Task
@@ -56,6 +57,7 @@ def fit(
     Raises:
       InputError: checkpoints are there and `resume` is off.
       RunError: the loss or its gradient is no longer finite.
+      PreemptedError: SIGTERM came; the state is saved, and a resumed run goes on from it.
     """
     keep = run.keep_checkpoints
     with (
@@ -65,10 +67,11 @@ def fit(
         if not resume and checkpoints.latest() is not None:
             raise InputError("already holds checkpoints", path=workdir, hint="resume the run")
         state = _first_state(task, run.seed, mesh, state_rule, checkpoints)
-        start, compiled = int(state.step), None
+        start, compiled, told = int(state.step), None, False
         if best:
             best.drop_after(start)
-        with Log(workdir / "metrics.jsonl", start=start, steps=run.steps) as log:
+        path = workdir / "metrics.jsonl"
+        with Log(path, start=start, steps=run.steps) as log, Preemption() as preemption:
             stops = is_stalled(log.evaluations, patience)
             left = range(start + 1, start + 1 if stops else run.steps + 1)
             for i, local in zip(left, task.batches(start), strict=False):
@@ -78,7 +81,8 @@ def fit(
                     state, metrics = compiled(state, batch)
                 log.add(i, metrics, num_examples=_num_examples(batch))
                 evaluates = best is not None and _is_due(i, run.evaluate_every, run.steps)
-                saves = _is_due(i, run.checkpoint_every, run.steps)
+                told = preemption.is_due(i)
+                saves = told or _is_due(i, run.checkpoint_every, run.steps)
                 if evaluates or saves or _is_due(i, run.log_every, run.steps):
                     log.line(i)
                 if best and evaluates:
@@ -87,11 +91,16 @@ def fit(
                     stops = is_stalled(log.evaluations, patience)
                 if saves or stops:
                     checkpoints.save(i, state)
-                if stops:
+                if stops or told:
                     break
-    if int(state.step) != run.steps and not stops:
-        raise ValueError(f"task.batches ended after step {int(state.step)} of {run.steps}")
-    return state
+    if int(state.step) == run.steps or stops:
+        return state
+    if told:
+        raise PreemptedError(
+            f"told to end (SIGTERM) and saved at step {int(state.step)} of {run.steps}; "
+            "go on with --resume"
+        )
+    raise ValueError(f"task.batches ended after step {int(state.step)} of {run.steps}")
 
 
 def _evaluate(task: Task, step: int, state: State, log: Log, best: Checkpoints) -> bool:

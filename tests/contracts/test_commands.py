@@ -39,6 +39,7 @@ from core.report import html
 from core.train.checkpoint import restore_model
 from tests.contracts.commands import COMMANDS, Commands, forge
 from tests.core.train import hosts
+from tests.disks import make_read_only, orbax_leaves_coroutines, small_disk
 
 
 class Prepared(NamedTuple):
@@ -423,6 +424,31 @@ def test_a_folder_that_another_call_writes_is_refused(system, tmp_path, capsys):
     with only_writer(tmp_path):
         for words in (training, job):
             assert "is being written" in refused(capsys, paper, *words, "--out", tmp_path)
+
+
+@orbax_leaves_coroutines
+def test_a_full_or_read_only_disk_is_one_line_and_with_room_it_goes_on(system, tmp_path, capsys):
+    paper, name = system.paper, system.paper.recipes[0]
+    training = ("train", name, "--data", system.cache, *paper.train_words(name, system.runs))
+    job = (paper.verb, system.data, *paper.runs(system.runs), "--held-out")
+    with small_disk(tmp_path, 64 << 20) as disk:
+        others = disk / "others"
+        for words in (
+            (*training, "--resume", "--out", disk / "run"),
+            (*job, "--out", disk / "out"),
+        ):
+            free = shutil.disk_usage(disk).free
+            others.write_bytes(bytes(free - (16 << 10)))
+            capsys.readouterr()
+            assert paper(*words) == 1
+            said = capsys.readouterr().err
+            assert "no room on the disk; make some, and call again" in said.splitlines()[-1]
+            assert "Traceback" not in said
+            others.unlink()
+            assert paper(*words) == 0
+        make_read_only(disk)
+        for words in (training, job):
+            assert "Read-only file system" in refused(capsys, paper, *words)
 
 
 def test_a_case_that_goes_wrong_fails_alone(system, tmp_path):

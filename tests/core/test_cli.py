@@ -1,3 +1,4 @@
+import errno
 import io
 import logging
 import os
@@ -11,7 +12,7 @@ from typing import Annotated
 import pytest
 
 from core import cli, config
-from core.errors import InputError, RunError
+from core.errors import InputError, PreemptedError, RunError
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,9 @@ def s4c(calls: list) -> Callable[..., int]:
             "input": InputError("is empty", path="scan.nii", hint="export it again"),
             "run": RunError("step 7: loss became nan"),
             "interrupt": KeyboardInterrupt(),
+            "preempted": PreemptedError("told to end"),
+            "disk": OSError(errno.ENOSPC, "No space left on device", "a.json"),
+            "quota": OSError(errno.EDQUOT, "Disk quota exceeded"),
             "bug": TypeError("a\nb"),
             "file": FileNotFoundError(2, "No such file or directory", "gone.nii"),
         }
@@ -149,6 +153,9 @@ def test_wrong_call_is_status_2_and_one_line(
         ("input", 2, "s4c: scan.nii: is empty; export it again"),
         ("run", 1, "s4c: step 7: loss became nan"),
         ("interrupt", 130, "s4c: interrupted"),
+        ("preempted", 143, "s4c: told to end"),
+        ("disk", 1, f"s4c: a.json: no room on the disk; {cli.FULL_DISK}"),
+        ("quota", 1, f"s4c: the output: no room on the disk; {cli.FULL_DISK}"),
         ("bug", 1, "s4c: TypeError: a b; --debug shows where"),
         ("file", 2, "s4c: gone.nii: No such file or directory"),
     ],

@@ -1,3 +1,5 @@
+import os
+import signal
 import threading
 import time
 
@@ -5,6 +7,7 @@ import numpy as np
 import pytest
 
 from core.data.pipeline import batches
+from core.errors import RunError
 
 
 def make(step):
@@ -39,6 +42,35 @@ def test_resuming_gives_the_batches_that_were_to_come(start):
 
 def test_worker_processes_give_the_same_batches_in_the_same_order():
     assert_equal(run(3, 0, num_workers=2), [make(step) for step in range(3, 12)])
+
+
+def send_at_step(number, at):
+    """A batch maker whose process sends itself a signal at a step."""
+
+    def make_and_send(step):
+        if step == at:
+            os.kill(os.getpid(), number)
+        return make(step)
+
+    return make_and_send
+
+
+def test_a_worker_that_was_killed_is_told_in_one_line_and_nothing_waits_for_it():
+    with pytest.raises(RunError, match="a worker process was killed, most likely for lack of mem"):
+        run(0, 0, send_at_step(signal.SIGKILL, 5), num_workers=2)
+
+
+def test_workers_go_on_when_a_scheduler_tells_the_processes_of_a_job_to_end():
+    told = run(0, 0, send_at_step(signal.SIGTERM, 5), num_workers=2)
+    assert_equal(told, [make(step) for step in range(12)])
+
+
+def test_an_error_in_a_worker_is_no_kill():
+    def fails(step):
+        raise RuntimeError("of its own")
+
+    with pytest.raises(RuntimeError, match="of its own"):
+        run(0, 0, fails, num_workers=1)
 
 
 def test_as_many_batches_are_in_the_making_as_there_are_threads():

@@ -37,6 +37,13 @@ def _last_words(host: subprocess.Popen) -> str:
 
 def run(module: str, *words: str, num_hosts: int = 2, devices: int = 4) -> None:
     """Run a script on hosts of a few devices each; it has to call `sharding.distributed`."""
+    finish(*start_hosts(module, *words, num_hosts=num_hosts, devices=devices))
+
+
+def start_hosts(
+    module: str, *words: str, num_hosts: int = 2, devices: int = 4
+) -> list[subprocess.Popen]:
+    """Likewise, without waiting for their end."""
     with socket.socket() as free:
         free.bind(("localhost", 0))
         address = f"localhost:{free.getsockname()[1]}"
@@ -45,4 +52,4 @@ def run(module: str, *words: str, num_hosts: int = 2, devices: int = 4) -> None:
         "JAX_NUM_PROCESSES": str(num_hosts),
         "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
     }
-    finish(*(start(module, *words, JAX_PROCESS_ID=str(i), **env) for i in range(num_hosts)))
+    return [start(module, *words, JAX_PROCESS_ID=str(i), **env) for i in range(num_hosts)]

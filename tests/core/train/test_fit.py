@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -19,8 +20,10 @@ from core import sharding
 from core.errors import InputError, RunError
 from core.train import checkpoint
 from core.train.fit import fit
+from core.train.preemption import Preemption
 from core.train.state import State
 from tests.core.train import hosts, tiny
+from tests.disks import orbax_leaves_coroutines, small_disk
 
 
 @pytest.fixture(scope="module")
@@ -85,13 +88,108 @@ def test_killed_and_resumed_equals_uninterrupted_bit_for_bit(
     assert_same_run(tmp_path, whole[1])
 
 
-@pytest.mark.slow
-def test_two_processes_equal_one(whole: tuple[State, Path], tmp_path: Path):
-    hosts.run("tests.core.train.tiny", str(tmp_path), "--distributed")
-    ours, theirs = (checkpoint.restore_model(d / "checkpoints") for d in (tmp_path, whole[1]))
+def assert_close_parameters(workdir: Path, other: Path) -> None:
+    ours, theirs = (checkpoint.restore_model(d / "checkpoints") for d in (workdir, other))
     # Sums over devices run in another order: a few float32 roundings over 24 steps.
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), ours, theirs)
+
+
+def test_two_processes_equal_one(whole: tuple[State, Path], tmp_path: Path):
+    hosts.run("tests.core.train.tiny", str(tmp_path), "--distributed")
+    assert_close_parameters(tmp_path, whole[1])
     assert [r["step"] for r in records(tmp_path)] == [r["step"] for r in records(whole[1])]
+
+
+@pytest.mark.parametrize("num_hosts", [1, 2])
+def test_told_to_end_a_run_saves_and_goes_on_with_other_devices(
+    whole: tuple[State, Path], tmp_path: Path, num_hosts: int
+):
+    """Of two hosts one is told, and both end after the same step."""
+    words = (str(tmp_path), "--pause", "0.1", *["--distributed"] * (num_hosts - 1))
+    first = hosts.start_hosts("tests.core.train.tiny", *words, num_hosts=num_hosts, devices=2)
+    metrics = tmp_path / "metrics.jsonl"
+    while not (metrics.is_file() and metrics.read_text()):
+        assert all(host.poll() is None for host in first), first[0].communicate()
+        time.sleep(0.01)
+    first[-1].send_signal(signal.SIGTERM)
+    said = [host.communicate(timeout=hosts.LIMIT)[1] for host in first]
+    step = max(steps(tmp_path / "checkpoints"))
+    assert 3 <= step < tiny.STEPS
+    line = f"told to end (SIGTERM) and saved at step {step} of {tiny.STEPS}; go on with --resume"
+    assert all(f"preempted: {line}" in text for text in said)
+    flags = "--xla_force_host_platform_device_count=8"
+    hosts.finish(hosts.start("tests.core.train.tiny", str(tmp_path), XLA_FLAGS=flags))
+    assert_close_parameters(tmp_path, whole[1])
+    # The step at which it was told has a line of its own.
+    assert {r["step"] for r in records(tmp_path)} - {step} <= {r["step"] for r in records(whole[1])}
+
+
+def test_a_signal_outside_the_main_thread_is_not_heard_and_handlers_are_as_before():
+    before = signal.getsignal(signal.SIGTERM)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(lambda: Preemption().__enter__()).result()
+    assert signal.getsignal(signal.SIGTERM) is before
+    with Preemption() as preemption:
+        assert not preemption.is_due(1)
+        signal.raise_signal(signal.SIGTERM)
+        assert preemption.is_due(2)
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+@orbax_leaves_coroutines
+def test_a_full_disk_ends_a_run_in_one_error_and_with_room_it_goes_on(
+    whole: tuple[State, Path], tmp_path: Path
+):
+    again = partial(fit, tiny.build(), tiny.config(), mesh=sharding.mesh())
+    with small_disk(tmp_path, 600_000) as disk:
+        for room in range(0, 60_000, 5_000):  # it is full at the one write or the other
+            (disk / "others").unlink(missing_ok=True)
+            (disk / "others").write_bytes(bytes(shutil.disk_usage(disk).free - room))
+            with pytest.raises(OSError, match="No space left on device") as full:
+                again(workdir=disk / "run", resume=True)
+            assert full.value.filename
+        (disk / "others").unlink()
+        again(workdir=disk / "run", resume=True)
+        assert_same_run(disk / "run", whole[1])
+
+
+class JumpingClock:
+    """The time of day with an offset of up to three years, and another one now and then.
+
+    Args:
+      every: about how many looks at the clock there are between two jumps.
+    """
+
+    def __init__(self, every: int) -> None:
+        self.chance, self.every = random.Random(0), every
+        self.offset, self.now = 0.0, time.time
+
+    def __call__(self) -> float:
+        if self.chance.randrange(self.every) == 0:
+            self.offset = self.chance.uniform(-1e8, 1e8)
+        return self.now() + self.offset
+
+
+def test_a_clock_that_jumps_between_and_within_steps_changes_nothing(
+    whole: tuple[State, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    clock = JumpingClock(every=500)  # not while a write is waited for: see the next test
+    monkeypatch.setattr(time, "time", clock)
+    monkeypatch.setattr(time, "time_ns", lambda: int(1e9 * clock()))
+    fit(tiny.build(), tiny.config(), mesh=sharding.mesh(), workdir=tmp_path)
+    assert_same_run(tmp_path, whole[1])
+
+
+def test_a_clock_that_jumps_while_a_write_is_waited_for_is_told_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def late(manager: object) -> None:
+        raise TimeoutError("Timed out after 97690719.7 seconds.")
+
+    with checkpoint.Checkpoints(tmp_path, keep=1) as checkpoints, monkeypatch.context() as patch:
+        patch.setattr(type(checkpoints._manager), "wait_until_finished", late)
+        with pytest.raises(RunError, match="the clock jumped; go on with --resume"):
+            checkpoints.latest()
 
 
 def test_log_holds_means_at_every_line_and_rows_of_every_evaluation(whole: tuple[State, Path]):

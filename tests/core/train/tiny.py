@@ -3,6 +3,8 @@
 import argparse
 import logging
 import math
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import numpy as np
 import optax
 
 from core import sharding
+from core.errors import PreemptedError
 from core.random import rng
 from core.train.config import RunConfig
 from core.train.fit import fit
@@ -82,15 +85,25 @@ if __name__ == "__main__":
     parser.add_argument("workdir", type=Path)
     parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--distributed", action="store_true")
+    parser.add_argument("--pause", type=float, default=0.0, help="seconds before each step")
     args = parser.parse_args()
     if args.distributed:
         sharding.distributed()
     logging.basicConfig(format="%(message)s", force=True)
     logging.getLogger("core").setLevel("INFO")
-    fit(
-        build(args.steps),
-        config(args.steps),
-        mesh=sharding.mesh(),
-        workdir=args.workdir,
-        resume=True,
-    )
+
+    def paused(start: int) -> Iterator[Batch]:
+        for batch in batches(start):
+            time.sleep(args.pause)
+            yield batch
+
+    try:
+        fit(
+            build(args.steps)._replace(batches=paused),
+            config(args.steps),
+            mesh=sharding.mesh(),
+            workdir=args.workdir,
+            resume=True,
+        )
+    except PreemptedError as error:
+        sys.exit(f"preempted: {error}")

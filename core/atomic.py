@@ -1,6 +1,7 @@
 """Files that are either whole or absent: written aside, then renamed."""
 
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ from core.names import escaped
 
 MAX_NAME_BYTES = 255
 """Of a file or folder, on every usual file system."""
+LEFTOVER = r"\.[0-9a-f]{8}-"
+"""How the names of siblings begin."""
 
 
 @contextmanager
@@ -49,6 +52,15 @@ def named(path: str | Path) -> Iterator[None]:
         if error.errno is not None and error.filename is None:
             error.filename = str(path)
         raise
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what killed runs wrote aside, at any depth; only where nobody else writes."""
+    for path in [p for p in folder.rglob(".*") if re.match(LEFTOVER, p.name)]:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)  # it may have lain in one that is removed
 
 
 def new_folder(path: str | Path) -> Path:

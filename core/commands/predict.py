@@ -18,7 +18,7 @@ from core.errors import InputError
 from core.infer.load import Run, held_out
 from core.io.paths import Skipped, files_at
 from core.io.remarks import remark
-from core.lock import one_of_the_writers, only_writer
+from core.lock import LOCK, one_of_the_writers, only_writer
 from core.names import normal
 from core.preprocess.appearance import Appearance, Seen, differences
 from core.report.manifest import manifest
@@ -117,6 +117,9 @@ def predict(
         logger.info("shard %s is done; after all, call once without --shard", shard.name)
         return _status(rows)
     with only_writer(out):
+        atomic.remove_leftovers(out)
+        for path in out.glob(f"{LOCK}.*"):  # of shards that were killed
+            path.unlink()
         rows = results.broken(skipped, scans)
         rows += _rows(scans, work, out, job, summary, paths, results.UNFINISHED)
         folds = {run.division.fold for run in job.runs}

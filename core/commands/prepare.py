@@ -6,12 +6,12 @@ config makes another folder in it; a case whose source files changed is made aga
 
 import logging
 import re
-import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from core import atomic
 from core.commands.audit import log_leakage
 from core.commands.fill import fill, is_made
 from core.commands.outlook import require_room
@@ -23,7 +23,7 @@ from core.datasets.label_names import LabelNames
 from core.datasets.prescribed_folds import FOLDS
 from core.errors import InputError
 from core.io.progress import Progress
-from core.lock import LOCK, only_writer
+from core.lock import only_writer
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ def prepare(data_sets: Sequence[Sources], folder: Path, *, at_a_time: int) -> in
         the disk than the cases will take, or another call that writes there.
     """
     with only_writer(folder):
-        _remove_leftovers(folder)
+        atomic.remove_leftovers(folder)
         return _prepare(data_sets, folder, at_a_time)
 
 
@@ -209,10 +209,3 @@ def _is_readable(folder: Path) -> bool:
         return bool(read_index(folder))
     except InputError:
         return False
-
-
-def _remove_leftovers(folder: Path) -> None:
-    """Remove what a killed run left aside; nobody else writes here."""
-    for path in folder.glob(".*"):
-        if path.name != LOCK:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()

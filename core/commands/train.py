@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 import jax
 from jax.experimental.multihost_utils import sync_global_devices
 
-from core import sharding
+from core import atomic, sharding
 from core.data.index import Index, prescribed_folds, read_index
 from core.data.index import cases_of as cases_of_index
 from core.data.splits import Parts, Split, cases_of, k_fold
@@ -75,6 +75,8 @@ def train(
         sharding.distributed()
     # Hosts of one training write together; the first one holds the folder for all.
     with only_writer(out) if jax.process_index() == 0 else nullcontext():
+        if jax.process_index() == 0:
+            atomic.remove_leftovers(out)
         open_run(out, cfg, resume=resume)
         division, training_of = _first_host_first(divide)
         record_division(out, division)

@@ -1,3 +1,4 @@
+import errno
 import os
 from pathlib import Path
 
@@ -62,3 +63,25 @@ def test_a_name_of_255_bytes_is_written_like_any_other(tmp_path: Path, letter):
         assert temporary.name.endswith(".nii.gz")
         temporary.write_bytes(b"whole")
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+def test_leftovers_go_and_nothing_else_does(tmp_path):
+    kept = [".lock", ".git", ".12345678", "a.nii", ".results.jsonl"]
+    for folder in (tmp_path, tmp_path / "cases" / "a"):
+        (folder / ".0a1b2c3d-folder" / ".4e5f6071-inside").mkdir(parents=True)
+        for name in (*kept, ".01234567-mask.nii.gz"):
+            (folder / name).touch()
+    atomic.remove_leftovers(tmp_path)
+    left = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()}
+    assert left == {*kept, *(f"cases/a/{name}" for name in kept)}
+    assert not list(tmp_path.rglob("*-folder"))
+    atomic.remove_leftovers(tmp_path / "absent")
+
+
+def test_a_write_that_fails_names_its_file(tmp_path):
+    with pytest.raises(OSError, match="No space") as full, atomic.named(tmp_path / "a"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert full.value.filename == str(tmp_path / "a")
+    with pytest.raises(OSError, match="gone") as other, atomic.named(tmp_path / "a"):
+        raise OSError(errno.ENOENT, "gone", "b")
+    assert other.value.filename == "b"

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-INPUTS = (ROOT / "docs" / "inputs.md").read_text("utf-8")
-TESTS = sorted(set(re.findall(r"`([\w/]+\.py)::(\w+)`", INPUTS)))
+INPUTS, RELIABILITY = (
+    (ROOT / "docs" / name).read_text("utf-8") for name in ("inputs.md", "reliability.md")
+)
+TESTS = sorted(set(re.findall(r"`([\w/]+\.py)::(\w+)`", INPUTS + RELIABILITY)))
 
 
 @pytest.mark.parametrize(("file", "name"), TESTS)

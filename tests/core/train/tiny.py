@@ -85,6 +85,7 @@ if __name__ == "__main__":
     parser.add_argument("workdir", type=Path)
     parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--distributed", action="store_true")
+    parser.add_argument("--resume", action="store_true", help="as it does in any case")
     parser.add_argument("--pause", type=float, default=0.0, help="seconds before each step")
     args = parser.parse_args()
     if args.distributed:
@@ -106,4 +107,5 @@ if __name__ == "__main__":
             resume=True,
         )
     except PreemptedError as error:
-        sys.exit(f"preempted: {error}")
+        print(f"preempted: {error}", file=sys.stderr)
+        sys.exit(143)

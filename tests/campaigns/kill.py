@@ -1,0 +1,197 @@
+"""SIGKILL at random moments of real commands: `python -m tests.campaigns.kill --times 100`.
+
+A command is called until it ends, and killed on the way; then it is compared with one that nobody
+killed, and begins anew in another folder. After each kill nothing that was finished may be lost,
+and nothing that has its name may be broken.
+"""
+
+import argparse
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from core import json_io
+from core.commands import results
+from core.lock import LOCK
+from core.train.checkpoint import checkpoint_steps, restore_model
+from core.train.checksums import verify_checksums
+from tests.e2e.program import ENV, leaves, steps
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "reliability.md"
+BEGIN, END = "<!-- kills: begin -->", "<!-- kills: end -->"
+LIMIT_S = 300
+
+
+class Command(NamedTuple):
+    """What is killed.
+
+    Args:
+      what: it is, in the table.
+      words: of the command line, but for its folder.
+      finished: folder → what is finished there; raises where a named file is broken.
+      same: (folder, that of a call nobody killed) → raises where they differ.
+    """
+
+    what: str
+    words: list[str]
+    finished: Callable[[Path], set[object]]
+    same: Callable[[Path, Path], None]
+
+
+class Counts(NamedTuple):
+    """How a campaign went; what was lost or wrong ends it."""
+
+    kills: int
+    ends: int
+    first: float
+    last: float
+
+
+def campaign(command: Command, times: int, work: Path, chance: random.Random) -> Counts:
+    """Kill a command so many times; raises where anything is lost or wrong."""
+    whole = work / "whole"
+    process = _start(command, whole)
+    began = time.monotonic()
+    assert process.wait(LIMIT_S) == 0
+    length = time.monotonic() - began
+    kills, ends, out, before, moments = 0, 0, work / "run-0", set(), []
+    while kills < times:
+        moment = chance.uniform(0, length)
+        process = _start(command, out)
+        try:
+            status = process.wait(moment)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            status = process.wait()
+        if status == -signal.SIGKILL:
+            kills, moments = kills + 1, [*moments, moment]
+            now = command.finished(out)
+            assert before <= now, f"lost {before - now}"
+            before = now
+        else:
+            assert status == 0, f"{command.what} ended with {status} after {kills} kills"
+            command.same(out, whole)
+            ends, out, before = ends + 1, work / f"run-{ends + 1}", set()
+    process = _start(command, out)
+    assert process.wait(LIMIT_S) == 0
+    command.same(out, whole)
+    return Counts(kills, ends + 1, min(moments), max(moments))
+
+
+def _start(command: Command, out: Path) -> subprocess.Popen:
+    """Start it, and wait until it is at work in its folder; the rest is importing Python."""
+    words = [sys.executable, "-m", *command.words, "--out", str(out), "-q"]
+    process = subprocess.Popen(words, cwd=ROOT, env=ENV)
+    while process.poll() is None and not _is_at_work(process, out / LOCK):
+        time.sleep(0.002)
+    return process
+
+
+def _is_at_work(process: subprocess.Popen, lock: Path) -> bool:
+    return lock.is_file() and f"process {process.pid} " in lock.read_text()
+
+
+def trained(run: Path) -> set[object]:
+    """Newest step of the complete checkpoints; the set grows, as old ones are dropped."""
+    newest = [0]
+    for folder in (run / "checkpoints", run / "best"):
+        for step in (found := checkpoint_steps(folder)):
+            verify_checksums(folder / str(step))
+        if found:
+            restore_model(folder)
+            newest += found if folder.name == "checkpoints" else ()
+    json_io.read_lines(run / "metrics.jsonl")
+    _read_json(run)
+    return set(range(max(newest) + 1))
+
+
+def same_training(run: Path, whole: Path) -> None:
+    """Bit for bit, and the same log but for its times."""
+    for a, b in zip(leaves(run), leaves(whole), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert steps(run) == steps(whole)
+    assert {p.name for p in run.iterdir()} == {p.name for p in whole.iterdir()}
+
+
+def screened(out: Path) -> set[object]:
+    """Cases that are done; what results name is there, and whole."""
+    rows = results.done_before(out).values()
+    for row in rows:
+        folder = out / "cases" / row["id"]
+        assert all((folder / name).stat().st_size for name in (*row["files"], row["page"]))
+        json_io.read_json(folder / "prediction.json")
+    _read_json(out)
+    return {row["id"] for row in rows}
+
+
+def same_screening(out: Path, whole: Path) -> None:
+    """The same rows but for their times, and every file of the cases byte for byte."""
+    told = [[{**c, "seconds": 0} for c in results.read(o, "")["cases"]] for o in (out, whole)]
+    assert told[0] == told[1]
+    names = [sorted(p.relative_to(o) for p in o.rglob("*") if p.is_file()) for o in (out, whole)]
+    assert names[0] == names[1]
+    for name in names[0]:
+        if name.name.endswith((".nii.gz", ".png")):
+            assert (out / name).read_bytes() == (whole / name).read_bytes(), name
+
+
+def _read_json(folder: Path) -> None:
+    for path in folder.glob("*.json"):
+        json_io.read_json(path)
+
+
+def commands(work: Path) -> Iterator[Command]:
+    """A training and the screening of a cohort, on phantoms."""
+    data, cohort, cache, run = (work / name for name in ("data", "cohort", "cache", "network"))
+    few = ["--model.width", "2", "--data.batch", "2", "--infer.batch", "4", "--infer.stride", "16"]
+    few += ["--run.log-every", "1", "--run.checkpoint-every", "4", "--run.evaluate-every", "10"]
+    for folder, num in ((data, 4), (cohort, 8)):
+        _done("phantom", folder, "--num-cases", num, "--seed", num, "--spacing-mm", 6)
+    _done("prepare", "--data", data, "--out", cache)
+    words = ["train", "tiny-16", "--data", str(cache), "--run.steps", "40", *few, "--resume"]
+    yield Command("`s4c train`, 40 steps", ["s4c", *words], trained, same_training)
+    _done(*words, "--out", run)
+    words = ["s4c", "screen", str(cohort / "imagesTr"), "--run", str(run)]
+    yield Command("`s4c screen`, 8 cases", words, screened, same_screening)
+
+
+def _done(*words: object) -> None:
+    call = [sys.executable, "-m", "s4c", *map(str, words), "-q"]
+    subprocess.run(call, cwd=ROOT, env=ENV, check=True, timeout=LIMIT_S, stdout=subprocess.DEVNULL)
+
+
+def main() -> None:
+    """Run the campaigns and write their counts into docs/reliability.md."""
+    parser = argparse.ArgumentParser(prog="python -m tests.campaigns.kill", description=__doc__)
+    parser.add_argument("--times", type=int, default=100, help="kills of each command")
+    parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    parser.add_argument("--write", action="store_true", help=f"put the counts into {PAGE.name}")
+    args = parser.parse_args()
+    lines = [
+        "| command | SIGKILLs | seconds after it began to work | runs to their end | lost | wrong |"
+    ]
+    lines += ["|---|---|---|---|---|---|"]
+    with tempfile.TemporaryDirectory() as work:
+        for number, command in enumerate(commands(Path(work))):
+            folder = Path(work) / f"campaign-{number}"
+            count = campaign(command, args.times, folder, random.Random(args.seed))
+            span = f"{count.first:.2f} to {count.last:.2f}"
+            lines.append(f"| {command.what} | {count.kills} | {span} | {count.ends} | 0 | 0 |")
+            print(lines[-1], flush=True)
+    if args.write:
+        before, _, rest = PAGE.read_text("utf-8").partition(BEGIN)
+        after = rest.partition(END)[2]
+        PAGE.write_text("\n".join([f"{before}{BEGIN}", *lines, f"{END}{after}"]), "utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -58,26 +58,32 @@ def mesh(devices: Sequence[Any] | None = None, *, space: int = 1) -> Mesh:
     return Mesh(grid, ("data", "space"), axis_types=(AxisType.Auto, AxisType.Auto))
 
 
-def mesh_of_batch(batch: int) -> Mesh:
-    """Mesh along `data` of the most devices that divide a batch, equally many on every host.
+def mesh_of_batch(batch: int, *, space: int = 1) -> Mesh:
+    """Mesh of the most devices whose number along `data` divides a batch, as many on every host.
 
     Args:
       batch: examples of a global batch.
+      space: devices that share an image, all of one host.
 
     Raises:
-      InputError: the hosts do not divide it.
+      InputError: the hosts do not divide the batch, or a host has no group of so many devices.
     """
     hosts, num_local = jax.process_count(), jax.local_device_count()
     if batch % hosts:
         raise InputError(f"a batch of {batch} cannot be shared by {hosts} hosts")
-    used = max(n for n in range(1, num_local + 1) if (batch // hosts) % n == 0)
+    if not 1 <= space <= num_local:
+        raise InputError(
+            f"--space must be from 1 to the {num_local} devices of a host; got {space}"
+        )
+    groups = max(n for n in range(1, num_local // space + 1) if (batch // hosts) % n == 0)
+    used = groups * space
     if used < num_local:
         text = "a batch of %d is trained on %d of %d devices, which divide it"
         logger.warning(text, batch, used * hosts, num_local * hosts)
     by_host: dict[int, list[Any]] = {}
     for device in jax.devices():
         by_host.setdefault(device.process_index, []).append(device)
-    return mesh([device for of_host in by_host.values() for device in of_host[:used]])
+    return mesh([d for of_host in by_host.values() for d in of_host[:used]], space=space)
 
 
 def replicated(tree: Any, mesh: Mesh) -> Any:
@@ -107,10 +113,16 @@ def split_batch(batch: Any, mesh: Mesh) -> Any:
 def spatial(batch: Any, mesh: Mesh) -> Any:
     """Rule for a batch of large images: also cut axis 1 of images and labels over `space`.
 
-    Images and labels are the arrays of three or more axes, (n, h, w) the smallest.
+    Images and labels are the arrays of three or more axes, (n, h, w) the smallest. What `space`
+    does not divide stays whole.
     """
-    cut, whole = PartitionSpec("data", "space"), PartitionSpec("data")
-    return jax.tree.map(lambda a: NamedSharding(mesh, cut if a.ndim >= 3 else whole), batch)
+    cut, whole, parts = PartitionSpec("data", "space"), PartitionSpec("data"), mesh.shape["space"]
+
+    def place(array: Any) -> NamedSharding:
+        is_cut = array.ndim >= 3 and array.shape[1] % parts == 0
+        return NamedSharding(mesh, cut if is_cut else whole)
+
+    return jax.tree.map(place, batch)
 
 
 def shard_batch(batch: Batch, mesh: Mesh, rule: Rule = split_batch) -> Batch:

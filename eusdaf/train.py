@@ -113,6 +113,8 @@ def train(
     encoder_weights: Path | None = None,
     resume: bool = False,
     distributed: bool = False,
+    fsdp: bool = False,
+    space: int = 1,
 ) -> None:
     """Train a network.
 
@@ -126,6 +128,8 @@ def train(
         again with --resume.
       resume: continue a run, bit for bit as if it had not stopped.
       distributed: join the other hosts of a cluster first.
+      fsdp: cut parameters and optimizer state over the devices, where they fill the memory of one.
+      space: devices that share an image, where that fills the memory of one.
 
     Raises:
       InputError: data, weights, fold or run folder cannot be used.
@@ -149,6 +153,8 @@ def train(
         curves=("loss", "dice_loss"),
         resume=resume,
         distributed=distributed,
+        fsdp=fsdp,
+        space=space,
         notes={"encoder_weights": encoder_weights and encoder_weights.name},
     )
 

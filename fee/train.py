@@ -98,6 +98,8 @@ def train(
     workers: int = 0,
     resume: bool = False,
     distributed: bool = False,
+    fsdp: bool = False,
+    space: int = 1,
 ) -> None:
     """Train a network: locate, segment or diagnose.
 
@@ -110,6 +112,8 @@ def train(
       workers: processes that make batches, where threads starve the device; 0 for threads.
       resume: continue a run, bit for bit as if it had not stopped.
       distributed: join the other hosts of a cluster first.
+      fsdp: cut parameters and optimizer state over the devices, where they fill the memory of one.
+      space: devices that share an image, where that fills the memory of one.
 
     Raises:
       InputError: data, weights or run folder cannot be used.
@@ -137,6 +141,8 @@ def train(
         curves=("loss", "accuracy"),
         resume=resume,
         distributed=distributed,
+        fsdp=fsdp,
+        space=space,
         notes={"weights": None if weights is None else weights.name},
     )
 

@@ -49,6 +49,8 @@ def train(
     workers: int = 0,
     resume: bool = False,
     distributed: bool = False,
+    fsdp: bool = False,
+    space: int = 1,
 ) -> None:
     """Train one network: of organs, the tumor, nodes, metastatic ones, or the patient's status.
 
@@ -67,6 +69,8 @@ def train(
       workers: processes that cut patches, where threads starve the device; 0 for threads.
       resume: continue a run, bit for bit as if it had not stopped.
       distributed: join the other hosts of a cluster first.
+      fsdp: cut parameters and optimizer state over the devices, where they fill the memory of one.
+      space: devices that share an image, where that fills the memory of one.
 
     Raises:
       InputError: data, fold, weights or run folder cannot be used.
@@ -92,5 +96,7 @@ def train(
         curves=network.curves,
         resume=resume,
         distributed=distributed,
+        fsdp=fsdp,
+        space=space,
         notes=notes,
     )

@@ -75,6 +75,8 @@ def train(
     workers: int = 0,
     resume: bool = False,
     distributed: bool = False,
+    fsdp: bool = False,
+    space: int = 1,
 ) -> None:
     """Train one network of the cascade, or the classifier that it is compared with.
 
@@ -90,6 +92,8 @@ def train(
       workers: processes that cut patches, where threads starve the device; 0 for threads.
       resume: continue a run, bit for bit as if it had not stopped.
       distributed: join the other hosts of a cluster first.
+      fsdp: cut parameters and optimizer state over the devices, where they fill the memory of one.
+      space: devices that share an image, where that fills the memory of one.
 
     Raises:
       InputError: data, fold or run folder cannot be used.
@@ -110,7 +114,16 @@ def train(
     else:
         divide = partial(_divide, cfg, data, out, fold=fold, labels=labels, workers=workers)
         curves = CURVES
-    training.train(cfg, out, divide=divide, curves=curves, resume=resume, distributed=distributed)
+    training.train(
+        cfg,
+        out,
+        divide=divide,
+        curves=curves,
+        resume=resume,
+        distributed=distributed,
+        fsdp=fsdp,
+        space=space,
+    )
 
 
 def _divide(

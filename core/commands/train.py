@@ -54,6 +54,8 @@ def train(
     curves: Sequence[str],
     resume: bool = False,
     distributed: bool = False,
+    fsdp: bool = False,
+    space: int = 1,
     notes: Mapping[str, Any] | None = None,
 ) -> None:
     """Open a run folder, train into it, and write manifest and curves.
@@ -65,6 +67,8 @@ def train(
       curves: logged values to draw.
       resume: continue the run in `out`.
       distributed: join the other hosts first.
+      fsdp: cut the state over the devices.
+      space: devices that share an image.
       notes: entries of the manifest beside its own.
 
     Raises:
@@ -81,7 +85,7 @@ def train(
         division, training_of = _first_host_first(divide)
         record_division(out, division)
         training = training_of()
-        mesh = sharding.mesh_of_batch(training.batch)
+        mesh = sharding.mesh_of_batch(training.batch, space=space)
         fit(
             training.task,
             training.run,
@@ -89,6 +93,8 @@ def train(
             workdir=out,
             resume=resume,
             patience=training.patience,
+            state_rule=sharding.fsdp if fsdp else sharding.replicated,
+            batch_rule=sharding.spatial if space > 1 else sharding.split_batch,
         )
         finish_run(cfg, mesh, out, curves=curves, more=notes)
 

@@ -27,6 +27,7 @@ import numpy as np
 import pydicom
 import pytest
 
+from core import sharding
 from core.commands import outlook, steps
 from core.commands import prepare as prepared_data
 from core.commands import results as results_module
@@ -39,6 +40,7 @@ from core.report import html
 from core.train.checkpoint import restore_model
 from tests.contracts.commands import COMMANDS, Commands, forge
 from tests.core.train import hosts
+from tests.devices import compiled_anew
 from tests.disks import make_read_only, orbax_leaves_coroutines, small_disk
 
 
@@ -321,6 +323,24 @@ def test_two_hosts_train_evaluate_and_finish(system, tmp_path):
         assert (tmp_path / name / "manifest.json").is_file()
         lines = (tmp_path / name / "metrics.jsonl").read_text().splitlines()
         assert any("evaluation" in json.loads(line) for line in lines)
+
+
+@pytest.mark.slow  # compiles for eight devices
+def test_a_state_and_images_that_are_cut_over_devices_train_alike(system, tmp_path, monkeypatch):
+    paper, name = system.paper, system.paper.recipes[0]
+    monkeypatch.setattr(sharding, "MIN_SHARDED_SIZE", 1)
+    words = ("--data", system.cache, "--out", tmp_path, *paper.train_words(name, system.runs))
+    with compiled_anew():
+        assert paper("train", name, *words, "--fsdp", "--space", "4") == 0
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert len(manifest["devices"]) == 8
+    for a, b in zip(weights_of(tmp_path), weights_of(system.runs / name), strict=True):
+        # Sums over devices run in another order: a few float32 roundings, grown by batch norms.
+        np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-4)
+
+
+def weights_of(run: Path) -> list[np.ndarray]:
+    return jax.tree.leaves(restore_model(run / "checkpoints"))
 
 
 @pytest.mark.slow

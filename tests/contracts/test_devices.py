@@ -5,22 +5,17 @@ from collections.abc import Iterator
 import jax
 import numpy as np
 import pytest
-from jax.experimental.compilation_cache import compilation_cache
 
 from core import sharding
 from core.train.fit import fit
 from tests.contracts.papers import PAPERS, Paper, counted
+from tests.devices import compiled_anew
 
 
 @pytest.fixture(autouse=True)
-def compiled_anew() -> Iterator[None]:
-    """Programs for several CPU devices that come back from the cache let their collectives overtake
-    each other, and the process aborts (jaxlib 0.10.2); see `core.sharding.distributed`."""
-    compilation_cache.reset_cache()
-    jax.config.update("jax_enable_compilation_cache", False)
-    yield
-    jax.config.update("jax_enable_compilation_cache", True)
-    compilation_cache.reset_cache()
+def _compiled_anew() -> Iterator[None]:
+    with compiled_anew():
+        yield
 
 
 @pytest.fixture(params=PAPERS.values(), ids=PAPERS.keys())

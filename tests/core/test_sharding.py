@@ -69,9 +69,11 @@ def test_shard_batch_cuts_the_leading_axis():
 
 def test_spatial_also_cuts_axis_one_of_images():
     local = {"image": np.zeros((4, 8, 6, 2, 1)), "label": np.zeros((4, 8, 6)), "age": np.zeros(4)}
+    local["box"] = np.zeros((4, 3, 2))
     batch = sharding.shard_batch(local, sharding.mesh(space=2), sharding.spatial)
     shapes = {name: a.addressable_shards[0].data.shape for name, a in batch.items()}
-    assert shapes == {"image": (1, 4, 6, 2, 1), "label": (1, 4, 6), "age": (1,)}
+    whole = {"age": (1,), "box": (1, 3, 2)}
+    assert shapes == {"image": (1, 4, 6, 2, 1), "label": (1, 4, 6), **whole}
 
 
 @pytest.mark.parametrize(
@@ -89,6 +91,17 @@ def test_a_batch_runs_on_the_most_devices_that_divide_it_and_says_so(batch, used
     assert mesh.size == used
     said = [f"a batch of {batch} is trained on {used} of 8 devices, which divide it"]
     assert caplog.messages == ([] if used == 8 else said)
+
+
+@pytest.mark.parametrize(("space", "shape"), [(1, (8,)), (2, (4, 2)), (3, (2, 3)), (8, (1, 8))])
+def test_devices_share_images_in_groups_of_a_host(space, shape):
+    assert sharding.mesh_of_batch(16, space=space).devices.shape == shape
+
+
+@pytest.mark.parametrize("space", [0, 9])
+def test_groups_that_no_host_has_are_refused(space):
+    with pytest.raises(InputError, match=f"--space must be from 1 to the 8 dev.*got {space}"):
+        sharding.mesh_of_batch(16, space=space)
 
 
 def test_a_batch_that_the_hosts_cannot_share_is_refused(monkeypatch):

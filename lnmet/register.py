@@ -11,6 +11,7 @@ import numpy as np
 from core import atomic, cli
 from core.commands import results
 from core.commands.predict import Answer, Job, predict
+from core.commands.shards import WHOLE, shard_of
 from core.commands.sources import digest
 from core.config import fingerprint
 from core.datasets.channels import Phase
@@ -42,6 +43,7 @@ def register(
     arterial: Path | None = None,
     venous: Path | None = None,
     labels: Path | None = None,
+    shard: str | None = None,
 ) -> int:
     """Register the arterial to the venous phase; of a data set, write one that is registered.
 
@@ -57,6 +59,8 @@ def register(
       venous: its venous scan.
       labels: the --out of `lnmet segment` in the arterial phase, whose label maps are registered
         too, and are the labels of the new data set in place of its own.
+      shard: work on every N-th case from the K-th on, K/N from 0/N, beside calls for the other
+        shards; then once without.
 
     Returns:
       0 if every pair was registered, 1 if some failed; each failure has its line in results.json.
@@ -64,10 +68,10 @@ def register(
     Raises:
       InputError: nothing to register, a data set of another layout, or labels of another phase.
     """
-    moving = None if labels is None else _arterial(labels)
+    taken, moving = shard_of(shard), None if labels is None else _arterial(labels)
     pairs, skipped, data_set = _pairs(inputs, arterial, venous)
     status = predict(
-        pairs,
+        taken.of(pairs),
         partial(_registered, registration, moving, out),
         out,
         Job(
@@ -82,7 +86,10 @@ def register(
         page=registration_page,
         paths=lambda pair: _paths(pair, moving),
         summary=lambda row: f"distance of descriptors {row['mind_distance_after']:.4f}",
+        shard=taken,
     )
+    if taken != WHOLE:
+        return status
     if moving is not None:
         _describe(out, moving, data_set)
     elif data_set is not None:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from core import atomic, cli, sharding
 from core.commands.predict import Answer, Job, predict
+from core.commands.shards import shard_of
 from core.config import fingerprint
 from core.datasets.channels import Phase
 from core.errors import InputError
@@ -63,6 +64,7 @@ def stage(
     held_out: bool = False,
     anonymous: bool = False,
     allow_unfinished: bool = False,
+    shard: str | None = None,
     choices: Annotated[
         cli.Choices,
         cli.Overrides(
@@ -94,6 +96,8 @@ def stage(
       held_out: of the data sets of the runs, take the cases that none of these trained on.
       anonymous: write DICOM-SEG without the patient's tags.
       allow_unfinished: also use runs that have not reached their end.
+      shard: work on every N-th case from the K-th on, K/N from 0/N, beside calls for the other
+        shards; then once without.
       choices: override the runs': "infer.threshold", "identify.threshold", "status.threshold".
 
     Returns:
@@ -103,6 +107,7 @@ def stage(
     Raises:
       InputError: nothing to look at, runs that do not belong together, or two sources of one stage.
     """
+    taken = shard_of(shard)
     of_status = [path for path in runs if config_class(path) is StatusConfig]
     opened = open_runs(
         [path for path in runs if path not in of_status], allow_unfinished=allow_unfinished
@@ -133,7 +138,7 @@ def stage(
     if registered:
         pairs = [replace(pair, is_registered=True) for pair in pairs]
     return predict(
-        pairs,
+        taken.of(pairs),
         partial(_staged, examiner, stager, wanted, anonymous, registered),
         out,
         Job(
@@ -165,6 +170,7 @@ def stage(
             *maps_of([organs, pdac], pair.id),
         ],
         summary=lambda row: f"{row['decision']}; {summary_of(row)}",
+        shard=taken,
     )
 
 

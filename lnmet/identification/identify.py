@@ -10,6 +10,7 @@ import numpy as np
 
 from core import cli, sharding
 from core.commands.predict import Answer, Job, held_out_of, predict
+from core.commands.shards import shard_of
 from core.commands.sources import digest
 from core.errors import InputError
 from core.infer.load import Run
@@ -52,6 +53,7 @@ def identify(
     out: Path,
     held_out: bool = False,
     allow_unfinished: bool = False,
+    shard: str | None = None,
     choices: Annotated[cli.Choices, cli.Overrides(identify=InferConfig)] = None,
 ) -> int:
     """Tell which annotated nodes are metastatic: Table IV.
@@ -62,6 +64,8 @@ def identify(
       out: gets results.json, report.html and cases/<id>/prediction.json.
       held_out: of one data set, take the cases that the runs did not train on.
       allow_unfinished: also use runs that have not reached their end.
+      shard: work on every N-th case from the K-th on, K/N from 0/N, beside calls for the other
+        shards; then once without.
       choices: override the runs', "identify.threshold" → probability from which a node is
         metastatic.
 
@@ -71,7 +75,7 @@ def identify(
     Raises:
       InputError: no such data set or run, or one that knows no metastatic nodes.
     """
-    opened = _opened(runs, allow_unfinished)
+    taken, opened = shard_of(shard), _opened(runs, allow_unfinished)
     if held_out:
         examinations, skipped = held_out_of(inputs, opened, _by_id), []
     else:
@@ -79,7 +83,7 @@ def identify(
     mesh = sharding.mesh()
     identifier = load_identifier(opened, mesh, choices or {})
     return predict(
-        examinations,
+        taken.of(examinations),
         partial(_identified, identifier),
         out,
         Job(
@@ -98,6 +102,7 @@ def identify(
         page=identification_page,
         paths=lambda examination: examination.case.files,
         summary=_summary,
+        shard=taken,
     )
 
 

@@ -131,6 +131,17 @@ def test_without_labels_those_of_the_data_set_stay(phantom, tmp_path, shifting):
     np.testing.assert_array_equal(case.read_label().array == AORTA, own.array == 1)
 
 
+def test_shards_of_a_data_set_make_the_whole(phantom, tmp_path, shifting):
+    data = both_phases(phantom, tmp_path / "data", "a", "b")
+    for shard in ("0/2", "1/2"):
+        assert register([data], COARSE, out=tmp_path / "new", shard=shard) == 0
+        assert not (tmp_path / "new" / "results.json").exists()
+    assert len([*(tmp_path / "new" / "imagesTr").iterdir()]) == 4
+    assert register([data], COARSE, out=tmp_path / "new") == 0
+    results = json.loads((tmp_path / "new" / "results.json").read_text())
+    assert [case["id"] for case in results["cases"]] == ["a", "b"]
+
+
 def test_without_any_labels_the_images_are_registered(phantom, tmp_path, shifting):
     data = both_phases(phantom, tmp_path / "data", "a")
     assert register([data], COARSE, out=tmp_path / "new") == 0

@@ -33,6 +33,9 @@ COMMANDS = {
         "eusdaf.study:study",
         "Cross-validate networks: every fold, then Table 2; folds may be jobs.",
     ),
+    "export": Command(
+        "eusdaf.export:export", "Write networks as one file that runs without panjax."
+    ),
 }
 
 

@@ -80,10 +80,11 @@ def network(cfg: Config, params: Params, model_state: ModelState, mesh: Mesh) ->
       model_state: batch-norm statistics.
       mesh: the devices that share a batch.
     """
-    program, batch = compiler.of_config(_probability, cfg.model), cfg.infer.batch * mesh.size
+    program, batch = compiler.of_config(probability, cfg.model), cfg.infer.batch * mesh.size
     return in_batches(program, (params, model_state), batch=batch, mesh=mesh)
 
 
-def _probability(cfg: ModelConfig, variables: tuple[Params, ModelState], image: Array) -> Array:
+def probability(cfg: ModelConfig, variables: tuple[Params, ModelState], image: Array) -> Array:
+    """Probability of tumor of each pixel of gray pictures (n, s, s)."""
     outputs, _ = model.apply(cfg, *variables, normalize(image))
     return jax.nn.sigmoid(outputs.logits[..., 0])

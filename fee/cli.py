@@ -26,6 +26,9 @@ COMMANDS = {
     "evaluate": Command(
         "fee.evaluate:evaluate", "Compare diagnoses with the truth: Tables 1 to 3 and Figure 6."
     ),
+    "export": Command(
+        "fee.export:export", "Write the three networks as one file that runs without panjax."
+    ),
 }
 
 

@@ -92,13 +92,18 @@ def load_bundle(runs: Sequence[Run[Config]], mesh: Mesh, choices: Mapping[str, A
       choices: operating choices that override the configs', "infer.threshold" → probability; rule
         and threshold are those of the decision about a patient, so of `diagnose` alone.
     """
-    cfgs = {run.cfg.task: overridden(run.cfg, _choices_of(run.cfg.task, choices)) for run in runs}
+    cfgs = asked(runs, choices)
     weights = {run.cfg.task: run.weights() for run in runs}
     return Bundle(
         cfgs,
         *(network(cfgs[task], *weights[task], mesh) for task in TASKS),
         explain=explainer(cfgs["diagnose"].model, *weights["diagnose"]),
     )
+
+
+def asked(runs: Sequence[Run[Config]], choices: Mapping[str, Any]) -> dict[str, Config]:
+    """Configs of the networks as they are asked, by task; choices as of `load_bundle`."""
+    return {run.cfg.task: overridden(run.cfg, _choices_of(run.cfg.task, choices)) for run in runs}
 
 
 def _choices_of(task: str, choices: Mapping[str, Any]) -> dict[str, Any]:
@@ -126,16 +131,17 @@ def network(cfg: Config, params: Params, model_state: ModelState, mesh: Mesh) ->
     Returns:
       A function; where it gets masks, it sees the slices fused with them.
     """
-    program, batch = compiler.of_config(_probability, cfg.model), cfg.infer.batch * mesh.size
+    program, batch = compiler.of_config(probability, cfg.model), cfg.infer.batch * mesh.size
     return in_batches(program, (params, model_state), batch=batch, mesh=mesh)
 
 
-def _probability(
+def probability(
     cfg: ModelConfig,
     variables: tuple[Params, ModelState],
     image: Array,
     mask: Array | None = None,
 ) -> Array:
+    """Probability of class 1 of each slice, or pixel; slices with masks are fused with them."""
     inputs = image if mask is None else fuse(image, mask)
     logits, _ = model.apply(cfg, *variables, normalize(inputs))
     # The softmax of two classes without its sums over two numbers, which are slow on CPU.

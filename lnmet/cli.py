@@ -57,6 +57,9 @@ COMMANDS = {
         "lnmet.evaluate:evaluate",
         "Compare segmentations with annotated data: Tables III and V, every case.",
     ),
+    "export": Command(
+        "lnmet.export:export", "Write networks that segment as one file that runs without panjax."
+    ),
 }
 
 

@@ -142,24 +142,12 @@ def sliding(cfg: Config, params: Params, model_state: ModelState, mesh: Mesh) ->
     Windows are spread evenly, weighted towards their middle and averaged over their mirrorings.
     What lies beyond a small scan is the mean of the foreground, without attention.
     """
-    num_channels, num_classes = len(cfg.data.phases), len(CLASSES[cfg.data.target])
-
-    def apply(variables: Mapping[str, Any], windows: jax.Array) -> jax.Array:
-        image = model.normalize(variables, windows[..., :num_channels])
-        gate = windows[..., num_channels] if cfg.model.attention else None
-        return model.apply(cfg.model, variables["params"], image, gate, num_classes=num_classes)[0]
-
-    window = cfg.data.patch
+    num_channels, window = len(cfg.data.phases), cfg.data.patch
     predict = predictor(
-        apply,
-        window=window,
+        **windows_of(cfg),
         stride=stride_of(cfg),
         batch=cfg.infer.batch * mesh.size,
-        num_classes=num_classes,
-        combine="average",
-        importance="gaussian",
         even=True,
-        mirrored=(0, 1, 2) if cfg.infer.mirrored else (),
         sharding=NamedSharding(mesh, PartitionSpec("data")),
     )
     placed = jax.device_put({"params": params, **model_state}, NamedSharding(mesh, PartitionSpec()))
@@ -176,3 +164,22 @@ def sliding(cfg: Config, params: Params, model_state: ModelState, mesh: Mesh) ->
         return crop(predict(placed, stacked, fill=0.0), box)
 
     return segment
+
+
+def windows_of(cfg: Config) -> dict[str, Any]:
+    """What a network says about windows, whose last channel is attention where it has some."""
+    num_channels, num_classes = len(cfg.data.phases), len(CLASSES[cfg.data.target])
+
+    def apply(variables: Mapping[str, Any], windows: jax.Array) -> jax.Array:
+        image = model.normalize(variables, windows[..., :num_channels])
+        gate = windows[..., num_channels] if cfg.model.attention else None
+        return model.apply(cfg.model, variables["params"], image, gate, num_classes=num_classes)[0]
+
+    return {
+        "apply": apply,
+        "window": cfg.data.patch,
+        "num_classes": num_classes,
+        "combine": "average",
+        "importance": "gaussian",
+        "mirrored": (0, 1, 2) if cfg.infer.mirrored else (),
+    }

@@ -36,6 +36,7 @@ COMMANDS = {
         "s4c.study:study",
         "Cross-validate a paper's networks: every fold, then its tables; folds may be jobs.",
     ),
+    "export": Command("s4c.export:export", "Write a cascade as one file that runs without panjax."),
 }
 
 

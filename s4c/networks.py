@@ -108,17 +108,27 @@ def load_cascade(
     """
     if alone and len(runs) != 2:
         raise InputError(f"--alone needs the coarse run and one other; got {len(runs)} runs")
-    cfgs = [overridden(run.cfg, choices) for run in runs]
+    cfgs = asked(runs, choices)
     if cfgs[0].infer.combine == "vote":
-        if len(runs) > 1:
-            raise InputError(
-                "has windows that vote, and no network beside it",
-                path=runs[0].path,
-                hint="give one run for each phase",
-            )
         return Cascade(cfgs[0], vote=voting(cfgs[0], *runs[0].weights(), mesh))
     predicts = [sliding(cfg, *r.weights(), mesh) for cfg, r in zip(cfgs, runs, strict=True)]
     return Cascade(cfgs[0], predicts, alone)
+
+
+def asked(runs: Sequence[Run[Config]], choices: Mapping[str, Any]) -> list[Config]:
+    """Configs of the runs of a cascade as they are asked.
+
+    Raises:
+      InputError: windows that vote, with another network beside them.
+    """
+    cfgs = [overridden(run.cfg, choices) for run in runs]
+    if cfgs[0].infer.combine == "vote" and len(runs) > 1:
+        raise InputError(
+            "has windows that vote, and no network beside it",
+            path=runs[0].path,
+            hint="give one run for each phase",
+        )
+    return cfgs
 
 
 def sliding(cfg: Config, params: Params, model_state: ModelState, mesh: Mesh) -> Predict:
@@ -126,7 +136,7 @@ def sliding(cfg: Config, params: Params, model_state: ModelState, mesh: Mesh) ->
 
     Softmax of overlapping windows is averaged (Sec. 2.3); a small scan is padded with `OUTSIDE`.
     """
-    predict = predictor(**_windows(cfg, mesh), combine="average")
+    predict = predictor(**windows_of(cfg), **_places(cfg, mesh), combine="average")
     variables = _on_devices(params, model_state, mesh)
     return lambda image: predict(variables, image[..., None], fill=OUTSIDE)
 
@@ -136,13 +146,13 @@ def voting(cfg: Config, params: Params, model_state: ModelState, mesh: Mesh) -> 
 
     Ties go to the larger summed softmax (PNET Sec. 2.2); a small scan is padded with `OUTSIDE`.
     """
-    vote = voter(**_windows(cfg, mesh), early=cfg.infer.early)
+    vote = voter(**windows_of(cfg), **_places(cfg, mesh), early=cfg.infer.early)
     variables = _on_devices(params, model_state, mesh)
     return lambda image, body=None: vote(variables, image[..., None], fill=OUTSIDE, body=body)
 
 
-def _windows(cfg: Config, mesh: Mesh) -> dict[str, Any]:
-    """What sliding windows and votes are made of alike."""
+def windows_of(cfg: Config) -> dict[str, Any]:
+    """What sliding windows and votes are made of alike: apply, window, num_classes."""
 
     def apply(variables: Mapping[str, Any], image: jax.Array) -> jax.Array:
         return model.apply(cfg.model, variables["params"], variables["model_state"], image)[0].main
@@ -150,9 +160,15 @@ def _windows(cfg: Config, mesh: Mesh) -> dict[str, Any]:
     return {
         "apply": apply,
         "window": (cfg.data.patch,) * 3,
+        "num_classes": cfg.model.num_classes,
+    }
+
+
+def _places(cfg: Config, mesh: Mesh) -> dict[str, Any]:
+    """Where windows lie, and how devices share them."""
+    return {
         "stride": (cfg.infer.stride,) * 3,
         "batch": cfg.infer.batch * mesh.size,
-        "num_classes": cfg.model.num_classes,
         "sharding": NamedSharding(mesh, PartitionSpec("data")),
     }
 

@@ -76,6 +76,12 @@ def gaussian(window: int) -> NDArray[np.float32]:
     return np.exp(-0.5 * (distance / (window / 8)) ** 2).astype(np.float32)
 
 
+def gaussian_window(window: Shape) -> NDArray[np.float32]:
+    """Importance of every voxel of a window, (d, h, w)."""
+    d, h, w = map(gaussian, window)
+    return d[:, None, None] * h[None, :, None] * w[None, None, :]
+
+
 def cover(
     size: int, window: int, stride: int, *, even: bool = False, importance: str = "uniform"
 ) -> NDArray[np.float32]:

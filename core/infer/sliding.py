@@ -87,14 +87,15 @@ def predictor(
       ValueError: if `combine` is unknown, a stride leaves voxels out, or the devices do not divide
         the batch.
     """
-    check.one_of("combine", combine, ("average", "logits"))
-    check.one_of("importance", importance, ("uniform", "gaussian"))
     grid.require_windows(window, stride, batch, sharding)
-    ballots = {"average": jax.nn.softmax, "logits": _as_it_is}
-    mirrorings = list(product((False, True), repeat=len(mirrored)))
-    ask = _asking(apply, ballots[combine], num_classes, mirrored)
-    if importance == "gaussian":
-        ask = _weighted(ask, window)
+    ask = asking(
+        apply,
+        window=window,
+        num_classes=num_classes,
+        combine=combine,
+        importance=importance,
+        mirrored=mirrored,
+    )
     answer = jax.nn.softmax if combine == "logits" else _as_it_is
     steps = _compiled(ask, answer, window, sharding)
 
@@ -106,17 +107,31 @@ def predictor(
         d, h, w, num_channels = padded.shape
         plan = Plan((d, h, w), window, stride, batch, num_channels, num_classes, even, importance)
         probs = np.empty((d, h, w, num_classes), np.float32)
-        for first, stop, slices in one_behind(_run(steps, plan, variables, padded, mirrorings)):
+        for first, stop, slices in one_behind(_run(steps, plan, variables, padded, mirrored)):
             probs[first:stop] = np.asarray(slices)[: stop - first, :h, :w]
         return crop(probs, box)
 
     return predict
 
 
-def _asking(
-    apply: Apply, ballot: Callable[[Array], Array], num_classes: int, mirrored: Sequence[int]
+def asking(
+    apply: Apply,
+    *,
+    window: Shape,
+    num_classes: int,
+    combine: Literal["average", "logits"],
+    importance: Literal["uniform", "gaussian"] = "uniform",
+    mirrored: Sequence[int] = (),
 ) -> Ask:
-    """(variables, windows, which axes are mirrored) → ballots, divided by the mirrorings."""
+    """What windows add to the sums over their voxels, as of `predictor`.
+
+    Returns:
+      (variables, windows, which of `mirrored` are mirrored) → ballots, divided by the number of
+      mirrorings.
+    """
+    check.one_of("combine", combine, ("average", "logits"))
+    check.one_of("importance", importance, ("uniform", "gaussian"))
+    ballot = {"average": jax.nn.softmax, "logits": _as_it_is}[combine]
 
     def ask(
         variables: Variables, windows: Float[Array, "n d h w c"], are_mirrored: Bool[Array, "a"]
@@ -128,7 +143,12 @@ def _asking(
         ballots = ballot(logits.astype(jnp.float32)) / 2 ** len(mirrored)
         return _mirrored(ballots, mirrored, are_mirrored)
 
-    return ask
+    return _weighted(ask, window) if importance == "gaussian" else ask
+
+
+def mirrorings(mirrored: Sequence[int]) -> list[tuple[bool, ...]]:
+    """Which of the axes are mirrored, one mirroring after the other."""
+    return list(product((False, True), repeat=len(mirrored)))
 
 
 def _mirrored(array: Array, axes: Sequence[int], are_mirrored: Bool[Array, "a"]) -> Array:
@@ -140,8 +160,7 @@ def _mirrored(array: Array, axes: Sequence[int], are_mirrored: Bool[Array, "a"])
 
 def _weighted(ask: Ask, window: Shape) -> Ask:
     """Ballots times the importance of their voxels."""
-    d, h, w = map(grid.gaussian, window)
-    importance = (d[:, None, None] * h[None, :, None] * w[None, None, :])[None, ..., None]
+    importance = grid.gaussian_window(window)[None, ..., None]
     return lambda *args: ask(*args) * importance
 
 
@@ -173,7 +192,7 @@ def _run(
     plan: Plan,
     variables: Variables,
     image: NDArray[np.float32],
-    mirrorings: Sequence[tuple[bool, ...]],
+    mirrored: Sequence[int],
 ) -> Iterator[tuple[int, int, Array]]:
     """Yield (first, stop, slices on the device): the work is queued, not waited for."""
     sums = steps.put(np.zeros((*plan.chunk_shape, plan.num_classes), np.float32))
@@ -187,7 +206,7 @@ def _run(
             starts = np.pad(starts, ((0, plan.batch - len(starts)), (0, 0)))
             windows = steps.cut(slab, starts)
             # One mirroring after the other: the network is compiled once for all of them.
-            for are_mirrored in mirrorings:
+            for are_mirrored in mirrorings(mirrored):
                 ballots = steps.ask(variables, windows, np.array(are_mirrored, bool))
                 sums = steps.add(sums, ballots, starts, num_windows)
                 if before is not None:

@@ -144,6 +144,24 @@ def _compiled(
 ) -> Steps:
     """Jit the steps: windows split over the devices, everything else on each of them."""
     whole = sharding and NamedSharding(sharding.mesh, PartitionSpec())
+    certain = jnp.full((*window, num_classes), -jnp.inf).at[..., 0].set(0.0)
+    return Steps(
+        put=partial(jax.device_put, device=whole),
+        cut=jax.jit(partial(cut, window=window), out_shardings=sharding),
+        ask=compiler.jit(asking(apply, num_classes, of), out_shardings=whole),
+        background=jax.jit(lambda: ballots.cast(certain[None], of), out_shardings=whole),
+        add=jax.jit(add, donate_argnums=0),
+        decided=jax.jit(partial(ballots.decided, window=window, most=of.vote + of.softmax)),
+        finish=jax.jit(ballots.finish, static_argnames="finished", donate_argnames="votes"),
+    )
+
+
+def asking(apply: Apply, num_classes: int, of: ballots.Ballot) -> Callable[..., Array]:
+    """What windows add to the votes over their voxels: (variables, windows) → ballots.
+
+    Raises:
+      ValueError: logits of another shape.
+    """
 
     def ask(variables: Variables, windows: Float[Array, "n d h w c"]) -> Int[Array, "n d h w v"]:
         logits = apply(variables, windows)
@@ -151,16 +169,7 @@ def _compiled(
             raise ValueError(f"apply must return logits {expected}; got {logits.shape}")
         return ballots.cast(logits.astype(jnp.float32), of)
 
-    certain = jnp.full((*window, num_classes), -jnp.inf).at[..., 0].set(0.0)
-    return Steps(
-        put=partial(jax.device_put, device=whole),
-        cut=jax.jit(partial(cut, window=window), out_shardings=sharding),
-        ask=compiler.jit(ask, out_shardings=whole),
-        background=jax.jit(lambda: ballots.cast(certain[None], of), out_shardings=whole),
-        add=jax.jit(add, donate_argnums=0),
-        decided=jax.jit(partial(ballots.decided, window=window, most=of.vote + of.softmax)),
-        finish=jax.jit(ballots.finish, static_argnames="finished", donate_argnames="votes"),
-    )
+    return ask
 
 
 def _run(

@@ -26,6 +26,7 @@ import nibabel as nib
 import numpy as np
 import pydicom
 import pytest
+from PIL import Image
 
 from core import sharding
 from core.commands import outlook, steps
@@ -33,12 +34,14 @@ from core.commands import prepare as prepared_data
 from core.commands import results as results_module
 from core.data.cache import open_case
 from core.datasets.case import plain_name
+from core.infer.load import Run
 from core.lock import only_writer
 from core.phantom.ct.phantom import make
 from core.phantom.dicom.series import write_dicom_study
 from core.report import html
 from core.train.checkpoint import restore_model
-from tests.contracts.commands import COMMANDS, Commands, forge
+from tests.contracts import exported
+from tests.contracts.commands import COMMANDS, S4C_CLASSIFIER, Commands, forge
 from tests.core.train import hosts
 from tests.devices import compiled_anew
 from tests.disks import make_read_only, orbax_leaves_coroutines, small_disk
@@ -749,3 +752,49 @@ def test_merging_waits_for_every_fold(system, study, tmp_path, capsys):
     assert system.paper(*words, "--merge") == 0
     after = times(study)
     assert {path for path in after if after[path] != before[path]} == {record.parent}
+
+
+# export
+
+
+def test_an_exported_system_gives_the_labels_of_the_command(system, tmp_path, monkeypatch):
+    paper = system.paper
+    if paper is S4C_CLASSIFIER:
+        pytest.skip("classifiers are refused")
+    monkeypatch.setattr(Run, "weights", exported.shaken(Run.weights))
+    runs, model = [system.runs / name for name in paper.recipes], tmp_path / "model.npz"
+    assert paper("export", *runs, "--out", model) == 0
+    out, inputs = tmp_path / "out", paper.inputs(system.data)
+    assert paper(paper.verb, *inputs, *paper.runs(system.runs), *paper.quick, "--out", out) == 0
+    packages = exported.packages(tmp_path / "packages")
+    for row in results(out)["cases"][:1]:
+        scans, written = exported.of_case(paper.name, out, row, system.data)
+        label = tmp_path / written.name
+        words = [label, *scans] if paper.name == "lnmet" else [*scans, label]
+        done = exported.run(paper.name, packages, model, *words)
+        assert done.returncode == 0, done.stderr
+        expected = voxels(written)
+        assert len(np.unique(expected)) > 1
+        np.testing.assert_array_equal(voxels(label), expected)
+        if paper.name != "lnmet":  # segments without a decision
+            assert done.stdout.startswith(row["decision"])
+
+
+def voxels(path: Path) -> np.ndarray:
+    """Of a label map or a mask, as they are stored."""
+    if path.suffix == ".png":
+        return np.asarray(Image.open(path)) > 0
+    return np.asarray(nib.load(path).dataobj)
+
+
+def test_a_file_of_another_kind_is_refused_by_export(system, tmp_path, capsys):
+    runs = [system.runs / name for name in system.paper.recipes[:3]]
+    if system.paper is S4C_CLASSIFIER:
+        line = refused(capsys, system.paper, "export", *runs, "--out", tmp_path / "model.npz")
+        assert "is a classifier, and segmentations are exported" in line
+        return
+    line = refused(capsys, system.paper, "export", *runs, "--out", tmp_path / "model.onnx")
+    assert "must end with .npz" in line
+    (tmp_path / "model.npz").mkdir()
+    line = refused(capsys, system.paper, "export", *runs, "--out", tmp_path / "model.npz")
+    assert "is a folder; name a file, such as model.npz" in line

@@ -52,7 +52,7 @@ def test_one_compilation_serves_every_number_of_pictures_and_every_run(variables
         for num in (1, 2, 5):
             predict(PICTURES[:num])
     assert compiler.of_config.cache_info().currsize == 1
-    assert compiler.of_config(module._probability, SMALL.model)._cache_size() == 1
+    assert compiler.of_config(module.probability, SMALL.model)._cache_size() == 1
 
 
 def test_an_ensemble_is_the_mean_of_its_networks(run, variables, mesh, monkeypatch):

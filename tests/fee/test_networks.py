@@ -65,7 +65,7 @@ def test_one_compilation_serves_every_number_of_slices(mesh):
         for num in (1, 4, 5):
             predict(IMAGE[:num], MASK[:num])
     assert compiler.of_config.cache_info().currsize == 1
-    assert compiler.of_config(module._probability, config("diagnose").model)._cache_size() == 1
+    assert compiler.of_config(module.probability, config("diagnose").model)._cache_size() == 1
 
 
 def test_three_runs_in_any_order_or_one_folder_make_the_same_bundle(runs, mesh):

@@ -6,7 +6,7 @@ export JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/.cache/jax
 # that by 99 %, and a training step of the U-Net (128², batch 8) from 1.05 to 0.83 s.
 export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
 
-.PHONY: install radiomics demo test test-slow check peers parity bench format clean
+.PHONY: install radiomics demo test test-slow check peers parity bench reference format clean
 
 install: .venv/.installed
 
@@ -69,6 +69,10 @@ parity: peers
 
 bench: peers
 	$(BIN)/python -m benchmarks --suite cpu
+
+# A page for every room and package, from their docstrings: docs/reference/README.md lists them.
+reference: install
+	$(BIN)/python docs/reference.py
 
 format: install
 	$(BIN)/ruff check --fix .

@@ -19,6 +19,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, get_type_hints
 
@@ -120,7 +121,8 @@ Choices = Mapping[str, Any] | None
 """Values that override those of a config: "infer.threshold" → value."""
 
 FULL_DISK = "make some, and call again: what is finished is kept"
-GLOBAL_FLAGS = "With every command: -q prints errors only, --debug shows tracebacks."
+GLOBAL_FLAGS = """With every command: -q prints errors only, --debug shows tracebacks.
+Instead of one: --version."""
 
 
 @contextlib.contextmanager
@@ -208,6 +210,9 @@ def _dispatch(
     if not words or words[0] in ("-h", "--help"):
         print(_overview(commands, prog, description))
         return 0 if words else 2
+    if words[0] == "--version":
+        print(f"panjax {version('panjax')}")
+        return 0
     name, *words = words
     if name not in commands:
         raise InputError(f"unknown command {name!r}; known are {', '.join(commands)}")

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -169,6 +170,11 @@ def test_failure_is_one_line_and_a_traceback_only_with_debug(
     err = capsys.readouterr().err
     assert err.startswith("at work\nTraceback")
     assert err.endswith(f"{line}\n")
+
+
+def test_version_is_that_of_the_package(s4c: Callable, capsys: pytest.CaptureFixture):
+    assert s4c("--version") == 0
+    assert capsys.readouterr().out == f"panjax {version('panjax')}\n"
 
 
 def test_overview_lists_every_command(s4c: Callable, capsys: pytest.CaptureFixture):

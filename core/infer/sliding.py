@@ -87,6 +87,8 @@ def predictor(
       ValueError: if `combine` is unknown, a stride leaves voxels out, or the devices do not divide
         the batch.
     """
+    check.one_of("combine", combine, ("average", "logits"))
+    check.one_of("importance", importance, ("uniform", "gaussian"))
     grid.require_windows(window, stride, batch, sharding)
     ask = asking(
         apply,
@@ -129,8 +131,6 @@ def asking(
       (variables, windows, which of `mirrored` are mirrored) → ballots, divided by the number of
       mirrorings.
     """
-    check.one_of("combine", combine, ("average", "logits"))
-    check.one_of("importance", importance, ("uniform", "gaussian"))
     ballot = {"average": jax.nn.softmax, "logits": _as_it_is}[combine]
 
     def ask(

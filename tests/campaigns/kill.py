@@ -6,6 +6,7 @@ and nothing that has its name may be broken.
 """
 
 import argparse
+import math
 import random
 import signal
 import subprocess
@@ -56,15 +57,18 @@ class Counts(NamedTuple):
     last: float
 
 
-def campaign(command: Command, times: int, work: Path, chance: random.Random) -> Counts:
-    """Kill a command so many times; raises where anything is lost or wrong."""
+def campaign(
+    command: Command, times: int, work: Path, chance: random.Random, *, minutes: float = math.inf
+) -> Counts:
+    """Kill a command so many times, or for so long; raises where anything is lost or wrong."""
+    until = time.monotonic() + 60 * minutes
     whole = work / "whole"
     process = _start(command, whole)
     began = time.monotonic()
     assert process.wait(LIMIT_S) == 0
     length = time.monotonic() - began
     kills, ends, out, before, moments = 0, 0, work / "run-0", set(), []
-    while kills < times:
+    while kills < times and time.monotonic() < until:
         moment = chance.uniform(0, length)
         process = _start(command, out)
         try:
@@ -173,6 +177,7 @@ def main() -> None:
     """Run the campaigns and write their counts into docs/reliability.md."""
     parser = argparse.ArgumentParser(prog="python -m tests.campaigns.kill", description=__doc__)
     parser.add_argument("--times", type=int, default=100, help="kills of each command")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="for each, at most")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     parser.add_argument("--write", action="store_true", help=f"put the counts into {PAGE.name}")
     args = parser.parse_args()
@@ -183,7 +188,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as work:
         for number, command in enumerate(commands(Path(work))):
             folder = Path(work) / f"campaign-{number}"
-            count = campaign(command, args.times, folder, random.Random(args.seed))
+            chance = random.Random(args.seed)
+            count = campaign(command, args.times, folder, chance, minutes=args.minutes)
             span = f"{count.first:.2f} to {count.last:.2f}"
             lines.append(f"| {command.what} | {count.kills} | {span} | {count.ends} | 0 | 0 |")
             print(lines[-1], flush=True)

@@ -423,6 +423,7 @@ def test_a_repeated_call_goes_on(system, output, tmp_path, caplog):
     assert not (output / results_module.UNFINISHED).exists()
 
 
+@pytest.mark.slow  # works on cases twice
 def test_shards_of_a_cohort_make_the_whole(system, tmp_path, capsys):
     paper, outs = system.paper, (tmp_path / "whole", tmp_path / "shards")
     words = (paper.verb, system.data, *paper.runs(system.runs), "--held-out", "--out")
@@ -449,6 +450,7 @@ def test_a_folder_that_another_call_writes_is_refused(system, tmp_path, capsys):
             assert "is being written" in refused(capsys, paper, *words, "--out", tmp_path)
 
 
+@pytest.mark.slow  # works on cases four times
 @orbax_leaves_coroutines
 def test_a_full_or_read_only_disk_is_one_line_and_with_room_it_goes_on(system, tmp_path, capsys):
     paper, name = system.paper, system.paper.recipes[0]
@@ -456,10 +458,11 @@ def test_a_full_or_read_only_disk_is_one_line_and_with_room_it_goes_on(system, t
     job = (paper.verb, system.data, *paper.runs(system.runs), "--held-out")
     with small_disk(tmp_path, 64 << 20) as disk:
         others = disk / "others"
-        for words in (
+        training, job = (
             (*training, "--resume", "--out", disk / "run"),
             (*job, "--out", disk / "out"),
-        ):
+        )
+        for words in (training, job):
             free = shutil.disk_usage(disk).free
             others.write_bytes(bytes(free - (16 << 10)))
             capsys.readouterr()

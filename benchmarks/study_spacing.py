@@ -12,7 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks import harness
+from benchmarks import harness, results
+from benchmarks.provenance import provenance
 from core.report.table import Table, percent, to_text
 from s4c.config import Config
 from s4c.demo import write_phantoms
@@ -56,8 +57,8 @@ def main() -> None:
     data = {spacing: _phantoms(args.out, spacing) for spacing in SPACINGS_MM}
     networks = [Trained(policy, spacing) for policy in POLICIES for spacing in SPACINGS_MM]
     rows = [row for network in networks for row in _rows(network, data, args)]
-    facts = harness.provenance()
-    harness.save("study-spacing", [row | facts for row in rows])
+    facts = provenance()
+    results.save("study-spacing", [row | facts for row in rows])
     print(to_text(table(rows)), end="")
 
 

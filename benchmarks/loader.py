@@ -22,8 +22,8 @@ from core.data.pipeline import NUM_THREADS
 from core.train.task import Task
 
 CORES = os.cpu_count() or 1
-AT_ONCE = 4
-"""Batches of a turn."""
+TURN_S = 0.5
+"""Batches come in bursts: a turn lasts at least so long."""
 BUFFERED = 2 * NUM_THREADS + 4 * CORES
 """More than lie ready when the first is asked for: what is taken after these is made meanwhile."""
 NUM_CASES = 4
@@ -57,13 +57,14 @@ def _row(title: str, made: Iterator, batch: int, repeats: int) -> harness.Row:
     """Turns follow each other without a pause, in which batches would pile up."""
     for _ in range(BUFFERED):
         next(made)
-    taken: list[float] = []
-    while len(taken) < repeats and sum(taken) < harness.SECONDS:
-        start = time.perf_counter()
-        for _ in range(AT_ONCE):
+    begin, taken = time.perf_counter(), []
+    while len(taken) < repeats and time.perf_counter() - begin < harness.SECONDS:
+        start, count, passed = time.perf_counter(), 0, 0.0
+        while passed < TURN_S:
             next(made)
-        taken.append(time.perf_counter() - start)
-    seconds = np.array(taken) / AT_ONCE
+            count, passed = count + 1, time.perf_counter() - start
+        taken.append(passed / count)
+    seconds = np.array(taken)
     rate = batch / float(np.median(seconds))
     print(f"{title}: {rate:.1f} samples a second, {rate / CORES:.1f} a core", flush=True)
     return {

@@ -16,7 +16,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import provenance, results, suites, tables
-from benchmarks.harness import Row
 from benchmarks.suites import GROUPS, SUITES, Item
 
 
@@ -34,42 +33,43 @@ def main(argv: Sequence[str] | None = None) -> int:
     # PyTorch needs its share of a GPU; JAX would take three quarters before it is asked to.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     todo = suites.chosen(args.suite, args.only)
+    if not todo:
+        names = ",".join(args.suite)
+        return _refuse(f"nothing in {names} has {args.only!r} in its title: see --list")
     if args.list:
         print("".join(f"{item.file}: {item.title}\n" for item in todo), end="")
         return 0
     if args.out is None and (commit := provenance.commit()).endswith("+changes"):
-        print(
-            f"the checkout differs from {commit[:7]}: commit first, or write elsewhere with --out",
-            file=sys.stderr,
-        )
-        return 2
+        start = commit[:7]
+        return _refuse(f"the checkout differs from {start}: commit, or write elsewhere with --out")
     minutes = args.minutes or min((GROUPS[n].minutes for n in args.suite if n in GROUPS), default=0)
     return run(todo, out=args.out, repeats=args.repeats, minutes=minutes or float("inf"))
 
 
 def run(todo: Sequence[Item], *, out: Path | None, repeats: int, minutes: float) -> int:
-    """Measure items and save the rows of each at once; nothing begins after `minutes`."""
+    """Measure items and save each row at once; no item begins after `minutes`."""
     end, left, failed = time.monotonic() + 60 * minutes, [], []
     for item in todo:
         if time.monotonic() > end:
             left.append(item.title)
             continue
         try:
-            rows = list(item.measure(repeats))
+            for row in item.measure(repeats):
+                results.save(item.file, [row], out)
+                if row.get("equal") is False:
+                    failed.append(f"{row['name']} differs from its peer")
         except Exception:  # one that does not fit a machine must not cost the others
             traceback.print_exc()
             failed.append(item.title)
-            continue
-        results.save(item.file, rows, out)
-        failed += [f"{row['name']} differs from its peer" for row in rows if _differs(row)]
     for what, titles in {"failed": failed, f"not begun after {minutes} minutes": left}.items():
         if titles:
             print(f"{what}: {', '.join(titles)}", file=sys.stderr)
     return 1 if failed else 0
 
 
-def _differs(row: Row) -> bool:
-    return row.get("equal") is False
+def _refuse(line: str) -> int:
+    print(line, file=sys.stderr)
+    return 2
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -82,11 +82,17 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         "--suite", type=_names, default=["cpu"], metavar="NAMES", help=f"of {known}; default: cpu"
     )
     parser.add_argument("--only", default="", help="items whose title has this in it")
-    parser.add_argument("--repeats", type=int, default=7, help="turns of each at most")
+    parser.add_argument("--repeats", type=_count, default=7, help="turns of each at most")
     parser.add_argument("--minutes", type=float, help="begin nothing more after these")
     parser.add_argument("--out", type=Path, help="folder of results instead of benchmarks/results")
     parser.add_argument("--list", action="store_true", help="print the items and measure nothing")
     return parser.parse_args(argv)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"expected a number from 1; got {text}")
+    return int(text)
 
 
 def _names(text: str) -> list[str]:

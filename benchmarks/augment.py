@@ -41,7 +41,7 @@ def _volumes(side: int, groups: tuple[str, ...]) -> Routine:
     return Routine(
         f"augment 10 batches of 2 × {side}³ × 2",
         "augmentation",
-        lambda: _loaded((side,) * 3, 10),
+        lambda: _loaded((side, side, side), 10),
         _augmentation,
         None,
         {"batchgeneratorsv2": groups},

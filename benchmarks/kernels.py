@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 from functools import partial
+from importlib import metadata
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import jaxlib
 import numpy as np
 
 from benchmarks import harness, routines
@@ -54,7 +54,7 @@ def measure_forms(kernel: Kernel, repeats: int) -> list[harness.Row]:
             f"{kernel.title} {what}, XLA's own",
             ours[what],
             xla[what],
-            peer_name=f"XLA of jaxlib {jaxlib.__version__}",
+            peer_name=f"XLA of jaxlib {metadata.version('jaxlib')}",
             equal=_equal,
             repeats=repeats,
         )

@@ -88,15 +88,21 @@ def _fee() -> Predict:
     from fee.config import RECIPES
     from fee.networks import TASKS, Bundle, network
     from fee.predict_series import Stopwatch, predict_series
+    from fee.saliency import explainer
 
-    shape, networks = (1, *SHAPE[1:], 1), {}
+    shape = (1, *SHAPE[1:], 1)
     # Every slice goes through all three networks.
     cfgs = {t: replace(RECIPES[t], infer=replace(RECIPES[t].infer, threshold=0.0)) for t in TASKS}
-    for task, cfg in cfgs.items():
-        weights = harness.drawn(partial(model.init, cfg.model, shape=shape))
-        networks[task] = network(cfg, *weights, sharding.mesh())
+    weights = {
+        task: harness.drawn(partial(model.init, cfg.model, shape=shape))
+        for task, cfg in cfgs.items()
+    }
+    bundle = Bundle(
+        cfgs,
+        *(network(cfgs[task], *weights[task], sharding.mesh()) for task in TASKS),
+        explain=explainer(cfgs["diagnose"].model, *weights["diagnose"]),
+    )
     image = np.random.default_rng(0).integers(0, 256, SHAPE, np.uint8)
-    bundle = Bundle(cfgs, **networks, explain=lambda *args: None)
     return partial(predict_series, image, bundle, Stopwatch())
 
 

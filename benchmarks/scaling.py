@@ -5,6 +5,7 @@ device is what parting the batch and the collectives cost. A process of its own 
 """
 
 import re
+from collections.abc import Sequence
 from functools import partial
 from math import prod
 from typing import Any
@@ -35,21 +36,23 @@ def items() -> list[Item]:
 
 
 def _measure(repeats: int) -> list[harness.Row]:
-    return harness.in_a_process(_on_devices, "tiny-16", repeats, env=FORCED)
+    return harness.in_a_process(_alone_with_devices, "tiny-16", repeats, env=FORCED)
 
 
-def _on_devices(name: str, repeats: int) -> list[harness.Row]:
+def _alone_with_devices(name: str, repeats: int) -> list[harness.Row]:
     # Programs for several CPU devices that come back from the cache can abort (`core.sharding`).
     jax.config.update("jax_enable_compilation_cache", False)
-    one = subject(name, "float32")
-    counts = [count for count in COUNTS if count <= len(jax.devices())]
+    return on_devices(subject(name, "float32"), COUNTS, repeats)
+
+
+def on_devices(subject: Subject, counts: Sequence[int], repeats: int) -> list[harness.Row]:
+    """A row for each number of devices that there are; `equal` is to the first."""
     rows: list[harness.Row] = []
-    single = None
-    for count in counts:
-        mesh = sharding.mesh(jax.devices()[:count])
-        row, params = _row(one, mesh, repeats)
-        single = params if single is None else single
-        rows.append(row | {"equal": _equal(single, params)})
+    first = None
+    for count in (count for count in counts if count <= len(jax.devices())):
+        row, params = _row(subject, sharding.mesh(jax.devices()[:count]), repeats)
+        first = params if first is None else first
+        rows.append(row | {"equal": _equal(first, params)})
     return rows
 
 
@@ -65,7 +68,8 @@ def _row(subject: Subject, mesh: Mesh, repeats: int) -> tuple[harness.Row, Any]:
         moving, _ = step(moving, *placed.values())
     params = jax.tree.map(np.asarray, moving[0]["params"])
     sizes = collectives(step.as_text())
-    title = f"{subject.title} training step on {mesh.size} devices"
+    places = "1 device" if mesh.size == 1 else f"{mesh.size} devices"
+    title = f"{subject.title} training step on {places}"
     row = harness.compare(title, lambda: step(moving, *placed.values()), repeats=repeats)
     alone = _alone(sizes, mesh)
     taken, _ = harness.turns({"ours": alone}, repeats)

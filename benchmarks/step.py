@@ -1,6 +1,6 @@
 """Forward pass and training step of every network, on fixed arrays, beside PyTorch's."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from importlib import import_module
 from types import ModuleType
@@ -41,27 +41,25 @@ def subject_module(paper: str) -> ModuleType:
     return import_module(f"benchmarks.subjects.{paper}")
 
 
-def _measure(paper: ModuleType, network: str, repeats: int) -> list[harness.Row]:
+def _measure(paper: ModuleType, network: str, repeats: int) -> Iterator[harness.Row]:
     dtypes = TYPES.get(jax.default_backend(), ("float32", "bfloat16"))
     peer = harness.peer_module(paper.PEER)
-    return [
-        row
-        for dtype in dtypes
-        for row in measure(paper.subject(network, dtype), dtype, peer, repeats=repeats)
-    ]
+    for dtype in dtypes:
+        yield from measure(paper.subject(network, dtype), dtype, peer, repeats=repeats)
 
 
 def measure(
     subject: Subject, dtype: str, peer: ModuleType | None, *, repeats: int
-) -> list[harness.Row]:
+) -> Iterator[harness.Row]:
     """Rows `forward` and `training step` of one network, beside every form of its peer."""
     variables = compiler.jit(subject.init, runs_once=True)(jax.random.key(0))
     ours = Ours(subject, variables)
     titles = {"forward": f"{subject.title} forward", "step": f"{subject.title} training step"}
     if peer is None:
         runs = {"forward": ours.forward, "step": ours.step}
-        return [harness.compare(titles[k], run, repeats=repeats) for k, run in runs.items()]
-    bench, rows = import_module("benchmarks.peers.torch_bench"), []
+        yield from (harness.compare(titles[k], run, repeats=repeats) for k, run in runs.items())
+        return
+    bench = import_module("benchmarks.peers.torch_bench")
     losses = [ours.step() for _ in range(3)]
     tolerance = None if dtype == "float32" else OF_HALF
     for form in bench.forms(dtype):
@@ -69,17 +67,14 @@ def measure(
         same = harness.agree(ours.forward(), twin.logits(), within=tolerance)
         alike = learn_alike(losses, [twin.step() for _ in range(3)], tolerance)
         for key, equal in {"forward": same, "step": alike}.items():
-            rows.append(
-                harness.compare(
-                    titles[key],
-                    getattr(ours, key),
-                    getattr(twin, key),
-                    peer_name=form.peer,
-                    equal=lambda ours, peer, equal=equal: equal,
-                    repeats=repeats,
-                )
+            yield harness.compare(
+                titles[key],
+                getattr(ours, key),
+                getattr(twin, key),
+                peer_name=form.peer,
+                equal=lambda ours, peer, equal=equal: equal,
+                repeats=repeats,
             )
-    return rows
 
 
 def learn_alike(ours: Sequence[Any], peer: Sequence[Any], tolerance: float | None) -> bool:

@@ -33,7 +33,7 @@ class Group(NamedTuple):
 SUITES = ("kernels", "step", "loader", "case", "augment", "memory", "scaling")
 GROUPS = {
     "cpu": Group(("case", "memory", "scaling", "loader", "augment", "kernels", "step"), 27.0),
-    # Ten minutes are all that a lent machine may have; the last item may take one.
+    # A job of ten minutes; the last item may take one of them.
     "gpu": Group(("case", "augment", "memory", "step", "kernels"), 8.5),
 }
 

@@ -107,8 +107,7 @@ class Bench:
         """Loss, forward and backward, and one update."""
         self.optimizer.zero_grad(set_to_none=True)
         with self._precision():
-            outputs = self._moving(*self.inputs)
-        value = self.twin.loss(outputs, self.truth)
+            value = self.twin.loss(self._moving(*self.inputs), self.truth)
         value.backward()
         self.twin.clip(self.moving)
         self.optimizer.step()

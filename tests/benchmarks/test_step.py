@@ -63,7 +63,7 @@ def peer():
 
 
 def test_equal_networks_are_called_equal(peer):
-    rows = step.measure(SUBJECT, "float32", peer, repeats=1)
+    rows = list(step.measure(SUBJECT, "float32", peer, repeats=1))
     assert [row["name"] for row in rows] == ["conv forward", "conv training step"]
     assert [row["equal"] for row in rows] == [True, True]
     assert all(row["peer"].startswith("PyTorch ") for row in rows)
@@ -71,7 +71,7 @@ def test_equal_networks_are_called_equal(peer):
 
 def test_unequal_networks_are_told(peer):
     peer.off = 0.1
-    rows = step.measure(SUBJECT, "float32", peer, repeats=1)
+    rows = list(step.measure(SUBJECT, "float32", peer, repeats=1))
     assert [row["equal"] for row in rows] == [False, False]
 
 
@@ -90,7 +90,7 @@ def test_every_form_of_pytorch_computes_the_same(peer):
 
 
 def test_without_its_peer_a_network_is_timed_alone():
-    rows = step.measure(SUBJECT, "float32", None, repeats=1)
+    rows = list(step.measure(SUBJECT, "float32", None, repeats=1))
     assert [row["name"] for row in rows] == ["conv forward", "conv training step"]
     assert {row["peer"] for row in rows} == {None}
 

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import provenance, results, scaling, step, suites
+from benchmarks import provenance, results, step, suites
 from benchmarks.suites import GROUPS, SUITES, Item
+from core.json_io import read_json
 
 ROOT = Path(__file__).parents[2]
 WITHOUT = """
@@ -89,12 +90,14 @@ def test_nothing_begins_after_its_minutes(items, tmp_path, capsys):
 
 def test_what_fails_costs_the_others_nothing(tmp_path, capsys):
     def fail(repeats):
+        yield {"name": "first row", "device": "cpu"}
         raise MemoryError("too large")
 
     row = {"name": "b", "device": "cpu"}
     todo = [Item("a", "file", fail), Item("b", "file", lambda repeats: [row])]
     assert command.run(todo, out=tmp_path, repeats=1, minutes=1) == 1
-    assert (tmp_path / "file.json").is_file()
+    rows = read_json(tmp_path / "file.json")
+    assert [row["name"] for row in rows] == ["first row", "b"]
     assert "MemoryError: too large" in (said := capsys.readouterr().err)
     assert said.endswith("failed: a\n")
 
@@ -104,7 +107,7 @@ def test_results_in_the_repository_are_of_a_commit(items, monkeypatch, capsys):
     assert command.main(["--suite", "kernels"]) == 2
     assert items == []
     assert capsys.readouterr().err == (
-        "the checkout differs from 0123456: commit first, or write elsewhere with --out\n"
+        "the checkout differs from 0123456: commit, or write elsewhere with --out\n"
     )
 
 
@@ -114,14 +117,17 @@ def test_an_unknown_suite_ends_with_status_2(capsys):
     assert "no such suite: speed" in capsys.readouterr().err
 
 
-def test_collectives_are_counted_with_their_bytes():
-    program = """
-      %a = f32[2,3]{1,0} all-reduce(%x), replica_groups={}
-      %b = (f32[5]{0}, f32[]) all-reduce-start(%y, %z), replica_groups={}
-      %c = (f32[5]{0}, f32[]) all-reduce-done(%b)
-      ROOT %d = f32[7] add(%a, %all-reduce.3)
-    """
-    assert scaling.collectives(program) == [4 * 6, 4 * (5 + 1)]
+def test_titles_that_choose_nothing_end_with_status_2(items, capsys):
+    assert command.main(["--suite", "kernels,step", "--only", "konv"]) == 2
+    said = "nothing in kernels,step has 'konv' in its title: see --list\n"
+    assert capsys.readouterr().err == said
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "many"])
+def test_no_turns_end_with_status_2(number, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        command.main(["--repeats", number])
+    assert f"expected a number from 1; got {number}" in capsys.readouterr().err
 
 
 def test_steps_learn_alike_that_begin_and_fall_alike():

@@ -19,7 +19,7 @@ def test_every_table_stands_in_a_document():
 
 
 def test_every_file_of_timings_has_a_table():
-    files = {name for name in results.names() if not name.startswith("study-")}
+    files = {name for name in results.names() if not name.startswith(("study-", "voting"))}
     tabled = {*tables.STEPS, *tables.CASES, *tables.TABLES}
     assert files <= tabled
 
@@ -47,6 +47,40 @@ def test_a_reported_time_stands_beside_ours_with_both_machines(monkeypatch):
     first, second = tables.compared().splitlines()[2:]
     assert first == "| A | w | 5.9 patches/s | V100 | 0.5 patches/s | 2 cores |"
     assert re.search(r"V100 \| – \| – \|$", second)
+
+
+ORIGIN = {"device": "2 cores", "commit": "0123456789+changes"}
+ROWS = {
+    "loader": {"ours_s": 0.0123, "samples_per_s": 80.0, "samples_per_s_and_core": 40.0},
+    "memory": {"host_peak_bytes": 3 << 30, "host_bytes_before": 1 << 29, "device_peak_bytes": None},
+    "scaling": {
+        "ours_s": 2.0,
+        "collectives": 3,
+        "collective_bytes": 4_000_000,
+        "collectives_s": 0.5,
+        "equal": False,
+    },
+    "augment": {"ours_s": 1.0, "peer_s": None, "ratio": None, "peer": None, "equal": None},
+    "stages of fee": {
+        "ours_s": 3.0,
+        "peer_s": 5.0,
+        "peer": "PyTorch",
+        "stages": {"ours": {"read": 3.0}, "peer": {"read": 5.0}},
+    },
+}
+LINES = {
+    "loader": "| a | 12.3 ms | 80.0 | 40.0 | 2 cores | 0123456+ |",
+    "memory": "| a | 3.00 GiB | 0.50 GiB | – | 2 cores | 0123456+ |",
+    "scaling": "| a | 2.00 s | 3 | 4.0 | 500 ms | **no** | 2 cores | 0123456+ |",
+    "augment": "| a | 1.00 s | – | – | – | – | 2 cores | 0123456+ |",
+    "stages of fee": "| **whole** | 3.0 | 5.0 |",
+}
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_rows_are_written_with_their_units(name, monkeypatch):
+    monkeypatch.setattr(results, "load", lambda file: [{"name": "a"} | ROWS[name] | ORIGIN])
+    assert tables.TABLES[name]().splitlines()[-1] == LINES[name]
 
 
 def test_without_rows_a_table_says_so():

@@ -5,6 +5,7 @@ forward pass. What a paper's `model.apply` or a loss does stays free of it, and 
 differentiated and sharded by whoever calls it.
 """
 
+import math
 from collections.abc import Callable, Hashable
 from functools import cache, partial
 from typing import Any
@@ -25,18 +26,25 @@ _LITTLE_EFFORT = {"xla_backend_optimization_level": 1}
 network, and 3 s with this."""
 
 
-def jit(function: Callable[..., Any], *, runs_once: bool = False, **options: Any) -> Any:
+def jit(
+    function: Callable[..., Any],
+    *,
+    runs_once: bool = False,
+    platform: str | None = None,
+    **options: Any,
+) -> Any:
     """`jax.jit` for an outermost function, as fast as XLA gets on CPU.
 
     Args:
       function: pure.
       runs_once: compile quickly rather than well, such as what draws the first weights.
+      platform: of the devices that it is compiled for; None is that of JAX's default ones.
       **options: of `jax.jit`.
 
     Returns:
       The jitted function. It cannot be called inside another jitted or differentiated one.
     """
-    if jax.default_backend() == "cpu":
+    if (platform or jax.default_backend()) == "cpu":
         options["compiler_options"] = _CPU | (_LITTLE_EFFORT if runs_once else {})
     return jax.jit(function, **options)
 
@@ -45,3 +53,12 @@ def jit(function: Callable[..., Any], *, runs_once: bool = False, **options: Any
 def of_config(function: Callable[..., Any], cfg: Hashable) -> Any:
     """`jit` of function(cfg, …), compiled once for a config, whatever the weights."""
     return jit(partial(function, cfg))
+
+
+def peak_bytes(compiled: Any) -> float:
+    """What a program needs on each device, as its compiler counts; nan where it does not."""
+    memory = compiled.memory_analysis()
+    if memory is None:
+        return math.nan
+    arguments, temporary = memory.argument_size_in_bytes, memory.temp_size_in_bytes
+    return arguments + temporary + memory.output_size_in_bytes - memory.alias_size_in_bytes

@@ -75,8 +75,7 @@ def mesh_of_batch(batch: int, *, space: int = 1) -> Mesh:
         raise InputError(
             f"--space must be from 1 to the {num_local} devices of a host; got {space}"
         )
-    groups = max(n for n in range(1, num_local // space + 1) if (batch // hosts) % n == 0)
-    used = groups * space
+    used = num_sharing(batch // hosts, num_local // space) * space
     if used < num_local:
         text = "a batch of %d is trained on %d of %d devices, which divide it"
         logger.warning(text, batch, used * hosts, num_local * hosts)
@@ -84,6 +83,11 @@ def mesh_of_batch(batch: int, *, space: int = 1) -> Mesh:
     for device in jax.devices():
         by_host.setdefault(device.process_index, []).append(device)
     return mesh([d for of_host in by_host.values() for d in of_host[:used]], space=space)
+
+
+def num_sharing(num_examples: int, num_devices: int) -> int:
+    """The most devices that can share some examples equally."""
+    return max(n for n in range(1, num_devices + 1) if num_examples % n == 0)
 
 
 def replicated(tree: Any, mesh: Mesh) -> Any:

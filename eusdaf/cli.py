@@ -21,6 +21,10 @@ COMMANDS = {
     "prepare": Command(
         "eusdaf.prepare:prepare", "Read data sets once for all networks: files to pictures."
     ),
+    "plan": Command(
+        "eusdaf.plan:plan",
+        "Say what a recipe needs on GPUs, TPUs or this CPU; they need not be here.",
+    ),
     "train": Command("eusdaf.train:train", "Train a network."),
     "segment": Command(
         "eusdaf.infer:segment", "Segment new pictures: images, DICOM, videos, or folders of them."

@@ -19,6 +19,10 @@ COMMANDS = {
     "prepare": Command(
         "fee.prepare:prepare", "Read data sets once for all networks: files to slices."
     ),
+    "plan": Command(
+        "fee.plan:plan",
+        "Say what a recipe needs on GPUs, TPUs or this CPU; they need not be here.",
+    ),
     "train": Command("fee.train:train", "Train a network: locate, segment or diagnose."),
     "diagnose": Command(
         "fee.infer:diagnose", "Diagnose new patients: DICOM folders, zipped studies or NIfTI."

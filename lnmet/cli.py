@@ -33,6 +33,10 @@ COMMANDS = {
     "ranges": Command(
         "lnmet.ranges:ranges", "Fit the distances of attention to the nodes of prepared cases."
     ),
+    "plan": Command(
+        "lnmet.plan:plan",
+        "Say what a recipe needs on GPUs, TPUs or this CPU; they need not be here.",
+    ),
     "train": Command(
         "lnmet.train:train",
         "Train one network: of organs, the tumor, nodes, metastatic ones, or the status.",

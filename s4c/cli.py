@@ -22,6 +22,9 @@ COMMANDS = {
     "prepare": Command(
         "s4c.prepare:prepare", "Read data sets once for all networks: files to prepared cases."
     ),
+    "plan": Command(
+        "s4c.plan:plan", "Say what a recipe needs on GPUs, TPUs or this CPU; they need not be here."
+    ),
     "train": Command(
         "s4c.train:train",
         "Train one network: of a cascade, or the classifier that it is compared with.",

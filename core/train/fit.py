@@ -1,6 +1,5 @@
 """The training loop: a plain function over a task, without models, papers or config files."""
 
-import math
 import time
 from contextlib import nullcontext
 from functools import partial
@@ -21,7 +20,7 @@ from core.train.early_stopping import best_step, is_stalled
 from core.train.log import Log
 from core.train.preemption import Preemption
 from core.train.state import State
-from core.train.step import make_step
+from core.train.step import lower_step
 from core.train.task import Task
 from core.types import Batch, ModelState, Params
 
@@ -148,20 +147,10 @@ def _first_state(
 def _compile(task: Task, seed: int, state: State, batch: Batch, log: Log) -> Any:
     """The step, compiled once for these shapes; it refuses any other instead of recompiling."""
     began = time.perf_counter()
-    places = jax.tree.map(lambda a: a.sharding, state)
-    step = compiler.jit(make_step(task, seed), donate_argnums=0, out_shardings=(places, None))
-    compiled = step.lower(state, batch).compile()
-    log.compiled(compile_seconds=time.perf_counter() - began, peak_bytes=_peak_bytes(compiled))
+    compiled = lower_step(task, seed, state, batch).compile()
+    seconds, peak_bytes = time.perf_counter() - began, compiler.peak_bytes(compiled)
+    log.compiled(compile_seconds=seconds, peak_bytes=peak_bytes)
     return compiled
-
-
-def _peak_bytes(compiled: Any) -> float:
-    """What the step needs on each device, as its compiler counts; nan where it does not."""
-    memory = compiled.memory_analysis()
-    if memory is None:
-        return math.nan
-    arguments, temporary = memory.argument_size_in_bytes, memory.temp_size_in_bytes
-    return arguments + temporary + memory.output_size_in_bytes - memory.alias_size_in_bytes
 
 
 def _num_examples(batch: Batch) -> int:

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import optax
 
+from core import compiler
 from core.random import step_key
 from core.train.state import State
 from core.train.task import Task
@@ -30,3 +31,23 @@ def make_step(task: Task, seed: int) -> Callable[[State, Batch], tuple[State, Me
         return State(state.step + 1, params, model_state, opt_state), metrics
 
     return step
+
+
+def lower_step(task: Task, seed: int, state: State, batch: Batch) -> jax.stages.Lowered:
+    """The step as a training runs it, ready to compile: the new state lies where the old one did.
+
+    Args:
+      task: what is trained.
+      seed: of the run.
+      state: on its devices, or shapes with the shardings that it would have there.
+      batch: likewise.
+    """
+    places = jax.tree.map(lambda a: a.sharding, state)
+    (device, *_) = state.step.sharding.device_set
+    jitted = compiler.jit(
+        make_step(task, seed),
+        platform=device.platform,
+        donate_argnums=0,
+        out_shardings=(places, None),
+    )
+    return jitted.lower(state, batch)

@@ -97,7 +97,7 @@ def classifier(cfg: IdentificationConfig, variables: Variables, mesh: Mesh) -> A
       mesh: the devices that share a batch.
     """
     batch = cfg.infer.batch * mesh.size
-    predict = in_batches(compiler.of_config(_logits, cfg), variables, batch=batch, mesh=mesh)
+    predict = in_batches(compiler.of_config(logits, cfg), variables, batch=batch, mesh=mesh)
 
     def ask(crops: Iterable[Mapping[str, NDArray]]) -> NDArray:
         left, parts = iter(crops), [np.empty((0, identification.NUM_CLASSES), np.float32)]
@@ -168,9 +168,10 @@ def _network(
     return Network(classifier(cfg, {"params": params, **model_state}, mesh), fill)
 
 
-def _logits(
+def logits(
     cfg: IdentificationConfig, variables: Variables, image: Array, instance: Array
 ) -> Float[Array, "n 2"]:
+    """Logits of crops (n, d, h, w, c) in HU around nodes (n, d, h, w)."""
     normalized = normalize(variables, image)
     return identification.apply(cfg.model, variables["params"], normalized, instance > 0)
 

@@ -150,7 +150,7 @@ def asker(cfg: StatusConfig, variables: Variables, mesh: Mesh) -> Ask:
       mesh: the devices that share the pictures.
     """
     batch = -(-num_inputs(cfg) // mesh.size) * mesh.size
-    predict = in_batches(compiler.of_config(_logits, cfg), variables, batch=batch, mesh=mesh)
+    predict = in_batches(compiler.of_config(logits, cfg), variables, batch=batch, mesh=mesh)
 
     def ask(scan: Scan, volume_mm3: float) -> Float[np.ndarray, "n 2"]:
         inputs = inputs_of(scan, cfg)
@@ -160,13 +160,14 @@ def asker(cfg: StatusConfig, variables: Variables, mesh: Mesh) -> Ask:
     return ask
 
 
-def _logits(
+def logits(
     cfg: StatusConfig,
     variables: Variables,
     image: Num[Array, "n *s c"],
     mask: Num[Array, "n *s"],
     volume_mm3: Float[Array, "n"],
 ) -> Float[Array, "n 2"]:
+    """Logits of pictures, or boxes, in HU with their tumor and the largest node."""
     variables = dict(variables)
     params = variables.pop("params")
     return status.apply(

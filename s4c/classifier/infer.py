@@ -88,7 +88,7 @@ def asker(cfg: ModelConfig, params: Params) -> Ask:
       cfg: of the network.
       params: its parameters.
     """
-    apply = compiler.of_config(_probability, cfg)
+    apply = compiler.of_config(probability, cfg)
 
     def ask(features: Float[np.ndarray, "d h w c"]) -> float:
         size = np.array([features.shape[:3]], np.int32)
@@ -97,7 +97,8 @@ def asker(cfg: ModelConfig, params: Params) -> Ask:
     return ask
 
 
-def _probability(
+def probability(
     cfg: ModelConfig, params: Params, features: Float[Array, "1 d h w c"], size: Int32[Array, "1 3"]
 ) -> Float[Array, ""]:
+    """Probability of a tumor, from the features of one region in an array of a bucket's shape."""
     return jax.nn.softmax(classifier.apply(cfg, params, features, size))[0, 1]

@@ -42,3 +42,28 @@ def test_options_of_jit_are_kept():
     x = jnp.ones(3)
     assert add(2, x).tolist() == [3, 3, 3]
     assert x.is_deleted()
+
+
+def test_a_program_for_another_platform_gets_no_options_of_cpus(monkeypatch):
+    given = []
+    monkeypatch.setattr(jax, "jit", lambda function, **options: given.append(options))
+    compiler.jit(convolve, platform="tpu")
+    compiler.jit(convolve, platform="cpu")
+    assert [set(options) for options in given] == [set(), {"compiler_options"}]
+
+
+def test_a_program_needs_its_arguments_results_and_temporaries_but_a_donated_one_once():
+    kept, donated = (
+        compiler.jit(lambda x: x + 1, donate_argnums=numbers).lower(jnp.ones(1000)).compile()
+        for numbers in ((), 0)
+    )
+    assert compiler.peak_bytes(kept) == 2 * 4000
+    assert compiler.peak_bytes(donated) == 4000
+
+
+def test_a_compiler_that_does_not_count_is_believed_to_know_nothing():
+    class Compiled:
+        def memory_analysis(self):
+            return None
+
+    assert np.isnan(compiler.peak_bytes(Compiled()))

@@ -104,6 +104,10 @@ def test_groups_that_no_host_has_are_refused(space):
         sharding.mesh_of_batch(16, space=space)
 
 
+def test_the_most_devices_that_divide_some_examples_share_them():
+    assert [sharding.num_sharing(num, 8) for num in (16, 12, 7, 1)] == [8, 6, 7, 1]
+
+
 def test_a_batch_that_the_hosts_cannot_share_is_refused(monkeypatch):
     monkeypatch.setattr(jax, "process_count", lambda: 2)
     with pytest.raises(InputError, match="a batch of 3 cannot be shared by 2 hosts"):

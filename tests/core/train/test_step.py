@@ -3,7 +3,7 @@ import numpy as np
 
 from core.random import step_key
 from core.train import state as states
-from core.train.step import make_step
+from core.train.step import lower_step, make_step
 from tests.core.train import tiny
 
 
@@ -39,3 +39,14 @@ def test_state_is_a_function_of_the_seed():
     same, other = states.create(tiny.build(), 3), states.create(tiny.build(), 4)
     jax.tree.map(np.testing.assert_array_equal, same, first_step()[0])
     assert not np.array_equal(same.params["conv"], other.params["conv"])
+
+
+def test_a_step_is_lowered_from_shapes_as_from_arrays():
+    state, batch, _ = first_step()
+    place = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    arrays = jax.device_put((state, dict(batch)), place)
+    shapes = jax.tree.map(
+        lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=place), (state, dict(batch))
+    )
+    of_arrays, of_shapes = (lower_step(tiny.build(), 3, *both) for both in (arrays, shapes))
+    assert of_arrays.as_text() == of_shapes.as_text()

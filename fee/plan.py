@@ -1,0 +1,65 @@
+"""What a recipe needs on a machine that is not here, from made-up slices instead of data."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from core.commands import plan as planning
+from core.plan.job import Job, on_disk
+from fee import networks, train
+from fee.config import Config
+from fee.data import Example, PreparedSeries
+
+NUM_SLICES = 143_945 * 6 // 10
+"""To learn from (Table 2, and Results, 6 in 10); screening leaves fewer of them."""
+
+
+def plan(cfg: Config, *, on: str, fsdp: bool = False, space: int = 1, json: bool = False) -> None:
+    """Say what a recipe needs on a machine, which need not be here, and no data either.
+
+    Compiles the training step and the inference of the recipe for that machine and prints memory,
+    work and communication of a chip, and the least time that these take.
+
+    Args:
+      cfg: the recipe.
+      on: machine: cpu, h100:8, a100:4, or a slice of TPUs, v5e:4x4 or v5p:2x2x4.
+      fsdp: cut the state over the chips, as `core.train.fit` does with state_rule=sharding.fsdp.
+      space: chips that share one slice, as with batch_rule=sharding.spatial.
+      json: print values instead of text.
+
+    Raises:
+      InputError: no such machine, its compiler is not installed, or its chips cannot share a batch.
+    """
+    planning.plan(cfg, job_of, on, fsdp=fsdp, space=space, as_json=json)
+
+
+def job_of(cfg: Config) -> Job:
+    """Training and inference of a recipe on made-up slices, as many as the paper has."""
+    size = cfg.prepare.size
+
+    def ask(params: Any, model_state: Mapping[str, Any], *images: jax.Array) -> jax.Array:
+        return networks.probability(cfg.model, (params, model_state), *images)
+
+    def images(num_chips: int) -> tuple[jax.ShapeDtypeStruct, ...]:
+        image = jax.ShapeDtypeStruct((cfg.infer.batch * num_chips, size, size), jnp.uint8)
+        return (image, image) if cfg.task == "diagnose" else (image,)
+
+    slices = _slices(size)
+    task, run = train.build(cfg, slices), train.length(cfg, len(slices))
+    return Job(task, run, cfg.data.batch, cfg.model.dtype, ask, images)
+
+
+def _slices(size: int) -> list[Example]:
+    image = np.random.default_rng(0).integers(0, 256, (2, size, size), np.uint8)
+    mask = np.zeros_like(image)
+    mask[:, size // 3 : size // 2, size // 3 : size // 2] = 1
+    made_up = PreparedSeries(
+        *("made up", "", "", "venous", True, ""),
+        **on_disk(image=image, mask=mask),
+        pancreas_slices=(0, 1),
+        tumor_slices=(),
+    )
+    return [Example(made_up, number % 2, bool(number % 2)) for number in range(NUM_SLICES)]

@@ -30,8 +30,8 @@ def _host(core_seconds: float, best: float) -> str:
     text = f"{core_seconds * 1000:.3g} ms of one core of this host for a batch"
     if math.isnan(best):
         return text
-    cores = core_seconds / best
-    return f"{text}: " + (f"{cores:.2g} cores keep pace" if cores > 1 else "not data-bound")
+    cores = math.ceil(core_seconds / best)
+    return f"{text}: " + (f"{cores} cores keep pace" if cores > 1 else "not data-bound")
 
 
 def _at_best(seconds: float) -> str:
@@ -54,9 +54,18 @@ def _program(title: str, program: Program, plan: Plan) -> list[str]:
         f"  work         {_si(program.flops)}FLOP, {_si(program.moved_bytes)}B moved, a chip",
         f"  collectives  {', '.join(sent) or 'none'}",
         f"  at best      {best.seconds * 1000:.3g} ms ({parts}): {best.bound}; "
-        f"{program.examples / best.seconds:.3g} examples/s",
+        f"{_three_digits(program.examples / best.seconds)} examples/s",
         f"  compiled in  {program.compile_seconds:.0f} s",
     ]
+
+
+def _three_digits(value: float) -> str:
+    """All digits of a large number, of which the first three count.
+
+    >>> _three_digits(1961234.0), _three_digits(0.05134)
+    ('1,960,000', '0.0513')
+    """
+    return f"{float(f'{value:.3g}'):,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _si(value: float) -> str:

@@ -66,7 +66,7 @@ def _task(paper_name, cfg):
     [
         ("s4c", "pdac-16", {"data.batch": 16}),
         ("s4c", "pdac-64", {"data.batch": 2, "model.width": 16}),
-        ("fee", "segment", {"data.batch": 2}),
+        ("fee", "segment", {"data.batch": 2, "model.width": 8}),
     ],
 )
 def test_a_step_takes_the_memory_that_its_plan_for_this_cpu_says(paper_name, recipe, choices):
@@ -79,4 +79,4 @@ def test_a_step_takes_the_memory_that_its_plan_for_this_cpu_says(paper_name, rec
     )
     told = json.loads(done.stdout)
     # Scratch of single kernels, threads and the allocator come on top of what XLA plans.
-    assert told["measured"] == pytest.approx(told["planned"], rel=0.1)
+    assert told["planned"] == pytest.approx(told["measured"], rel=0.1)

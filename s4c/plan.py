@@ -37,8 +37,8 @@ def plan(
     Args:
       cfg: the recipe.
       on: machine: cpu, h100:8, a100:4, or a slice of TPUs, v5e:4x4 or v5p:2x2x4.
-      fsdp: cut the state over the chips, as `core.train.fit` does with state_rule=sharding.fsdp.
-      space: chips that share one patch, as with batch_rule=sharding.spatial.
+      fsdp: cut parameters and optimizer state over the chips, as `train` does.
+      space: chips that share a patch, as of `train`.
       json: print values instead of text.
 
     Raises:

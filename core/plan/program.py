@@ -98,8 +98,8 @@ def num_bytes(tree: Any) -> int:
 
 def _mesh(devices: Sequence[Any], num: int, space: int) -> jax.sharding.Mesh:
     """The most devices that can share a number of examples, as `sharding.mesh_of_batch` takes."""
-    if space < 1 or len(devices) % space:
-        raise InputError(f"{len(devices)} chips cannot be split into groups of --space {space}")
+    if not 1 <= space <= len(devices):
+        raise InputError(f"--space must be from 1 to the {len(devices)} chips; got {space}")
     groups = sharding.num_sharing(num, len(devices) // space)
     return sharding.mesh(devices[: groups * space], space=space)
 

@@ -67,8 +67,8 @@ def test_space_cuts_the_images(batch):
 
 
 def test_chips_that_cannot_share_an_example_are_refused(batch):
-    for space in (0, 3):
-        with refused(None, f"8 chips cannot be split into groups of --space {space}"):
+    for space in (0, 9):
+        with refused(None, f"--space must be from 1 to the 8 chips; got {space}"):
             training_step(tiny_job(), batch, machine(8), space=space)
     narrow = {**batch, "image": batch["image"][:, :6]}
     with refused(None, "--space 4 does not divide the 6 voxels of 'image'"):

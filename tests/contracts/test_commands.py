@@ -765,7 +765,8 @@ def test_an_exported_system_gives_the_labels_of_the_command(system, tmp_path, mo
     paper = system.paper
     if paper is S4C_CLASSIFIER:
         pytest.skip("classifiers are refused")
-    monkeypatch.setattr(Run, "weights", exported.shaken(Run.weights))
+    noisy = exported.shaken(Run.weights, *exported.NOISE[paper.name])
+    monkeypatch.setattr(Run, "weights", noisy)
     runs, model = [system.runs / name for name in paper.recipes], tmp_path / "model.npz"
     assert paper("export", *runs, "--out", model) == 0
     out, inputs = tmp_path / "out", paper.inputs(system.data)

@@ -20,8 +20,9 @@ _ALONE = {
     "TPU_SKIP_MDS_QUERY": "1",
     "TPU_WORKER_HOSTNAMES": "localhost",
     "TPU_ACCELERATOR_TYPE": "v5litepod-4",
+    "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
 }
-"""Tells `libtpu` not to look for the machines of a slice."""
+"""Tells `libtpu` not to look for the machines of a slice, nor to lock chips that are not used."""
 _ONE_CHIP: dict[str, Any] = {"chips_per_host_bounds": [1, 1, 1]}
 _NO_TIMING = {"xla_gpu_enable_triton_gemm": False}
 """Which tiles a matrix product has is found by timing them; without a GPU the first guess counts,

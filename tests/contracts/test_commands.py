@@ -337,13 +337,16 @@ def test_a_state_and_images_that_are_cut_over_devices_train_alike(system, tmp_pa
         assert paper("train", name, *words, "--fsdp", "--space", "4") == 0
     manifest = json.loads((tmp_path / "manifest.json").read_text())
     assert len(manifest["devices"]) == 8
-    for a, b in zip(weights_of(tmp_path), weights_of(system.runs / name), strict=True):
-        # Sums over devices run in another order: a few float32 roundings, grown by batch norms.
-        np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-4)
+    # Not their weights: where a bias stands before a norm its gradient is rounding, and Adam makes
+    # steps of that. Sums over devices run in another order: a few float32 roundings.
+    for ours, theirs in zip(losses_of(tmp_path), losses_of(system.runs / name), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=2e-3)
 
 
-def weights_of(run: Path) -> list[np.ndarray]:
-    return jax.tree.leaves(restore_model(run / "checkpoints"))
+def losses_of(run: Path) -> list[list[float]]:
+    """Loss and norm of the gradient at every step."""
+    lines = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
+    return [[line["loss"], line["grad_norm"]] for line in lines if "loss" in line]
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """Strict JAX for every test, eight host devices, one compilation cache, real data if present."""
 
+import logging
 import os
 from pathlib import Path
 
@@ -35,6 +36,14 @@ def pytest_configure(config: pytest.Config) -> None:
         if "from jaxtyping import" in path.read_text("utf-8")
     ]
     install_import_hook(modules, CHECKER)
+
+
+@pytest.fixture(autouse=True)
+def no_handler_of_another_test() -> None:
+    """Commands log to the stderr of their time; that of an earlier test is closed."""
+    for handler in logging.root.handlers[:]:
+        if isinstance(handler, logging.StreamHandler) and handler.stream.closed:
+            logging.root.removeHandler(handler)
 
 
 @pytest.fixture(scope="session")

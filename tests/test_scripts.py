@@ -83,7 +83,7 @@ def test_a_slurm_job_that_is_told_to_end_is_queued_again_and_goes_on(cluster, tm
 
 def test_a_slurm_job_works_on_a_cohort_in_shards_and_then_on_the_whole(cluster, tmp_path):
     words = tmp_path / "words"
-    command = ("bash", "-c", f'printf "%s " "$@" >> {words}; echo >> {words}', "job")
+    command = ("bash", "-c", f'line=$(printf "%s " "$@"); echo "$line" >> {words}', "job")
     assert start(cluster, "slurm_cohort.sh", *command, "a b", "--out", "o").wait(60) == 0
     *shards, last = words.read_text().splitlines()
     assert sorted(shards) == [f"a b --out o --shard {i}/2 " for i in (0, 1)]

@@ -712,7 +712,8 @@ def killed_after_a_step() -> Iterator[None]:
 
 
 def times(folder: Path) -> dict[Path, int]:
-    return {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    """When each file was written; a lock comes and goes in folders."""
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
 
 
 def test_a_study_is_what_its_commands_give_however_often_it_was_killed(system, study, tmp_path):

@@ -42,7 +42,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def no_handler_of_another_test() -> None:
     """Commands log to the stderr of their time; that of an earlier test is closed."""
     for handler in logging.root.handlers[:]:
-        if isinstance(handler, logging.StreamHandler) and handler.stream.closed:
+        if getattr(getattr(handler, "stream", None), "closed", False):
             logging.root.removeHandler(handler)
 
 

@@ -31,10 +31,11 @@ def main() -> None:
     placed = jax.tree.map(_at, shapes, places)
     there = jax.tree.map(_at, batch, sharding.split_batch(batch, mesh))
     compiled = lower_step(job.task, job.run.seed, placed, there).compile()
+    start = jax.jit(lambda: jax.tree.map(_ones, shapes), out_shardings=places).lower().compile()
     gc.collect()
     Path("/proc/self/clear_refs").write_text("5")
     before = _status_bytes("VmRSS")
-    state = jax.jit(lambda: jax.tree.map(_ones, shapes), out_shardings=places)()
+    state = start()
     on_device = sharding.shard_batch({name: array.copy() for name, array in batch.items()}, mesh)
     for _ in range(STEPS):
         state, metrics = compiled(state, on_device)

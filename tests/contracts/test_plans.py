@@ -64,8 +64,8 @@ def _task(paper_name, cfg):
 @pytest.mark.parametrize(
     ("paper_name", "recipe", "choices"),
     [
-        ("s4c", "pdac-16", {"data.batch": 16}),
-        ("s4c", "pdac-64", {"data.batch": 2, "model.width": 16}),
+        ("s4c", "pdac-16", {"data.batch": 48}),
+        ("s4c", "pdac-64", {"data.batch": 4, "model.width": 16}),
         ("fee", "segment", {"data.batch": 2, "model.width": 8}),
     ],
 )

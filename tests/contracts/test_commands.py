@@ -475,6 +475,7 @@ def test_a_full_or_read_only_disk_is_one_line_and_with_room_it_goes_on(system, t
             others.unlink()
             assert paper(*words) == 0
         make_read_only(disk)
+        capsys.readouterr()
         for words in (training, job):
             assert "Read-only file system" in refused(capsys, paper, *words)
 

@@ -67,12 +67,10 @@ def main() -> None:
     folder = find_cache([cache], out, screen=cfg.screen, cfg=cfg.prepare)
     series = open_series(folder)
     runs = [out / f"fold-{fold}" for fold in range(NUM_FOLDS)]
-    for fold, (run, parts) in enumerate(zip(runs, folds(series, cfg), strict=True)):
+    parts_of_runs = list(zip(runs, folds(series, cfg), strict=True))
+    for fold, (run, parts) in enumerate(parts_of_runs):
         train_fold(cfg, folder, series, fold, parts, run)
-    tested = [
-        _test(cfg, _slices(series, cfg, parts.test), run)
-        for run, parts in zip(runs, folds(series, cfg), strict=True)
-    ]
+    tested = [_test(cfg, _slices(series, cfg, parts.test), run) for run, parts in parts_of_runs]
     name = f"nih-slices {args.scale} {cfg.prepare.size}², {cfg.run.epochs} epochs"
     results.save("study-nih-slices", [_row(name, cfg, tested, runs)])
     print(to_text(table([fold.rows for fold in tested])), end="")

@@ -3,7 +3,7 @@
 193 slices of 42 patients of NIH Pancreas-CT, in five folds by patient: each patient is tested once,
 by a network that learned from three fifths of the others. Weights are chosen by the loss of another
 fifth. The paper's 50 epochs are few steps with so few slices, so its schedule is stretched. An
-interrupted study goes on where it stopped.
+interrupted study goes on where it stopped; folds may be jobs of their own, with `--fold`.
 """
 
 import argparse
@@ -69,7 +69,10 @@ def main() -> None:
     runs = [out / f"fold-{fold}" for fold in range(NUM_FOLDS)]
     parts_of_runs = list(zip(runs, folds(series, cfg), strict=True))
     for fold, (run, parts) in enumerate(parts_of_runs):
-        train_fold(cfg, folder, series, fold, parts, run)
+        if args.fold in (None, fold):
+            train_fold(cfg, folder, series, fold, parts, run)
+    if args.fold is not None:
+        return
     tested = [_test(cfg, _slices(series, cfg, parts.test), run) for run, parts in parts_of_runs]
     name = f"nih-slices {args.scale} {cfg.prepare.size}², {cfg.run.epochs} epochs"
     results.save("study-nih-slices", [_row(name, cfg, tested, runs)])
@@ -222,6 +225,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=Path("out/study-nih"))
     parser.add_argument("--scale", choices=["full", "two-cores"], default="full")
     parser.add_argument("--stretch", type=int, default=3, help="times the paper's 50 epochs")
+    parser.add_argument("--fold", type=int, choices=range(NUM_FOLDS), help="train this one alone")
     return parser.parse_args()
 
 

@@ -29,7 +29,8 @@ KEPT = RESULTS / "plans"
 BEGIN, END = "<!-- plans: begin -->", "<!-- plans: end -->"
 HEAD = (
     "| recipe | batch | chips | GiB a chip | TFLOP | GB moved | collectives | step, ms | bound by "
-    "| recipe, h | host, ms | cores | asking, GiB | asking, ms | checkpoint, MB |"
+    "| recipe, h | host, ms | cores | asking, GiB | asking, ms | checkpoint, MB "
+    "| cache, GB |"
 )
 
 
@@ -119,6 +120,7 @@ def _row(row: dict[str, Any]) -> str:
         held[1],
         _number(ask["seconds"]["total"], 1e3),
         f"{row['checkpoint_bytes'] / 1e6:.0f}",
+        f"{row['cache_bytes'] / 1e9:.3g}",
     ]
     return f"| {' | '.join(map(str, cells))} |"
 

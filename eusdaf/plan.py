@@ -9,12 +9,13 @@ import numpy as np
 
 from core.commands import plan as planning
 from core.plan.job import Job, on_disk
+from core.plan.program import num_bytes
 from eusdaf import networks, train
 from eusdaf.config import Config
 from eusdaf.data import Prepared
 
-NUM_PICTURES = 330 * 4 // 5
-"""To learn from, in each of five folds (Sec. 2.3)."""
+NUM_PICTURES = 330
+"""Of which four fifths to learn from, in each of five folds (Sec. 2.3)."""
 
 
 def plan(cfg: Config, *, on: str, fsdp: bool = False, space: int = 1, json: bool = False) -> None:
@@ -47,9 +48,11 @@ def job_of(cfg: Config) -> Job:
         shape = (cfg.infer.batch * num_chips, size, size)
         return (jax.ShapeDtypeStruct(shape, jnp.uint8),)
 
-    pictures = [_picture(size)] * NUM_PICTURES
-    run = cfg.run.in_steps(NUM_PICTURES, cfg.data.batch)
-    return Job(train.build(cfg, pictures), run, cfg.data.batch, cfg.model.dtype, ask, images)
+    picture = _picture(size)
+    pictures = [picture] * (NUM_PICTURES * 4 // 5)
+    task, run = train.build(cfg, pictures), cfg.run.in_steps(len(pictures), cfg.data.batch)
+    cached = NUM_PICTURES * num_bytes([picture.image, picture.mask])
+    return Job(task, run, cfg.data.batch, cfg.model.dtype, ask, images, cached)
 
 
 def _picture(size: int) -> Prepared:

@@ -9,6 +9,7 @@ import numpy as np
 
 from core.commands import plan as planning
 from core.plan.job import Job, on_disk
+from core.plan.program import num_bytes
 from core.preprocess.crop import Box
 from lnmet import networks, segmentation_train
 from lnmet.config import ORGANS, Config, Target
@@ -25,8 +26,8 @@ from lnmet.status.data import Example, num_inputs
 from lnmet.status.pictures import tumor_of
 
 SHAPE = (96, 224, 224)
-NUM_PATIENTS = 749 * 16 // 25
-"""To learn from: 64 % of the discovery set (Sec. IV-A)."""
+NUM_PATIENTS = 749
+"""Of the discovery set, of which 64 % to learn from (Sec. IV-A)."""
 NUM_NODES = 2467 * 16 // 25
 """Of them (Sec. IV-A: 2,467 in all)."""
 
@@ -68,8 +69,9 @@ def _segmentation(cfg: Config) -> Job:
         shape = (cfg.infer.batch * num_chips, *cfg.data.patch, num_channels)
         return (jax.ShapeDtypeStruct(shape, jnp.float32),)
 
-    task = segmentation_train.build(cfg, [_case(cfg)])
-    return Job(task, cfg.run, cfg.data.batch, cfg.model.dtype, ask, windows)
+    case = _case(cfg)
+    task = segmentation_train.build(cfg, [case])
+    return Job(task, cfg.run, cfg.data.batch, cfg.model.dtype, ask, windows, _cached(case))
 
 
 def _identification(cfg: IdentificationConfig) -> Job:
@@ -88,7 +90,7 @@ def _identification(cfg: IdentificationConfig) -> Job:
     case = _case(cfg)
     cases = [case] * (NUM_NODES // len(case.nodes))
     task, run = identification_train.build(cfg, cases), identification_train.in_steps(cfg, cases)
-    return Job(task, run, cfg.data.batch, cfg.model.dtype, ask, crops)
+    return Job(task, run, cfg.data.batch, cfg.model.dtype, ask, crops, _cached(case))
 
 
 def _status(cfg: StatusConfig) -> Job:
@@ -105,9 +107,10 @@ def _status(cfg: StatusConfig) -> Job:
             jax.ShapeDtypeStruct((num,), jnp.float32),
         )
 
-    patients = [Example(_case(cfg), False, 0.0)] * NUM_PATIENTS
+    case = _case(cfg)
+    patients = [Example(case, False, 0.0)] * (NUM_PATIENTS * 16 // 25)
     task, run = status_train.build(cfg, patients), status_train.length(cfg, len(patients))
-    return Job(task, run, cfg.data.batch, cfg.model.dtype, ask, pictures)
+    return Job(task, run, cfg.data.batch, cfg.model.dtype, ask, pictures, _cached(case))
 
 
 _JOBS: Mapping[type[AnyConfig], Callable[[Any], Job]] = {
@@ -115,6 +118,12 @@ _JOBS: Mapping[type[AnyConfig], Callable[[Any], Job]] = {
     IdentificationConfig: _identification,
     StatusConfig: _status,
 }
+
+
+def _cached(case: Prepared) -> int:
+    """Bytes of the prepared cases of all patients."""
+    arrays = case.image, case.label, case.attention, case.tumor
+    return NUM_PATIENTS * num_bytes([*arrays, case.voxels, case.hu, case.nodes])
 
 
 def _case(cfg: AnyConfig) -> Prepared:

@@ -10,6 +10,7 @@ import numpy as np
 from core.commands import plan as planning
 from core.datasets.pancreas import PANCREAS, TUMOR
 from core.plan.job import Job, on_disk
+from core.plan.program import num_bytes
 from core.preprocess.crop import bounding_box
 from s4c import networks, train
 from s4c.classifier import infer as classifier_infer
@@ -22,6 +23,8 @@ from s4c.model import resdsn
 from s4c.recipes import SEGMENTATION, AnyConfig
 
 SHAPE = (128, 512, 512)
+NUM_SCANS = {"pdac": 439, "pnet": 752}
+"""Of each paper: a venous one of 439 patients, and both phases of 376."""
 REGION = (16, 32, 40)
 """Features of an annotated pancreas, one for 8³ voxels: of 128 × 256 × 320 voxels, a large one."""
 
@@ -62,7 +65,17 @@ def _segmentation(cfg: Config) -> Job:
         shape = (cfg.infer.batch * num_chips, *(cfg.data.patch,) * 3, 1)
         return (jax.ShapeDtypeStruct(shape, jnp.float32),)
 
-    return Job(train.build(cfg, [_scan()]), cfg.run, cfg.data.batch, cfg.model.dtype, ask, windows)
+    scan = _scan()
+    num = NUM_SCANS["pnet" if cfg.prepare.duct else "pdac"]
+    return Job(
+        train.build(cfg, [scan]),
+        cfg.run,
+        cfg.data.batch,
+        cfg.model.dtype,
+        ask,
+        windows,
+        num * num_bytes([scan.image, scan.label, scan.pancreas_voxels, scan.tumor_voxels]),
+    )
 
 
 def _classification(cfg: ClassifierConfig) -> Job:
@@ -80,7 +93,8 @@ def _classification(cfg: ClassifierConfig) -> Job:
         return jax.ShapeDtypeStruct((1, *features.shape), jnp.float32), sizes
 
     task = classifier_train.build(cfg, examples)
-    return Job(task, cfg.run, cfg.data.batch, cfg.model.dtype, ask, regions)
+    num = NUM_SCANS["pnet"] * num_bytes(features)
+    return Job(task, cfg.run, cfg.data.batch, cfg.model.dtype, ask, regions, num)
 
 
 def _scan() -> Prepared:

@@ -59,6 +59,7 @@ def planned_on(job: Job, on: str, *, fsdp: bool = False, space: int = 1) -> Plan
         step=step,
         ask=inference(job, there),
         checkpoint_bytes=num_bytes(state_of(job)),
+        cache_bytes=job.cache_bytes,
         core_seconds=host.core_seconds,
         shares={"fsdp": int(fsdp), "space": space},
     )

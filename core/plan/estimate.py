@@ -47,7 +47,7 @@ class Plan(NamedTuple):
       step: the training step.
       ask: the inference pass.
       checkpoint_bytes: of the whole state on disk.
-      state_bytes: of it that a chip holds.
+      cache_bytes: of the paper's cases, prepared.
       core_seconds: that one core of this machine works for a batch.
       shares: {"fsdp": …, "space": …}, as asked for.
     """
@@ -60,6 +60,7 @@ class Plan(NamedTuple):
     step: Program
     ask: Program
     checkpoint_bytes: float
+    cache_bytes: float
     core_seconds: float
     shares: Mapping[str, int]
 

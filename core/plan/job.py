@@ -27,6 +27,7 @@ class Job(NamedTuple):
       ask: (params, model state, *arrays) → answers; what one call of inference computes.
       arrays: number of chips → shapes of what such a call is asked about, the leading axis is the
         batch over all of them.
+      cache_bytes: of what is prepared of as many cases as the paper has.
     """
 
     task: Task
@@ -35,6 +36,7 @@ class Job(NamedTuple):
     dtype: str
     ask: Callable[..., jax.Array]
     arrays: Callable[[int], Sequence[jax.ShapeDtypeStruct]]
+    cache_bytes: int
 
 
 class HostWork(NamedTuple):

@@ -21,6 +21,7 @@ def as_text(plan: Plan) -> str:
         *_program("inference", plan.ask, plan),
         f"recipe         {plan.steps} steps{_at_best(best * plan.steps)}",
         f"checkpoint     {_si(plan.checkpoint_bytes)}B",
+        f"cache          {_si(plan.cache_bytes)}B, of as many cases as the paper has",
         *(f"→ {line}" for line in advice(plan)),
     ]
     return "\n".join(lines)

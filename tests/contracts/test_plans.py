@@ -36,6 +36,7 @@ def test_a_recipe_is_planned_as_it_is_trained(name):
     assert shapes(after) == shapes(state)
     assert all(metric.shape == () for metric in metrics.values())
     assert num_bytes(state) > 2 * num_bytes(state.params)  # momentum, or more
+    assert job.cache_bytes > 330 * 2 * 100**2  # the fewest and smallest: pictures and their masks
     arrays = job.arrays(2)
     answers = jax.eval_shape(job.ask, state.params, state.model_state, *arrays)
     assert answers.shape[:1] in (arrays[0].shape[:1], ())  # a classifier tells one number

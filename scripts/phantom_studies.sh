@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# The studies of both S4C papers on phantoms, as in s4c/README.md: the folds of each side by side,
+# a core each.
+#
+#   bash scripts/phantom_studies.sh OUT
+set -euo pipefail
+mkdir -p "${1:?usage: phantom_studies.sh OUT}"
+cd "$1"
+
+# How `study` is called for a paper: its folds at the same time, then the tables of both.
+study() {
+  local paper=$1 fold jobs=()
+  shift
+  for fold in 0 1; do
+    taskset -c "$fold" s4c study "$paper" "$@" --fold "$fold" > "$paper-$fold.log" 2>&1 &
+    jobs+=($!)
+  done
+  for fold in 0 1; do
+    wait "${jobs[$fold]}" || { tail -n 1 "$paper-$fold.log" >&2; exit 1; }
+  done
+  s4c study "$paper" "$@" --merge
+}
+
+# A call after an interruption goes on where the last one stopped.
+[[ -e pdac ]] || s4c phantom pdac --num-cases 40 --seed 5 --tumor-fraction 0.75 --diameters-mm 12 45
+[[ -e pnet ]] || s4c phantom pnet --paper pnet --num-cases 40 --seed 5 --spacing-mm 4 \
+  --tumor-fraction 0.6 --diameters-mm 12 45
+s4c prepare --data pdac --out cache-pdac
+for phase in venous arterial; do
+  s4c prepare --data pnet --out cache-pnet --prepare.duct --prepare.phase "$phase"
+done
+
+study pdac --data pdac --cache cache-pdac --out study-pdac --split.num-folds 2 \
+  --recipe tiny-64 --recipe tiny-32 --recipe tiny-16 --loss.class-weights 1 1 4
+networks=(--recipe tiny-classifier)
+for network in "" -unet3d -vnet; do
+  networks+=(--recipe "tiny-pnet-venous$network" --recipe "tiny-pnet-arterial$network")
+done
+study pnet --data pnet --cache cache-pnet --out study-pnet --split.num-folds 2 \
+  "${networks[@]}" --run.steps 300

@@ -6,7 +6,8 @@ from pathlib import Path
 from core.commands.evaluate import Truth
 from core.datasets.label_names import LabelNames
 from core.datasets.pancreas import TUMOR
-from core.datasets.pancreas_cases import PancreasCase, PancreasData, read_pancreas
+from core.datasets.pancreas_cases import read_pancreas
+from core.datasets.pancreas_layouts import PancreasCase, PancreasData
 from core.datasets.patients import TABLE, Patient, read_patients
 from core.datasets.read import is_dataset
 from core.datasets.series_masks import SeriesMask

@@ -18,7 +18,7 @@ from core.datasets.case import ImageCase
 from core.datasets.images import read_case, read_images
 from core.datasets.label_names import LabelNames
 from core.datasets.pancreas import TUMOR
-from core.datasets.pancreas_cases import PUBLIC_PHASE, PancreasCase
+from core.datasets.pancreas_layouts import PUBLIC_PHASE, PancreasCase
 from core.datasets.patients import PHASES, TABLE, Patient, read_patients
 from core.datasets.prescribed_folds import FOLDS
 from core.datasets.series_masks import SeriesMask, match_masks

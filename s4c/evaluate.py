@@ -12,7 +12,8 @@ from core.commands import results
 from core.commands.evaluate import Paper, Prediction, Truth
 from core.datasets.channels import Phase
 from core.datasets.pancreas import TUMOR, pancreas_labels
-from core.datasets.pancreas_cases import PancreasCase, read_phase
+from core.datasets.pancreas_cases import read_phase
+from core.datasets.pancreas_layouts import PancreasCase
 from core.errors import InputError
 from core.io import nifti
 from core.io.labels import require_same_grid

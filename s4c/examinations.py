@@ -7,7 +7,8 @@ from pathlib import Path
 from core.commands.predict import held_out_of
 from core.datasets.channels import Phase
 from core.datasets.label_names import LabelNames
-from core.datasets.pancreas_cases import PancreasData, read_phase
+from core.datasets.pancreas_cases import read_phase
+from core.datasets.pancreas_layouts import PancreasData
 from core.errors import InputError
 from core.io.inventory import find_scans
 from core.io.paths import Skipped, find_all

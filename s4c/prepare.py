@@ -20,11 +20,8 @@ from core.datasets.pancreas import (
     in_pancreas,
     pancreas_labels,
 )
-from core.datasets.pancreas_cases import (
-    PancreasCase,
-    read_pancreas_sets,
-    require_annotated,
-)
+from core.datasets.pancreas_cases import read_pancreas_sets, require_annotated
+from core.datasets.pancreas_layouts import PancreasCase
 from core.errors import InputError
 from core.names import escaped
 from core.preprocess.appearance import appearance_of

@@ -31,7 +31,7 @@ for phase in venous arterial; do
 done
 
 study pdac --data pdac --cache cache-pdac --out study-pdac --split.num-folds 2 \
-  --recipe tiny-64 --recipe tiny-32 --recipe tiny-16 --loss.class-weights 1 1 4
+  --recipe tiny-64 --recipe tiny-32 --recipe tiny-16 --run.steps 360 --loss.class-weights 1 1 4
 networks=(--recipe tiny-classifier)
 for network in "" -unet3d -vnet; do
   networks+=(--recipe "tiny-pnet-venous$network" --recipe "tiny-pnet-arterial$network")

@@ -9,6 +9,7 @@ from jaxtyping import Array, Bool, Float, Integer
 
 from core.augment.nnunet import nnunet
 from core.losses.overlap import tversky_loss
+from core.nn.strided import every
 from core.random import stream
 from core.types import Batch, Key, Metrics, ModelState, Params, Scalar
 from lnmet import model
@@ -68,8 +69,10 @@ def at_resolution(
     label: Integer[Array, "n _ _ _"], logits: Float[Array, "n d h w k"]
 ) -> Integer[Array, "n d h w"]:
     """Classes on the grid of an output, each of the voxel nearest to the middle of its block."""
-    factors = [a // b for a, b in zip(label.shape[1:], logits.shape[1:], strict=False)]
-    return label[(slice(None), *(slice(f // 2, None, f) for f in factors))]
+    for axis in (1, 2, 3):
+        factor = label.shape[axis] // logits.shape[axis]
+        label = every(label, factor, axis=axis, start=factor // 2)
+    return label
 
 
 def terms_of(

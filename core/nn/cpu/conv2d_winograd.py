@@ -17,6 +17,7 @@ from jaxtyping import Array, Float
 
 from core.nn.cpu import conv2d
 from core.nn.cpu.conv3d_winograd import INPUT, KERNEL, OUTPUT, TILE, combine
+from core.nn.strided import every
 from core.nn.xla_conv import mirrored
 
 MANY_CHANNELS = 64
@@ -85,14 +86,15 @@ def _rows_of_tiles(image: jax.Array) -> list[jax.Array]:
     # Otherwise XLA computes what made the image, such as a batch norm, once for each row.
     padded = lax.optimization_barrier(padded)
     last = height + to_whole - TILE
-    return [padded[:, j : j + last + 1 : TILE] for j in range(INPUT.shape[1])]
+    rows = range(INPUT.shape[1])
+    return [every(padded, TILE, axis=1, start=j, stop=j + last + 1) for j in rows]
 
 
 def _tiles(grad: jax.Array) -> list[jax.Array]:
     """Row 0 … 3 of every tile, each (n, ⌈h / 4⌉, w, o)."""
     whole = jnp.pad(grad, ((0, 0), (0, -grad.shape[1] % TILE), (0, 0), (0, 0)))
     whole = lax.optimization_barrier(whole)
-    return [whole[:, j::TILE] for j in range(TILE)]
+    return [every(whole, TILE, axis=1, start=j) for j in range(TILE)]
 
 
 def _along(pixels: jax.Array, taps: jax.Array) -> jax.Array:

@@ -23,6 +23,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from core.nn.cpu import conv2d, conv2d_stride2
+from core.nn.strided import every
 from core.nn.xla_conv import mirrored
 
 TILE = 4
@@ -153,7 +154,8 @@ def _with_neighbors(x: jax.Array, t: jax.Array, per_step: int) -> jax.Array:
 def _tile_slices(x: jax.Array, count: int) -> Slices:
     """Slice j = 0 … count - 1 of every tile, tiles folded into the batch: (n · p, h, w, c)."""
     last = x.shape[1] - count + 1
-    return [x[:, j : j + last : TILE].reshape(-1, *x.shape[2:]) for j in range(count)]
+    tiles = [every(x, TILE, axis=1, start=j, stop=j + last) for j in range(count)]
+    return [slices.reshape(-1, *x.shape[2:]) for slices in tiles]
 
 
 def _join(slices: Slices, per_step: int) -> jax.Array:

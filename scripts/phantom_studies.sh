@@ -31,7 +31,7 @@ for phase in venous arterial; do
 done
 
 study pdac --data pdac --cache cache-pdac --out study-pdac --split.num-folds 2 \
-  --recipe tiny-64 --recipe tiny-32 --recipe tiny-16 --run.steps 320 --loss.class-weights 1 1 4
+  --recipe tiny-64 --recipe tiny-32 --recipe tiny-16 --run.steps 360 --loss.class-weights 1 1 4
 # The compared networks see the venous phase alone: each network more takes two minutes.
 study pnet --data pnet --cache cache-pnet --out study-pnet --split.num-folds 2 \
   --recipe tiny-pnet-venous --recipe tiny-pnet-arterial --recipe tiny-classifier \

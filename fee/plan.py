@@ -28,7 +28,7 @@ def plan(cfg: Config, *, on: str, fsdp: bool = False, space: int = 1, json: bool
       cfg: the recipe.
       on: machine: cpu, h100:8, a100:4, or a slice of TPUs, v5e:4x4 or v5p:2x2x4.
       fsdp: cut parameters and optimizer state over the chips, as `train` does.
-      space: chips that would share a slice, which `train` does not offer yet.
+      space: chips that share a slice, as of `train`.
       json: print values instead of text.
 
     Raises:

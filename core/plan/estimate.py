@@ -120,4 +120,4 @@ def _smaller(plan: Plan) -> str:
         return "the step does not fit, and most of it is the state: --fsdp"
     if plan.dtype == "float32":
         return "the step does not fit with one example a chip: --model.dtype bfloat16"
-    return "the step does not fit with one example a chip: chips with more memory"
+    return f"the step does not fit with one example a chip: --space {2 * plan.shares['space']}"

@@ -58,26 +58,31 @@ def mesh(devices: Sequence[Any] | None = None, *, space: int = 1) -> Mesh:
     return Mesh(grid, ("data", "space"), axis_types=(AxisType.Auto, AxisType.Auto))
 
 
-def mesh_of_batch(batch: int) -> Mesh:
-    """Mesh along `data` of the most devices that divide a batch, equally many on every host.
+def mesh_of_batch(batch: int, *, space: int = 1) -> Mesh:
+    """Mesh of the most devices whose number along `data` divides a batch, as many on every host.
 
     Args:
       batch: examples of a global batch.
+      space: devices that share an image, all of one host.
 
     Raises:
-      InputError: the hosts do not divide it.
+      InputError: the hosts do not divide the batch, or a host has no group of so many devices.
     """
     hosts, num_local = jax.process_count(), jax.local_device_count()
     if batch % hosts:
         raise InputError(f"a batch of {batch} cannot be shared by {hosts} hosts")
-    used = num_sharing(batch // hosts, num_local)
+    if not 1 <= space <= num_local:
+        raise InputError(
+            f"--space must be from 1 to the {num_local} devices of a host; got {space}"
+        )
+    used = num_sharing(batch // hosts, num_local // space) * space
     if used < num_local:
         text = "a batch of %d is trained on %d of %d devices, which divide it"
         logger.warning(text, batch, used * hosts, num_local * hosts)
     by_host: dict[int, list[Any]] = {}
     for device in jax.devices():
         by_host.setdefault(device.process_index, []).append(device)
-    return mesh([device for of_host in by_host.values() for device in of_host[:used]])
+    return mesh([d for of_host in by_host.values() for d in of_host[:used]], space=space)
 
 
 def num_sharing(num_examples: int, num_devices: int) -> int:

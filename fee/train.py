@@ -99,6 +99,7 @@ def train(
     resume: bool = False,
     distributed: bool = False,
     fsdp: bool = False,
+    space: int = 1,
 ) -> None:
     """Train a network: locate, segment or diagnose.
 
@@ -112,6 +113,7 @@ def train(
       resume: continue a run, bit for bit as if it had not stopped.
       distributed: join the other hosts of a cluster first.
       fsdp: cut parameters and optimizer state over the devices, where they fill the memory of one.
+      space: devices that share an image, where that fills the memory of one.
 
     Raises:
       InputError: data, weights or run folder cannot be used.
@@ -140,6 +142,7 @@ def train(
         resume=resume,
         distributed=distributed,
         fsdp=fsdp,
+        space=space,
         notes={"weights": None if weights is None else weights.name},
     )
 

@@ -50,6 +50,7 @@ def train(
     resume: bool = False,
     distributed: bool = False,
     fsdp: bool = False,
+    space: int = 1,
 ) -> None:
     """Train one network: of organs, the tumor, nodes, metastatic ones, or the patient's status.
 
@@ -69,6 +70,7 @@ def train(
       resume: continue a run, bit for bit as if it had not stopped.
       distributed: join the other hosts of a cluster first.
       fsdp: cut parameters and optimizer state over the devices, where they fill the memory of one.
+      space: devices that share an image, where that fills the memory of one.
 
     Raises:
       InputError: data, fold, weights or run folder cannot be used.
@@ -95,5 +97,6 @@ def train(
         resume=resume,
         distributed=distributed,
         fsdp=fsdp,
+        space=space,
         notes=notes,
     )

@@ -76,6 +76,7 @@ def train(
     resume: bool = False,
     distributed: bool = False,
     fsdp: bool = False,
+    space: int = 1,
 ) -> None:
     """Train one network of the cascade, or the classifier that it is compared with.
 
@@ -92,6 +93,7 @@ def train(
       resume: continue a run, bit for bit as if it had not stopped.
       distributed: join the other hosts of a cluster first.
       fsdp: cut parameters and optimizer state over the devices, where they fill the memory of one.
+      space: devices that share an image, where that fills the memory of one.
 
     Raises:
       InputError: data, fold or run folder cannot be used.
@@ -120,6 +122,7 @@ def train(
         resume=resume,
         distributed=distributed,
         fsdp=fsdp,
+        space=space,
     )
 
 

@@ -55,6 +55,7 @@ def train(
     resume: bool = False,
     distributed: bool = False,
     fsdp: bool = False,
+    space: int = 1,
     notes: Mapping[str, Any] | None = None,
 ) -> None:
     """Open a run folder, train into it, and write manifest and curves.
@@ -67,6 +68,7 @@ def train(
       resume: continue the run in `out`.
       distributed: join the other hosts first.
       fsdp: cut the state over the devices.
+      space: devices that share an image.
       notes: entries of the manifest beside its own.
 
     Raises:
@@ -83,7 +85,7 @@ def train(
         division, training_of = _first_host_first(divide)
         record_division(out, division)
         training = training_of()
-        mesh = sharding.mesh_of_batch(training.batch)
+        mesh = sharding.mesh_of_batch(training.batch, space=space)
         fit(
             training.task,
             training.run,
@@ -92,6 +94,7 @@ def train(
             resume=resume,
             patience=training.patience,
             state_rule=sharding.fsdp if fsdp else sharding.replicated,
+            batch_rule=sharding.spatial if space > 1 else sharding.split_batch,
         )
         finish_run(cfg, mesh, out, curves=curves, more=notes)
 

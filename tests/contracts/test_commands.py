@@ -329,12 +329,14 @@ def test_two_hosts_train_evaluate_and_finish(system, tmp_path):
 
 
 @pytest.mark.slow  # compiles for eight devices
-def test_a_state_that_is_cut_over_devices_trains_alike(system, tmp_path, monkeypatch):
+def test_a_state_and_images_that_are_cut_over_devices_train_alike(system, tmp_path, monkeypatch):
     paper, name = system.paper, system.paper.recipes[0]
     monkeypatch.setattr(sharding, "MIN_SHARDED_SIZE", 1)
     words = ("--data", system.cache, "--out", tmp_path, *paper.train_words(name, system.runs))
     with compiled_anew():
-        assert paper("train", name, *words, "--fsdp") == 0
+        assert paper("train", name, *words, "--fsdp", "--space", "4") == 0
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert len(manifest["devices"]) == 8
     # Not their weights: where a bias stands before a norm its gradient is rounding, and Adam makes
     # steps of that. Sums over devices run in another order: a few float32 roundings.
     for ours, theirs in zip(losses_of(tmp_path), losses_of(system.runs / name), strict=True):

@@ -93,6 +93,17 @@ def test_a_batch_runs_on_the_most_devices_that_divide_it_and_says_so(batch, used
     assert caplog.messages == ([] if used == 8 else said)
 
 
+@pytest.mark.parametrize(("space", "shape"), [(1, (8,)), (2, (4, 2)), (3, (2, 3)), (8, (1, 8))])
+def test_devices_share_images_in_groups_of_a_host(space, shape):
+    assert sharding.mesh_of_batch(16, space=space).devices.shape == shape
+
+
+@pytest.mark.parametrize("space", [0, 9])
+def test_groups_that_no_host_has_are_refused(space):
+    with pytest.raises(InputError, match=f"--space must be from 1 to the 8 dev.*got {space}"):
+        sharding.mesh_of_batch(16, space=space)
+
+
 def test_the_most_devices_that_divide_some_examples_share_them():
     assert [sharding.num_sharing(num, 8) for num in (16, 12, 7, 1)] == [8, 6, 7, 1]
 

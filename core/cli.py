@@ -353,7 +353,8 @@ def _recipes_command(recipes: Recipes) -> Callable[..., None]:
 def _set_up(prog: str, *, quiet: bool, debug: bool) -> None:
     """Plain lines on stderr from our own modules; compiled programs kept between processes.
 
-    Orbax logs, with tracebacks, the errors that it also raises: those are told once, in one line.
+    Orbax logs, with tracebacks, the errors that it also raises, and asyncio those of its futures:
+    all are told once, in one line.
     What the terminal cannot show is printed escaped: results are no reason to stop.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -361,6 +362,7 @@ def _set_up(prog: str, *, quiet: bool, debug: bool) -> None:
     logging.basicConfig(format="%(message)s", level=logging.WARNING, force=True)
     for name in ("core", prog):
         logging.getLogger(name).setLevel(logging.ERROR if quiet else logging.INFO)
-    logging.getLogger("absl").setLevel(logging.ERROR if debug else logging.CRITICAL)
+    for name in ("absl", "asyncio"):
+        logging.getLogger(name).setLevel(logging.ERROR if debug else logging.CRITICAL)
     caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(caches / "panjax" / "jax"))

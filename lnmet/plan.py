@@ -121,9 +121,9 @@ _JOBS: Mapping[type[AnyConfig], Callable[[Any], Job]] = {
 
 
 def _cached(case: Prepared) -> int:
-    """Bytes of the prepared cases of all patients."""
-    arrays = case.image, case.label, case.attention, case.tumor
-    return NUM_PATIENTS * num_bytes([*arrays, case.voxels, case.hu, case.nodes])
+    """Bytes of the prepared cases of all patients, but for the slices of a tumor."""
+    arrays = case.image, case.label, case.attention, case.nodes
+    return NUM_PATIENTS * num_bytes([*arrays, case.voxels, case.hu])
 
 
 def _case(cfg: AnyConfig) -> Prepared:

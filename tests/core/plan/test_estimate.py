@@ -37,6 +37,7 @@ def plan(step: Program, **changes) -> Plan:
         step=step,
         ask=program(),
         checkpoint_bytes=GIB,
+        cache_bytes=45e9,
         core_seconds=0.001,
         shares={"fsdp": 0, "space": 1},
     )
@@ -92,7 +93,7 @@ def test_a_step_that_no_host_can_feed_is_said_to_need_fewer_chips():
     )
 
 
-def test_the_text_names_memory_work_collectives_time_host_and_checkpoint():
+def test_the_text_names_memory_work_collectives_time_host_checkpoint_and_cache():
     text = as_text(plan(program()))
     for part in (
         "chip:4: 4 × chip, float32",
@@ -104,6 +105,7 @@ def test_the_text_names_memory_work_collectives_time_host_and_checkpoint():
         "1 ms of one core of this host for a batch: not data-bound",
         "1000 steps, at best 00:20",
         "checkpoint     1.07 GB",
+        "cache          45 GB, of as many cases as the paper has",
     ):
         assert part in text
 

@@ -22,7 +22,7 @@ def tiny_job(steps: int = 20) -> Job:
     def arrays(num_chips: int) -> tuple[jax.ShapeDtypeStruct]:
         return (jax.ShapeDtypeStruct((2 * num_chips, 8, 8, 1), jnp.float32),)
 
-    return Job(limited, RunConfig(steps=steps), BATCH, "float32", ask, arrays)
+    return Job(limited, RunConfig(steps=steps), BATCH, "float32", ask, arrays, cache_bytes=10**9)
 
 
 def _until(steps: int, start: int):

@@ -11,6 +11,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from core import check
+from core.nn.strided import every
 
 
 def max_pool(
@@ -52,7 +53,7 @@ def _largest_along(
     pads[axis] = (padding, padding, 0)
     padded = lax.pad(image, jnp.array(-jnp.inf, image.dtype), pads)
     span = padded.shape[axis] - window + 1
-    shifted = [lax.slice_in_dim(padded, i, i + span, stride, axis) for i in range(window)]
+    shifted = [every(padded, stride, axis=axis, start=i, stop=i + span) for i in range(window)]
     return reduce(_larger, shifted)
 
 

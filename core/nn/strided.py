@@ -24,6 +24,6 @@ def every(
       ⌈(stop - start) / step⌉ slices.
     """
     stop = x.shape[axis] if stop is None else stop
-    if stop - start <= step:
-        return lax.slice_in_dim(x, start, start + 1, axis=axis)
+    if 0 < stop - start <= step:
+        stop, step = start + 1, 1
     return lax.slice_in_dim(x, start, stop, step, axis=axis)

@@ -9,10 +9,10 @@ import numpy as np
 
 from core.commands import plan as planning
 from core.plan.job import Job, on_disk
-from core.plan.program import num_bytes
 from fee import networks, train
 from fee.config import Config
 from fee.data import Example, PreparedSeries
+from fee.slices import num_bytes
 
 NUM_SLICES = 143_945
 """Of which 6 in 10 to learn from (Table 2, and Results); screening leaves fewer of them."""
@@ -51,7 +51,7 @@ def job_of(cfg: Config) -> Job:
     stack = _stack(size)
     slices = [Example(stack, n % 2, bool(n % 2)) for n in range(NUM_SLICES * 6 // 10)]
     task, run = train.build(cfg, slices), train.length(cfg, len(slices))
-    cached = NUM_SLICES * num_bytes([stack.image, stack.mask]) // len(stack.image)
+    cached = num_bytes(NUM_SLICES, cfg.prepare)
     return Job(task, run, cfg.data.batch, cfg.model.dtype, ask, images, cached)
 
 

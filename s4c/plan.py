@@ -93,8 +93,8 @@ def _classification(cfg: ClassifierConfig) -> Job:
         return jax.ShapeDtypeStruct((1, *features.shape), jnp.float32), sizes
 
     task = classifier_train.build(cfg, examples)
-    num = NUM_SCANS["pnet"] * num_bytes(features)
-    return Job(task, cfg.run, cfg.data.batch, cfg.model.dtype, ask, regions, num)
+    cached = NUM_SCANS["pnet"] * num_bytes(features)
+    return Job(task, cfg.run, cfg.data.batch, cfg.model.dtype, ask, regions, cached)
 
 
 def _scan() -> Prepared:

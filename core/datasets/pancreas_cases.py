@@ -84,9 +84,10 @@ def read_pancreas(
             dataset = panorama.without_overlap(dataset)
         return from_dataset(dataset, phase, labels, duct=duct)
     if nih_data := nih.find_nih(root):
+        of_nih = from_nih(root, nih_data, phase, patients=patients, flip=flip)
         if patient_pattern is not None:
             logger.warning("%s: --patient-pattern is not used: folders are patients", root)
-        return from_nih(root, nih_data, phase, patients=patients, flip=flip)
+        return of_nih
     raise InputError(
         "is no annotated data set",
         path=root,

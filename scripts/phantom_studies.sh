@@ -6,6 +6,8 @@
 set -euo pipefail
 mkdir -p "${1:?usage: phantom_studies.sh OUT}"
 cd "$1"
+# Jobs in the background do not hear an interrupt, and one that failed ends the other.
+trap 'kill $(jobs -p) 2> /dev/null || true' EXIT
 
 # How `study` is called for a paper: its folds at the same time, then the tables of both.
 study() {

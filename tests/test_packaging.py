@@ -27,7 +27,7 @@ def tracked() -> set[str]:
 def build(source: Path, kind: str, out: Path) -> Path:
     """A distribution, built by the backend that pyproject.toml names."""
     code = f"from setuptools import build_meta; build_meta.build_{kind}({str(out)!r})"
-    subprocess.run([sys.executable, "-c", code], cwd=source, check=True, capture_output=True)
+    subprocess.run([sys.executable, "-c", code], cwd=source, check=True, stdout=subprocess.PIPE)
     (file,) = out.glob("*.whl" if kind == "wheel" else "*.tar.gz")
     return file
 

@@ -24,8 +24,8 @@ study() {
 }
 
 # A call after an interruption goes on where the last one stopped.
-[[ -e pdac ]] || s4c phantom pdac --num-cases 40 --seed 5 --tumor-fraction 0.75 --diameters-mm 12 45
-[[ -e pnet ]] || s4c phantom pnet --paper pnet --num-cases 40 --seed 5 --spacing-mm 4 \
+[[ -e pdac ]] || s4c phantom pdac --num-cases 36 --seed 5 --tumor-fraction 0.75 --diameters-mm 12 45
+[[ -e pnet ]] || s4c phantom pnet --paper pnet --num-cases 36 --seed 5 --spacing-mm 4 \
   --tumor-fraction 0.6 --diameters-mm 12 45
 s4c prepare --data pdac --out cache-pdac
 for phase in venous arterial; do

@@ -1,13 +1,14 @@
 """Checkpoints on disk: the only file that knows Orbax.
 
-RUN/checkpoints/<step>/ appears by a rename when it is complete, so a killed process never leaves a
-broken one under that name. The model stands apart from the rest: inference needs no optimizer, and
-RUN/best/<step>/ holds nothing else.
+RUN/checkpoints/<step>/ appears by a rename when it is complete and goes by another, so a killed
+process never leaves a broken one under that name. The model stands apart from the rest: inference
+needs no optimizer, and RUN/best/<step>/ holds nothing else.
 """
 
 import errno
 import logging
 import os
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -27,6 +28,8 @@ logger = logging.getLogger(__name__)
 
 CHECKPOINTS, BEST = "checkpoints", "best"
 """Folders of a run: whole states to go on from; weights of the smallest validation loss."""
+DROPPED = ".dropped"
+"""In them: old checkpoints on their way out."""
 
 
 class _Writer:
@@ -75,10 +78,12 @@ class Checkpoints:
         options = ocp.CheckpointManagerOptions(
             preservation_policy=newest,
             cleanup_tmp_directories=True,
+            todelete_subdir=DROPPED,
             multiprocessing_options=waits,
             async_options=ocp.options.AsyncOptions(post_finalization_callback=self._before_name),
         )
         self._folder, self._saved = folder, -1
+        self._remove_dropped()  # a killed run may have left one, whose name is needed again
         self._manager = ocp.CheckpointManager(folder.absolute(), options=options)
 
     def __enter__(self) -> "Checkpoints":
@@ -87,6 +92,7 @@ class Checkpoints:
     def __exit__(self, *error: object) -> None:
         with _writing(self._folder):
             _writer.close(self._manager)
+        self._remove_dropped()
 
     def latest(self) -> int | None:
         """Step of the newest checkpoint, or None; waits until one being written is complete."""
@@ -112,6 +118,11 @@ class Checkpoints:
     def _wait(self) -> None:
         with _writing(self._folder):
             self._manager.wait_until_finished()
+        self._remove_dropped()
+
+    def _remove_dropped(self) -> None:
+        if jax.process_index() == 0:
+            shutil.rmtree(self._folder / DROPPED, ignore_errors=True)
 
     def _before_name(self) -> None:
         """Called in the background when all is written, before the folder has its name."""

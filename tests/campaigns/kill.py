@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -123,7 +124,9 @@ def _status(process: BaseProcess, seconds: float) -> int | None:
 
 
 def _is_at_work(process: BaseProcess, lock: Path) -> bool:
-    return lock.is_file() and f"process {process.pid} " in lock.read_text()
+    with suppress(FileNotFoundError):  # not there yet, or not any more
+        return f"process {process.pid} " in lock.read_text()
+    return False
 
 
 def _apart(look: Callable[..., T], *folders: Path) -> T:
@@ -177,7 +180,7 @@ def same_screening(out: Path, whole: Path) -> None:
 
 
 def _read_json(folder: Path) -> None:
-    for path in folder.glob("*.json"):
+    for path in folder.glob("[!.]*.json"):  # what was being written aside has not its name yet
         json_io.read_json(path)
 
 

@@ -13,12 +13,13 @@ from core.errors import InputError
 from core.train.checkpoint import (
     BEST,
     CHECKPOINTS,
+    DROPPED,
     Checkpoints,
     _Writer,
     checkpoint_steps,
     restore_model,
 )
-from core.train.checksums import CHECKSUMS
+from core.train.checksums import CHECKSUMS, verify_checksums
 from core.train.state import State
 from tests.core.train import hosts, two_folders
 from tests.refusals import refused
@@ -117,6 +118,24 @@ def test_the_newest_are_kept_and_unfinished_ones_are_not_seen(tmp_path: Path):
         assert restore_model(tmp_path)[0]["net"]["w"][0, 0] == 3
         checkpoints.save(4, make_state(4))
     assert sorted(p.name for p in tmp_path.iterdir()) == ["3", "4"]
+
+
+def test_an_old_checkpoint_loses_its_name_before_its_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    with monkeypatch.context() as killed:
+        killed.setattr(Checkpoints, "_remove_dropped", lambda _: None)
+        with Checkpoints(tmp_path, keep=1) as checkpoints:
+            for step in (1, 2):
+                checkpoints.save(step, make_state(step))
+    assert checkpoint_steps(tmp_path) == [2]
+    verify_checksums(tmp_path / DROPPED / "1")
+    with Checkpoints(tmp_path, keep=1) as checkpoints:
+        checkpoints.drop_after(0)
+        for step in (1, 2):  # again the name that was dropped
+            checkpoints.save(step, make_state(step))
+    assert checkpoint_steps(tmp_path) == [2]
+    assert not (tmp_path / DROPPED).exists()
 
 
 def test_a_saved_state_may_be_donated_at_once(tmp_path: Path):

@@ -8,10 +8,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-import eusdaf.config
 import eusdaf.loss
-import fee.config
+import eusdaf.recipes
 import fee.loss
+import fee.recipes
 from benchmarks import harness, routines
 from benchmarks.routines import Routine
 from benchmarks.suites import Item
@@ -86,13 +86,13 @@ def _cubes() -> tuple[Callable[..., Any], tuple[Any, ...]]:
 
 
 def _slices() -> tuple[Callable[..., Any], tuple[Any, ...]]:
-    cfg = fee.config.RECIPES["segment"]
+    cfg = fee.recipes.RECIPES["segment"]
     shape = (cfg.data.batch, cfg.prepare.size, cfg.prepare.size)
     return partial(fee.loss.augment, cfg.augment), (jnp.zeros(shape, jnp.uint8),) * 2
 
 
 def _pictures() -> tuple[Callable[..., Any], tuple[Any, ...]]:
-    cfg = eusdaf.config.RECIPES["daf"]
+    cfg = eusdaf.recipes.RECIPES["daf"]
     shape = (cfg.data.batch, cfg.prepare.size, cfg.prepare.size)
     return partial(eusdaf.loss.augment, cfg), (jnp.zeros(shape, jnp.uint8),) * 2
 

@@ -92,10 +92,10 @@ def _s4c(folder: Path) -> Recipes:
 
 
 def _fee(folder: Path) -> Recipes:
-    from fee.config import RECIPES
     from fee.data import examples
     from fee.demo import write_patients
     from fee.prepare import find_cache, open_series
+    from fee.recipes import RECIPES
     from fee.train import build
 
     write_patients(folder / "data", num_cases=NUM_CASES)
@@ -106,9 +106,9 @@ def _fee(folder: Path) -> Recipes:
 
 
 def _eusdaf(folder: Path) -> Recipes:
-    from eusdaf.config import RECIPES
     from eusdaf.demo import write_pictures
     from eusdaf.prepare import find_cache, open_cases
+    from eusdaf.recipes import RECIPES
     from eusdaf.train import build
 
     write_pictures(folder / "data", num_cases=NUM_CASES)

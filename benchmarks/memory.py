@@ -85,9 +85,9 @@ def _lnmet() -> Predict:
 def _fee() -> Predict:
     from core import sharding
     from fee import model
-    from fee.config import RECIPES
     from fee.networks import TASKS, Bundle, network
     from fee.predict_series import Stopwatch, predict_series
+    from fee.recipes import RECIPES
     from fee.saliency import explainer
 
     shape = (1, *SHAPE[1:], 1)
@@ -109,8 +109,8 @@ def _fee() -> Predict:
 def _eusdaf() -> Predict:
     from core import sharding
     from eusdaf import model
-    from eusdaf.config import RECIPES
     from eusdaf.networks import network
+    from eusdaf.recipes import RECIPES
 
     cfg = RECIPES["daf"]
     shape = (NUM_PICTURES, cfg.prepare.size, cfg.prepare.size)

@@ -18,11 +18,12 @@ from benchmarks.provenance import provenance
 from core.metrics.compare import wilcoxon_signed_rank
 from core.metrics.rows import column
 from core.report.table import Table, p_value, percent, to_text
-from eusdaf.config import RECIPES, AugmentConfig, Config, ModelConfig, PrepareConfig
+from eusdaf.config import AugmentConfig, Config, ModelConfig, PrepareConfig
 from eusdaf.evaluate import evaluate
 from eusdaf.evaluation_page import COLUMNS, MEASURES, mean_of_folds
 from eusdaf.infer import segment
 from eusdaf.prepare import prepare
+from eusdaf.recipes import RECIPES
 from eusdaf.train import train
 
 logger = logging.getLogger(__name__)

@@ -29,11 +29,12 @@ from core.report.style import panels, to_png
 from core.report.table import Table, to_text
 from core.train.checkpoint import restore_model
 from core.train.run_folder import weights_folder
-from fee.config import RECIPES, Config
+from fee.config import Config
 from fee.data import Example, PreparedSeries, batch_of, examples
 from fee.metrics import evaluator
 from fee.networks import network
 from fee.prepare import find_cache, open_series, prepare
+from fee.recipes import RECIPES
 from fee.train import build, length
 
 MEASURES = {"dsc": "DSC", "miou": "MIoU"}

@@ -4,7 +4,7 @@ import sys
 
 from core import cli
 from core.cli import Command
-from eusdaf.config import RECIPES
+from eusdaf.recipes import RECIPES
 
 DESCRIPTION = """Tumors in endoscopic ultrasound: DAF-Net and two baselines (Cancers 2022).
 

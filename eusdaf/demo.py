@@ -6,10 +6,10 @@ from typing import Literal
 from core import cli
 from core.commands.demo import TEST_SEED, Demo, demo
 from core.phantom.ultrasound.cohort import write_image_cohort
-from eusdaf.config import RECIPES
 from eusdaf.evaluate import evaluate
 from eusdaf.infer import segment
 from eusdaf.prepare import prepare
+from eusdaf.recipes import RECIPES
 from eusdaf.train import train
 
 NETWORK = "tiny"

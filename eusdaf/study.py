@@ -13,10 +13,11 @@ from core.commands.study_inputs import choose_recipes, describe, describe_cases,
 from core.commands.train import splits_of
 from core.datasets.images import read_images
 from core.errors import InputError
-from eusdaf.config import RECIPES, Config
+from eusdaf.config import Config
 from eusdaf.evaluate import evaluate
 from eusdaf.infer import segment
 from eusdaf.prepare import find_cache, folds, open_cases
+from eusdaf.recipes import RECIPES
 from eusdaf.train import train
 
 PAPER = ("daf", "unet", "attention-unet")

@@ -4,7 +4,7 @@ import sys
 
 from core import cli
 from core.cli import Command
-from fee.config import RECIPES
+from fee.recipes import RECIPES
 
 DESCRIPTION = """From a patient's raw DICOM folder to a diagnosis (FEE-DL, Theranostics 2021).
 

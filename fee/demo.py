@@ -6,10 +6,10 @@ from pathlib import Path
 from core import cli
 from core.commands.demo import TEST_SEED, Demo, demo
 from core.phantom.dicom.cohort import write_dicom_cohort
-from fee.config import RECIPES
 from fee.evaluate import evaluate
 from fee.infer import diagnose
 from fee.prepare import prepare
+from fee.recipes import RECIPES
 from fee.train import train
 
 NETWORKS = ("tiny-locate", "tiny-segment", "tiny-diagnose")

@@ -23,10 +23,11 @@ from core.screening.patient import screen
 from core.types import ModelState, Params
 from core.volume import canonical
 from fee import model
-from fee.config import RECIPES, Config
+from fee.config import Config
 from fee.networks import TASKS, Bundle, network
 from fee.patient import LoadedSeries, read_ahead
 from fee.predict_series import Stopwatch, decide, predict_series
+from fee.recipes import RECIPES
 from fee.saliency import explainer
 from fee.screening import rules
 from fee.slices import to_slices

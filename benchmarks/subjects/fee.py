@@ -15,7 +15,8 @@ import optax
 from benchmarks.subjects import EVERYWHERE, Subject, on_cpu, suffix
 from core.losses.entropy import cross_entropy
 from fee import model
-from fee.config import RECIPES, ModelConfig
+from fee.config import ModelConfig
+from fee.recipes import RECIPES
 
 PEER = "torch_fee"
 NAMES = {"locate": ("cpu",), "segment": EVERYWHERE, "diagnose": ("cpu",)}

@@ -7,9 +7,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import eusdaf.config
+import eusdaf.recipes
 import eusdaf.train
 import fee.config
 import fee.data
+import fee.recipes
 import fee.train
 import lnmet.config
 import lnmet.identification.train
@@ -168,7 +170,7 @@ S4C = {
 
 PAPERS = {
     "fee": Paper(
-        recipes=fee.config.RECIPES,
+        recipes=fee.recipes.RECIPES,
         compiled=("segment", "diagnose"),
         sharded="locate",
         build=_build_fee,
@@ -192,7 +194,7 @@ PAPERS = {
         small=_small_lnmet,
     ),
     "eusdaf": Paper(
-        recipes=eusdaf.config.RECIPES,
+        recipes=eusdaf.recipes.RECIPES,
         compiled=("daf", "attention-unet"),
         sharded="unet",
         build=lambda cfg: eusdaf.train.build(cfg, PICTURES),

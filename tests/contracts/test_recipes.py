@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-import eusdaf.config
+import eusdaf.recipes
 import s4c.config
 import s4c.recipes
 from core import config
@@ -102,7 +102,7 @@ def test_the_classifier_of_s4c_states_the_numbers_of_the_paper():
 
 
 def test_eusdaf_recipes_state_the_numbers_of_the_paper():
-    recipes = eusdaf.config.RECIPES
+    recipes = eusdaf.recipes.RECIPES
     for name, group_width in (("daf", 4), ("daf-32x8d", 8)):
         cfg = recipes[name]
         # ResNeXt-101 of Sec. 2.4.

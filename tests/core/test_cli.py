@@ -13,6 +13,7 @@ from typing import Annotated
 import pytest
 
 from core import cli, config
+from core.cli.failures import FULL_DISK
 from core.errors import InputError, PreemptedError, RunError
 
 
@@ -155,8 +156,8 @@ def test_wrong_call_is_status_2_and_one_line(
         ("run", 1, "s4c: step 7: loss became nan"),
         ("interrupt", 130, "s4c: interrupted"),
         ("preempted", 143, "s4c: told to end"),
-        ("disk", 1, f"s4c: a.json: no room on the disk; {cli.FULL_DISK}"),
-        ("quota", 1, f"s4c: the output: no room on the disk; {cli.FULL_DISK}"),
+        ("disk", 1, f"s4c: a.json: no room on the disk; {FULL_DISK}"),
+        ("quota", 1, f"s4c: the output: no room on the disk; {FULL_DISK}"),
         ("bug", 1, "s4c: TypeError: a b; --debug shows where"),
         ("file", 2, "s4c: gone.nii: No such file or directory"),
     ],

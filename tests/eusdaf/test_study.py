@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import eusdaf.study
-from eusdaf.config import RECIPES
+from eusdaf.recipes import RECIPES
 from eusdaf.study import _networks, study
 from tests.contracts.commands import EUSDAF
 from tests.refusals import refused

@@ -14,9 +14,10 @@ from core.config import from_json
 from core.errors import InputError
 from core.train.checkpoint import restore_model
 from core.train.run_folder import read_division
-from eusdaf.config import RECIPES, Config, DataConfig, OptimConfig
+from eusdaf.config import Config, DataConfig, OptimConfig
 from eusdaf.data import Prepared
 from eusdaf.networks import network
+from eusdaf.recipes import RECIPES
 from eusdaf.train import build, optimizer, train
 from tests.eusdaf.conftest import SIZE, SMALL
 from tests.refusals import refused

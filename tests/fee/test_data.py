@@ -9,8 +9,9 @@ import pytest
 from core.data.epochs import batch_maker
 from core.errors import InputError
 from core.random import rng
-from fee.config import RECIPES, Config, DataConfig
+from fee.config import Config, DataConfig
 from fee.data import PreparedSeries, batch_of, examples
+from fee.recipes import RECIPES
 from fee.train import build
 
 SIZE = 32

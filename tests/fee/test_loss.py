@@ -10,8 +10,9 @@ import pytest
 
 from core.random import stream
 from fee import model
-from fee.config import RECIPES, AugmentConfig, ModelConfig
+from fee.config import AugmentConfig, ModelConfig
 from fee.loss import augment, fuse, loss, normalize, sum_of_squares
+from fee.recipes import RECIPES
 
 SIZE = 32
 STILL = AugmentConfig(probability=0.0)

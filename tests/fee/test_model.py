@@ -10,7 +10,8 @@ import pytest
 from core.nn.norm import BatchNorm
 from core.random import stream
 from fee import model
-from fee.config import RECIPES, ModelConfig
+from fee.config import ModelConfig
+from fee.recipes import RECIPES
 
 CONFIGS = {
     "resnet": ModelConfig("resnet", 4, (1, 1, 1, 1)),

@@ -17,10 +17,11 @@ from core.train.checkpoint import checkpoint_steps, restore_model
 from core.train.config import RunConfig
 from core.train.run_folder import read_division, weights_folder
 from fee import train as training
-from fee.config import RECIPES, Config, OptimConfig, SplitConfig, StopConfig
+from fee.config import Config, OptimConfig, SplitConfig, StopConfig
 from fee.data import PreparedSeries, examples
 from fee.metrics import evaluator
 from fee.networks import network
+from fee.recipes import RECIPES
 from fee.train import build, divide, length, optimizer, train
 from tests.fee.test_data import SIZE
 from tests.fee.test_data import prepared as case

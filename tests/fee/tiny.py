@@ -12,7 +12,8 @@ from core.train.checkpoint import Checkpoints
 from core.train.run_folder import MANIFEST, Division, open_run, record_division
 from core.train.state import State
 from fee import model
-from fee.config import RECIPES, Config, InferConfig, ModelConfig, PrepareConfig, ScreenConfig
+from fee.config import Config, InferConfig, ModelConfig, PrepareConfig, ScreenConfig
+from fee.recipes import RECIPES
 
 SIZE = 32
 MODELS = {

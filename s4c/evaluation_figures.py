@@ -11,6 +11,7 @@ from core.metrics.rows import Row, column
 from core.report import html
 from core.report.comparisons import Boxes, box_plots
 from core.report.style import BLUE, INK, ORANGE, chart, to_png
+from s4c.classifier.config import CLASSIFICATION
 from s4c.report import pictures
 
 MOST_ALARMS = 12
@@ -63,15 +64,21 @@ def rates(
 def overlaps(metrics: Mapping[str, Any], rows: Sequence[Row]) -> list[html.Section]:
     """Distribution of the Dice coefficients of each system; nothing where there are none.
 
+    A classifier segments as the network that it learned from: of the two the first is shown.
+
     Args:
       metrics: of `s4c.evaluate`.
       rows: the cases that count, of every system.
     """
     plots = []
     for name, title in (("tumor_dsc", "Tumor DSC"), ("pancreas_dsc", "Pancreas DSC")):
-        of = {g: column([r for r in rows if r["group"] == g], name) for g in metrics["groups"]}
-        # One word a line: names of many systems stand side by side.
-        groups = {"\n".join(g.split()): v for g, v in of.items() if np.isfinite(v).any()}
+        groups: dict[str, np.ndarray] = {}
+        for group in metrics["groups"]:
+            dsc = column([row for row in rows if row["group"] == group], name)
+            alike = any(np.array_equal(dsc, other, equal_nan=True) for other in groups.values())
+            if np.isfinite(dsc).any() and not (alike and group.endswith(CLASSIFICATION)):
+                # One word a line: names of many systems stand side by side.
+                groups["\n".join(group.split())] = dsc
         plots += [Boxes(title, groups)] if groups else []
     alt = "Dice coefficients of every system: medians, quartiles and outliers"
     return [html.figure("Overlap by system", box_plots(plots), alt=alt)] if plots else []

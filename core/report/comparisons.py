@@ -14,6 +14,7 @@ from core.report.style import (
     INK,
     LINE,
     MUTED,
+    PANEL_WIDTH,
     line_looks,
     name_lines,
     panels,
@@ -23,6 +24,8 @@ from core.report.style import (
 )
 
 RED = "#dc2626"
+BOX_WIDTH = 1.0
+"""Inches that a box has at least, so that names below do not run into each other."""
 
 
 class Roc(NamedTuple):
@@ -110,7 +113,8 @@ def box_plots(plots: Sequence[Boxes]) -> bytes:
 
     Source: Cancers 2022 (EUSDAF), Fig. 7.
     """
-    figure, all_axes = panels(len(plots))
+    most = max((len(plot.groups) for plot in plots), default=0)
+    figure, all_axes = panels(len(plots), width=max(PANEL_WIDTH, BOX_WIDTH * most))
     for axes, plot in zip(all_axes, plots, strict=True):
         _draw_boxes(axes, plot)
         axes.set_ylim(-0.03, 1.03)  # with room for half a star

@@ -19,6 +19,8 @@ INK, MUTED, GRID = "#1f2937", "#6b7280", "#e5e7eb"
 DPI = 144
 COLORS, DASHES = (BLUE, ORANGE, GREEN, PURPLE, INK), ("-", "--", "-.", ":")
 LINE: dict[str, Any] = {"linewidth": 2, "clip_on": False, "zorder": 3}
+PANEL_WIDTH = 4.4
+"""Inches."""
 FEW_LINES = 5
 """As many fit into a legend inside the axes."""
 
@@ -29,9 +31,9 @@ def chart(width_inch: float, height_inch: float) -> tuple[Figure, Axes]:
     return figure, _style(figure.add_subplot())
 
 
-def panels(num: int) -> tuple[Figure, list[Axes]]:
-    """A figure of several axes side by side."""
-    figure = _figure(4.4 * num, 3.4)
+def panels(num: int, *, width: float = PANEL_WIDTH) -> tuple[Figure, list[Axes]]:
+    """A figure of several axes side by side, each so many inches wide."""
+    figure = _figure(width * num, 3.4)
     return figure, [_style(figure.add_subplot(1, num, i + 1)) for i in range(num)]
 
 

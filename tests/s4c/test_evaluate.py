@@ -1,6 +1,7 @@
 """Evaluation on predictions that were made by hand: every figure is known beforehand."""
 
 import json
+import math
 import shutil
 
 import nibabel as nib
@@ -11,8 +12,9 @@ from core.commands.results import VERSION
 from core.datasets.pancreas import PANCREAS, TUMOR
 from core.errors import InputError
 from core.metrics.rows import column
+from s4c import evaluation_figures
 from s4c.evaluate import evaluate
-from s4c.evaluation_figures import rates
+from s4c.evaluation_figures import overlaps, rates
 from s4c.evaluation_tables import table_1, table_2
 from tests.refusals import refused
 
@@ -312,3 +314,24 @@ def test_the_page_shows_the_sweep_the_overlaps_and_the_false_alarms(folders, tmp
     page = (tmp_path / "normal" / "report.html").read_text()
     for absent in ("Sweep over K", "False alarms"):
         assert absent not in page
+
+
+def test_a_classifier_is_not_shown_beside_the_network_that_segments_for_it(monkeypatch):
+    draw, shown = evaluation_figures.box_plots, []
+
+    def watched(plots):
+        shown.extend(plots)
+        return draw(plots)
+
+    monkeypatch.setattr(evaluation_figures, "box_plots", watched)
+    dsc = {"venous, 16³": (0.25, math.nan), "venous, V-Net": (0.5, math.nan)}
+    dsc["venous, classification"] = dsc["venous, 16³"]
+    rows = [
+        {"group": group, "tumor_dsc": value, "pancreas_dsc": 0.75}
+        for group, values in dsc.items()
+        for value in values
+    ]
+    overlaps({"groups": dsc}, rows)
+    tumor, pancreas = shown
+    assert [name.split() for name in tumor.groups] == [["venous,", "16³"], ["venous,", "V-Net"]]
+    assert len(pancreas.groups) == 2  # other networks are shown, however alike

@@ -1,7 +1,8 @@
 """U-Net32 on real CT slices: `python -m benchmarks.study_nih_slices`.
 
 193 slices of 42 patients of NIH Pancreas-CT, in five folds by patient: each patient is tested once,
-by a network that learned from three fifths of them. Weights are chosen by the loss of another fifth. The paper's 50 epochs are few steps with so few slices, so its schedule is stretched. An
+by a network that learned from three fifths of them. Weights are chosen by the loss of another
+fifth. The paper's 50 epochs are few steps with so few slices, so its schedule is stretched. An
 interrupted study goes on where it stopped; folds may be jobs of their own, with `--fold`.
 """
 

@@ -3,18 +3,20 @@
 from pathlib import Path
 from typing import Annotated, Any
 
-import jax
-import jax.numpy as jnp
-
 from core import cli
 from core.commands.export import export as export_programs
 from core.errors import InputError
-from core.infer import ballots, grid, voting
-from core.infer.export import Program, sliding_program
+from core.infer.export import Program
 from core.infer.load import Run
+from core.infer.volume_program import sliding_program, voting_program
+from s4c.classifier import config as classifier
+from s4c.classifier import export as of_classifier
 from s4c.classifier.config import ClassifierConfig
+from s4c.classifier.features import CELL, HALO
+from s4c.classifier.infer import asked as asked_classifier
+from s4c.classifier.runs import is_own_choice, open_classifiers
 from s4c.config import Config, DecisionConfig, InferConfig
-from s4c.networks import asked, open_runs, windows_of
+from s4c.networks import OUTSIDE, asked, open_runs, windows_of
 from s4c.recipes import config_class
 
 
@@ -24,44 +26,50 @@ def export(
     out: Path,
     allow_unfinished: bool = False,
     choices: Annotated[
-        cli.Choices, cli.Overrides(infer=InferConfig, decision=DecisionConfig)
+        cli.Choices,
+        cli.Overrides(infer=InferConfig, decision=DecisionConfig, classify=classifier.InferConfig),
     ] = None,
 ) -> None:
     """Write a cascade, or a network whose windows vote, as one file that runs without panjax.
 
     Args:
-      runs: trained networks of one contrast phase; the largest patch is the coarse one.
+      runs: trained networks of one contrast phase; the largest patch is the coarse one. Or that
+        one and the classifier that learned from it, which then decides.
       out: file .npz: the networks for CPU, CUDA and TPU, weights, and the numbers around them.
       allow_unfinished: also use runs that have not reached their end.
-      choices: override the coarse run's, "decision.min_tumor_voxels" → voxels.
+      choices: override the coarse run's, "decision.min_tumor_voxels" → voxels, and the
+        classifier's, "classify.threshold" → probability.
 
     Raises:
       InputError: runs that make no cascade, or that need what the file cannot hold.
     """
-    for path in runs:
-        if config_class(path) is ClassifierConfig:
-            raise InputError("is a classifier, and segmentations are exported", path=path)
-    by_phase = open_runs(runs, allow_unfinished=allow_unfinished)
-    if len(by_phase) > 1:
-        raise InputError(
-            f"runs of the phases {' and '.join(map(str, by_phase))}", hint="export each by itself"
-        )
-    (opened,) = by_phase.values()
-    cfgs = asked(opened, choices or {})
+    choices = choices or {}
+    classifiers = [path for path in runs if config_class(path) is ClassifierConfig]
+    by_phase = open_runs(
+        [path for path in runs if path not in classifiers], allow_unfinished=allow_unfinished
+    )
+    deciding = open_classifiers(classifiers, by_phase, choices, allow_unfinished=allow_unfinished)
+    if len(by_phase) != 1:
+        phases = " and ".join(map(str, by_phase)) or "none"
+        raise InputError(f"runs of the phases {phases}", hint="export each by itself")
+    ((phase, opened),) = by_phase.items()
+    own = {name: value for name, value in choices.items() if not is_own_choice(name)}
+    cfgs = asked(opened, own)
     _require_plain(cfgs[0], opened[0].path)
     names = [str(cfg.data.patch) for cfg in cfgs]
+    programs = {n: _program(c, r) for n, c, r in zip(names, cfgs, opened, strict=True)}
     about = {
         "window_hu": cfgs[0].prepare.window_hu,
-        "phase": cfgs[0].prepare.phase,
-        "networks": [
-            {"name": name, "window": cfg.data.patch, "stride": cfg.infer.stride}
-            for name, cfg in zip(names, cfgs, strict=True)
-        ],
+        "phase": phase,
+        "networks": names,
         "roi_margin": cfgs[0].infer.roi_margin,
         "decision": vars(cfgs[0].decision),
     }
-    programs = {n: _program(c, r) for n, c, r in zip(names, cfgs, opened, strict=True)}
-    export_programs(out, programs, about, runs=opened)
+    if deciding:
+        programs["classifier"] = of_classifier.program(deciding[phase], opened[0])
+        infer = asked_classifier(deciding[phase].cfg, choices).infer
+        about["classifier"] = {**vars(infer), "cell": CELL, "halo": HALO}
+    export_programs(out, programs, about, runs=[*opened, *deciding.values()])
 
 
 def _require_plain(cfg: Config, run: Path) -> None:
@@ -77,15 +85,11 @@ def _require_plain(cfg: Config, run: Path) -> None:
 
 
 def _program(cfg: Config, run: Run[Config]) -> Program:
-    """(n, d, h, w, 1) of normalised windows → their softmax, or their ballots as whole numbers."""
+    """(d, h, w, 1) of a normalised scan → class probabilities, or whole numbers of votes."""
     params, model_state = run.weights()
     variables: dict[str, Any] = {"params": params, "model_state": model_state}
-    windows, batch = windows_of(cfg), cfg.infer.batch
+    places: dict[str, Any] = {"stride": (cfg.infer.stride,) * 3, "batch": cfg.infer.batch}
     if cfg.infer.combine == "average":
-        return sliding_program(variables, batch=batch, num_channels=1, combine="average", **windows)
-    stride = cfg.infer.stride
-    overlap = grid.largest_overlap(windows["window"], (stride, stride, stride))
-    ask = voting.asking(windows["apply"], windows["num_classes"], ballots.ballot(overlap))
-    image = jax.ShapeDtypeStruct((batch, *windows["window"], 1), jnp.float32)
-    # Without the last channel, which counts: so does the reader.
-    return Program(lambda *args: ask(*args)[..., :-1], variables, [image])
+        windows = {**windows_of(cfg), "combine": "average"}
+        return sliding_program(variables, fill=[OUTSIDE], **places, **windows)
+    return voting_program(variables, fill=OUTSIDE, **places, **windows_of(cfg))

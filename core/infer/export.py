@@ -2,7 +2,7 @@
 
 One .npz holds all: what `np.load` gives needs no other reader. For each network NAME it has
 
-  NAME/program     uint8, for `jax.export.deserialize`: (weights, *arrays of one batch) → answers
+  NAME/program     uint8, for `jax.export.deserialize`: (weights, *arrays) → answer
   NAME/weights/…   the arrays of `weights`, a flat dict by what follows "weights/"
 
 and once `about`, JSON: what surrounds the networks. Convolutions are lowered per platform
@@ -15,14 +15,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jax import export, lax
-from jaxtyping import Array, Float
+from jax import export
+from jaxtyping import Array
 from numpy.typing import NDArray
 
 from core import atomic, json_io
-from core.infer import sliding
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 
@@ -31,43 +29,14 @@ class Program(NamedTuple):
     """A trained network as it is asked.
 
     Args:
-      ask: (variables, *arrays of one batch) → answers; pure.
+      ask: (variables, *arrays) → answer; pure.
       variables: tree of arrays.
-      inputs: shapes and types of the arrays of one batch.
+      inputs: shapes and types of the arrays; sizes may be symbols of `jax.export`.
     """
 
     ask: Callable[..., Array]
     variables: Any
     inputs: Sequence[jax.ShapeDtypeStruct]
-
-
-def sliding_program(
-    variables: Any, *, batch: int, num_channels: int, mirrored: Sequence[int] = (), **windows: Any
-) -> Program:
-    """What a batch of windows adds to the sums over their voxels, all mirrorings together.
-
-    Args:
-      variables: of the network.
-      batch: windows at a time.
-      num_channels: of a window (n, d, h, w, c).
-      mirrored: as of `core.infer.sliding.asking`.
-      **windows: the others of its arguments.
-    """
-    ask = sliding.asking(mirrored=mirrored, **windows)
-    flags = jnp.array(sliding.mirrorings(mirrored), bool)
-
-    def ask_all(variables: Any, image: Float[Array, "n d h w c"]) -> Float[Array, "n d h w k"]:
-        def add(total: Array, are_mirrored: Array) -> tuple[Array, None]:
-            return total + ask(variables, image, are_mirrored), None
-
-        if not mirrored:
-            return ask(variables, image, flags[0])
-        # One after the other: the network stands in the program once.
-        nothing = jnp.zeros((*image.shape[:-1], windows["num_classes"]), jnp.float32)
-        return lax.scan(add, nothing, flags)[0]
-
-    shape = (batch, *windows["window"], num_channels)
-    return Program(ask_all, variables, [jax.ShapeDtypeStruct(shape, jnp.float32)])
 
 
 def write_programs(path: Path, programs: Mapping[str, Program], about: Mapping[str, Any]) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.export import is_symbolic_dim
 from jaxtyping import Array, Float
 
 from core import check
@@ -50,7 +51,8 @@ def conv(
     if image.ndim == 5 and kernel.shape[0] == 1 and pads[0] == 0 and max(kernel.shape[:3]) > 1:
         return _conv_slices(image, kernel[0], strides, pads[1:], groups)
     form = forms.choose(kernel.shape, strides, pads, groups)
-    if form == "direct":
+    # What an exported program learns only when it runs cannot be blocked beforehand.
+    if form == "direct" or any(map(is_symbolic_dim, image.shape)):
         return direct(image, kernel, strides, pads, groups)
     both_sides = tuple((p, p) for p in pads)
     sizes = image.shape[1:-1], kernel.shape[:-2]

@@ -63,7 +63,7 @@ def extractor(cfg: ModelConfig, params: Params, model_state: ModelState) -> Extr
     # A region has some ten tiles: one device, one at a time, and no part of a batch is padding.
     mesh = sharding.mesh(jax.local_devices()[:1])
     variables = {"params": params, "model_state": model_state}
-    predict = in_batches(compiler.of_config(_tile, cfg), variables, batch=1, mesh=mesh)
+    predict = in_batches(compiler.of_config(tile_features, cfg), variables, batch=1, mesh=mesh)
 
     def extract(cut: Cut, roi: Box) -> Float[np.ndarray, "d h w c"]:
         axes = [range(a - HALO, b - HALO, TILE) for a, b in zip(roi.start, roi.stop, strict=True)]
@@ -80,10 +80,10 @@ def extractor(cfg: ModelConfig, params: Params, model_state: ModelState) -> Extr
     return extract
 
 
-def _tile(
+def tile_features(
     cfg: ModelConfig, variables: Variables, windows: Float[Array, "n d h w 1"]
 ) -> Float[Array, "n e i j c"]:
-    """Features of the middle of each window."""
+    """Features of the middle of each window, the tile."""
     features = resdsn.pool3(cfg, variables["params"], variables["model_state"], windows)
     rim = HALO // CELL
     inner = slice(rim, -rim)

@@ -76,9 +76,15 @@ def load_classifier(
       coarse: of the network whose features it learned from.
       choices: operating choices, of which "classify.…" override the config's.
     """
-    own = {f"infer.{n.partition('.')[2]}": choices[n] for n in choices if is_own_choice(n)}
     extract = extractor(coarse.cfg.model, *coarse.weights())
-    return Classifier(overridden(run.cfg, own), extract, asker(run.cfg.model, run.weights()[0]))
+    ask = asker(run.cfg.model, run.weights()[0])
+    return Classifier(asked(run.cfg, choices), extract, ask)
+
+
+def asked(cfg: ClassifierConfig, choices: Mapping[str, Any]) -> ClassifierConfig:
+    """Config with the operating choices that are a classifier's, "classify.threshold"."""
+    own = {f"infer.{n.partition('.')[2]}": choices[n] for n in choices if is_own_choice(n)}
+    return overridden(cfg, own)
 
 
 def asker(cfg: ModelConfig, params: Params) -> Ask:

@@ -62,13 +62,13 @@ def test_votes_have_no_network_beside_them(phases, tmp_path):
 
 
 def test_a_choice_is_that_of_the_file(runs, tmp_path):
-    choices = {"decision.min_tumor_voxels": 9, "infer.batch": 3}
+    choices = {"decision.min_tumor_voxels": 9}
     export(runs, out=tmp_path / "model.npz", choices=choices)
     arrays = np.load(tmp_path / "model.npz")
     about = json.loads(str(arrays["about"]))
     assert about["decision"]["min_tumor_voxels"] == 9
-    assert [network["name"] for network in about["networks"]] == ["32", "16"]
+    assert about["networks"] == ["32", "16"]
     program = jax.export.deserialize(bytearray(arrays["16/program"]))
-    assert program.in_avals[-1].shape == (3, 16, 16, 16, 1)
+    assert str(program.in_avals[-1].shape) == "(d, h, w, 1)"
     assert str(tmp_path) not in str(arrays["about"])
     assert not any(str(run) in str(arrays["about"]) for run in runs)

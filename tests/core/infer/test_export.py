@@ -2,15 +2,13 @@
 
 import json
 import re
-from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import export
 
-from core.infer import sliding
-from core.infer.export import PLATFORMS, Program, lowered, sliding_program, write_programs
+from core.infer.export import PLATFORMS, Program, lowered, write_programs
 from core.nn.conv import conv
 
 RNG = np.random.default_rng(0)
@@ -78,22 +76,3 @@ def called_by_platform(text: str) -> list[str]:
     names = [re.findall(r"call @(\w+)\(", branch)[0] for branch in branches]
     returned = [re.findall(r"stablehlo.return (%\w+)", case)[0] for case in of_platform]
     return [names[int(numbers[name])] for name in returned]
-
-
-def test_a_sliding_program_sums_over_all_mirrorings():
-    axes = (0, 2)
-    asking = partial(
-        sliding.asking,
-        apply,
-        window=WINDOW,
-        num_classes=2,
-        combine="average",
-        importance="gaussian",
-        mirrored=axes,
-    )
-    ask = asking()
-    program = sliding_program(VARIABLES, batch=2, num_channels=1, **asking.keywords, apply=apply)
-    one_by_one = [ask(VARIABLES, WINDOWS, jnp.array(m)) for m in sliding.mirrorings(axes)]
-    assert len(one_by_one) == 2 ** len(axes)
-    # Four sums in float32.
-    np.testing.assert_allclose(program.ask(VARIABLES, WINDOWS), sum(one_by_one), rtol=1e-6)

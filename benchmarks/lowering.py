@@ -98,7 +98,8 @@ def _convolutions(known: Computation) -> Iterator[Convolution]:
         weights = math.prod(kernel) / kernel[labels.index("o")]
         window = tuple(int(n) for n in re.findall(r"\d+", text.split()[0]))
         if kind not in _OUTPUT_AND_KERNEL and "dilate" not in text:
-            window = _of_kernel(window, [output[out_labels.index(str(a))] for a in range(len(window))])
+            made = [output[out_labels.index(str(axis))] for axis in range(len(window))]
+            window = _of_kernel(window, made)
         yield Convolution(kind, window, 2 * math.prod(output) * weights)
 
 

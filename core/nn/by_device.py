@@ -48,7 +48,7 @@ def by_device(compute: Compute, problem: Problem, wanted: Role) -> Compute:
 
 
 def mesh_of(*arrays: jax.Array) -> AbstractMesh | None:
-    """The mesh whose devices share a batch; None where there is one device, or each is by itself."""
+    """The mesh whose devices share a batch; None of one device, or of those that work alone."""
     for array in arrays:
         mesh = jax.typeof(array).sharding.mesh
         kinds = dict(zip(mesh.axis_names, mesh.axis_types, strict=True))

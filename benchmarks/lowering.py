@@ -20,9 +20,11 @@ from core.plan.hlo import Computation, Instruction, parse
 from core.types import Params
 
 _CALL = re.compile(
-    r"window=\{size=([\dx]+).*?dim_labels=\w+_(\w+)->.*?custom_call_target=\"__cudnn\$conv(\w+)\""
+    r"window=\{(size=[^}]*)\}.*?dim_labels=\w+_(\w+)->(\w+).*?"
+    r"custom_call_target=\"__cudnn\$conv(\w+)\""
 )
-_OUTPUT_AND_KERNEL = {"Forward": (None, 1), "BackwardInput": (0, 1), "BackwardFilter": (1, None)}
+_FORWARD = (None, 1)
+_OUTPUT_AND_KERNEL = {"BackwardInput": (0, 1), "BackwardFilter": (1, None)}
 """Which array of a call is on the output's side and which the kernel: an operand, or its result."""
 _MOVES = ("copy", "transpose")
 HEAD = (
@@ -88,14 +90,28 @@ def _convolutions(known: Computation) -> Iterator[Convolution]:
     for instruction in known.values():
         if instruction.opcode != "custom-call" or not (found := _CALL.search(instruction.text)):
             continue
-        size, labels, kind = found.groups()
-        where = _OUTPUT_AND_KERNEL.get(kind, _OUTPUT_AND_KERNEL["Forward"])
+        text, labels, out_labels, kind = found.groups()
+        where = _OUTPUT_AND_KERNEL.get(kind, _FORWARD)
         output, kernel = (
             _dims(instruction if at is None else known[instruction.operands[at]]) for at in where
         )
         weights = math.prod(kernel) / kernel[labels.index("o")]
-        window = tuple(int(n) for n in size.split("x"))
+        window = tuple(int(n) for n in re.findall(r"\d+", text.split()[0]))
+        if kind not in _OUTPUT_AND_KERNEL and "dilate" not in text:
+            made = [output[out_labels.index(str(axis))] for axis in range(len(window))]
+            window = _of_kernel(window, made)
         yield Convolution(kind, window, 2 * math.prod(output) * weights)
+
+
+def _of_kernel(window: tuple[int, ...], made: list[int]) -> tuple[int, ...]:
+    """Voxels of a kernel per axis, of a forward pass that makes so many.
+
+    XLA takes the gradient of a kernel for a forward pass where the map is as small as the kernel
+    along an axis: the map is the window then, and the kernel the output. Nothing is done in vain.
+    """
+    larger = [w > m for w, m in zip(window, made, strict=True)]
+    is_small_map = any(larger) and not all(larger)
+    return tuple(map(min, window, made)) if is_small_map else window
 
 
 def _dims(instruction: Instruction) -> list[int]:

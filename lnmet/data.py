@@ -219,7 +219,9 @@ def cut_image(
     outside = np.zeros(len(case.phases), np.int16)
     outside[of_phases] = fill
     image = patches.extract(case.image, start, shape, outside)
-    return np.ascontiguousarray(image[..., of_phases])
+    # A list of channels as index copies voxel by voxel: three quarters of the time of a patch.
+    is_whole = of_phases == list(range(len(case.phases)))
+    return image if is_whole else np.stack([image[..., c] for c in of_phases], axis=-1)
 
 
 def _around_foreground(case: Prepared, cfg: DataConfig, random: Generator) -> patches.Start:

@@ -15,8 +15,10 @@ import jax.numpy as jnp
 from jax.core import ShapedArray
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
+from jax.sharding import NamedSharding, PartitionSpec
 
 from core.nn import xla_conv
+from core.nn.by_device import Compute, by_device
 from core.nn.cpu import forms
 from core.nn.xla_conv import Problem, Role
 
@@ -39,17 +41,22 @@ def convolve(problem: Problem, image: jax.Array, kernel: jax.Array) -> jax.Array
 @_jit
 def _on_cpu(a: jax.Array, b: jax.Array, *, problem: Problem, wanted: Role, depth: int) -> jax.Array:
     compute = xla_conv.compute if problem.form == "direct" else forms.compute
-    return _vmapped(partial(compute, problem, wanted), depth)(a, b)
+    return _vmapped(compute, problem, wanted, depth)(a, b)
 
 
 @_jit
 def _elsewhere(
     a: jax.Array, b: jax.Array, *, problem: Problem, wanted: Role, depth: int
 ) -> jax.Array:
-    return _vmapped(partial(xla_conv.compute, problem, wanted), depth)(a, b)
+    return _vmapped(xla_conv.compute, problem, wanted, depth)(a, b)
 
 
-def _vmapped(function: Callable[..., jax.Array], depth: int) -> Callable[..., jax.Array]:
+def _vmapped(
+    compute: Callable[..., jax.Array], problem: Problem, wanted: Role, depth: int
+) -> Compute:
+    function: Compute = partial(compute, problem, wanted)
+    if not depth:
+        return by_device(function, problem, wanted)
     for _ in range(depth):
         function = jax.vmap(function)
     return function
@@ -63,7 +70,10 @@ def _run(*arrays: jax.Array, **static: Any) -> jax.Array:
 def _abstract(a: Any, b: Any, **static: Any) -> ShapedArray:
     likes = (jax.ShapeDtypeStruct(x.shape, x.dtype) for x in (a, b))
     out = jax.eval_shape(partial(_elsewhere, **static), *likes)
-    return ShapedArray(out.shape, out.dtype)
+    # The devices are known to what follows; who has which part of the result is XLA's to decide.
+    mesh = next((x.sharding.mesh for x in (a, b) if not x.sharding.mesh.empty), a.sharding.mesh)
+    sharding = NamedSharding(mesh, PartitionSpec(*[None] * len(out.shape)))
+    return ShapedArray(out.shape, out.dtype, sharding=sharding)
 
 
 def _cotangent(index: int, cotangent: jax.Array, *args: Any, wanted: Role, **static: Any) -> Any:

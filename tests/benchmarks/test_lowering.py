@@ -63,6 +63,22 @@ def test_a_window_of_the_whole_image_stops_the_command(window, status, monkeypat
     assert stop.value.code == status
 
 
+SMALL_MAP = """HloModule step
+
+ENTRY %main (x: f32[8,5,3,3,4], g: f32[8,5,3,3,8]) -> f32[8,3,3,3,4] {
+  %x = f32[8,5,3,3,4]{4,3,2,1,0} parameter(0)
+  %g = f32[8,5,3,3,8]{4,3,2,1,0} parameter(1)
+  ROOT %w = (f32[4,3,3,3,8]{4,3,2,1,0}, u8[0]{0}) custom-call(%x, %g), window={size=5x3x3 pad=1_1x1_1x1_1}, dim_labels=f012b_i012o->b012f, custom_call_target="__cudnn$convForward"
+}
+"""  # noqa: E501
+
+
+@pytest.mark.parametrize(("options", "largest"), [("", 3), (" lhs_dilate=2x2x2", 5)])
+def test_a_map_as_small_as_the_kernel_is_no_window_of_an_image(options, largest):
+    program = SMALL_MAP.replace("pad=1_1x1_1x1_1", f"pad=1_1x1_1x1_1{options}")
+    assert lowering.summary(program, PARAMS)["largest_window"] == largest
+
+
 def test_no_kept_result_has_a_window_beyond_its_kernels():
     with pytest.raises(SystemExit) as stop:
         lowering.main()

@@ -13,7 +13,7 @@ import optax
 from benchmarks import harness
 from benchmarks.subjects import Subject
 from benchmarks.suites import Item
-from core import compiler
+from core import compiler, malloc
 
 PAPERS = ("s4c", "lnmet", "eusdaf", "fee")
 TYPES = {"cpu": ("float32",)}
@@ -52,6 +52,7 @@ def measure(
     subject: Subject, dtype: str, peer: ModuleType | None, *, repeats: int
 ) -> Iterator[harness.Row]:
     """Rows `forward` and `training step` of one network, beside every form of its peer."""
+    malloc.keep_freed()  # as commands do; the peer has the same
     variables = compiler.jit(subject.init, runs_once=True)(jax.random.key(0))
     ours = Ours(subject, variables)
     titles = {"forward": f"{subject.title} forward", "step": f"{subject.title} training step"}

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-from core import atomic, json_io
+from core import atomic, json_io, malloc
 from core.commands import results
 from core.commands.shards import WHOLE, Shard
 from core.config import fingerprint
@@ -111,6 +111,7 @@ def predict(
     Raises:
       InputError: another call writes there.
     """
+    malloc.keep_freed()
     if shard != WHOLE:
         with one_of_the_writers(out, shard.name):
             rows = _rows(scans, work, out, job, summary, paths, results.rows_of(shard.name))

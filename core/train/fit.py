@@ -11,7 +11,7 @@ import numpy as np
 from jax.experimental.multihost_utils import process_allgather
 from jax.sharding import Mesh
 
-from core import compiler, sharding
+from core import compiler, malloc, sharding
 from core.errors import InputError, PreemptedError
 from core.train import state as states
 from core.train.checkpoint import BEST, CHECKPOINTS, Checkpoints
@@ -58,6 +58,7 @@ def fit(
       RunError: the loss or its gradient is no longer finite.
       PreemptedError: SIGTERM came; the state is saved, and a resumed run goes on from it.
     """
+    malloc.keep_freed()
     keep = run.keep_checkpoints
     with (
         Checkpoints(workdir / CHECKPOINTS, keep=keep) as checkpoints,

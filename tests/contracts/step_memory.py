@@ -12,7 +12,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 
-from core import compiler, config, sharding
+from core import compiler, config, malloc, sharding
 from core.plan.job import host_work
 from core.plan.program import state_of
 from core.train.step import lower_step
@@ -34,6 +34,7 @@ def main() -> None:
     compiled = lower_step(job.task, job.run.seed, placed, there).compile()
     start = jax.jit(lambda: jax.tree.map(_ones, shapes), out_shardings=places).lower().compile()
     gc.collect()
+    malloc.keep_freed()  # as a training does; what was freed before would be free for it
     before = _status_bytes("VmRSS")
     state = start()
     on_device = sharding.shard_batch({name: array.copy() for name, array in batch.items()}, mesh)

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 PAPERS = ("fee", "s4c", "lnmet", "eusdaf")
 ROOMS = """types check errors names lock atomic json_io csv_io config processes random volume io
 datasets phases screening phantom preprocess data augment nn distance losses postprocess metrics
-report compiler sharding train infer plan nnunet commands cli""".split()
+report compiler malloc sharding train infer plan nnunet commands cli""".split()
 HOST_ROOMS = """check errors names lock atomic json_io csv_io config processes volume io datasets
 phases screening phantom preprocess data postprocess report cli""".split()
 # The loader comes from grain, which brings jax with it.

@@ -219,7 +219,7 @@ def cut_image(
     outside = np.zeros(len(case.phases), np.int16)
     outside[of_phases] = fill
     image = patches.extract(case.image, start, shape, outside)
-    # A list of channels as index copies voxel by voxel: three quarters of the time of a patch.
+    # A list of channels as an index copies voxel by voxel: up to half of the time of a batch.
     is_whole = of_phases == list(range(len(case.phases)))
     return image if is_whole else np.stack([image[..., c] for c in of_phases], axis=-1)
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import jax
 from numpy.typing import NDArray
 
+from core import malloc
 from core.data.cache import Stored, open_case, write_case
 from core.train.config import RunConfig
 from core.train.task import Task
@@ -69,6 +70,7 @@ def _folder() -> TemporaryDirectory[str]:
 
 def host_work(job: Job) -> HostWork:
     """Make a few batches, the run's last ones: all that it starts is then counted."""
+    malloc.keep_freed()  # as a training does
     (batch,) = job.task.batches(job.run.steps - 1)  # imports, and pages of memory
     start = max(0, job.run.steps - TIMED)
     began = time.process_time()

@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 # Tests compile hundreds of programs and run each for a moment. Without LLVM's optimization the
@@ -17,6 +18,8 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
 import jax  # noqa: E402
 import pytest  # noqa: E402
 from jaxtyping import install_import_hook  # noqa: E402
+
+from core import malloc  # noqa: E402
 
 CHECKER = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
 """An int passes for a float."""
@@ -44,6 +47,14 @@ def no_handler_of_another_test() -> None:
     for handler in logging.root.handlers[:]:
         if getattr(getattr(handler, "stream", None), "closed", False):
             logging.root.removeHandler(handler)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def freed_memory_goes_back() -> Iterator[None]:
+    """A process of tests runs hundreds of programs, and would keep as much as the largest needs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(malloc, "keep_freed", lambda: None)
+        yield
 
 
 @pytest.fixture(scope="session")

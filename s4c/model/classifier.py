@@ -4,6 +4,9 @@ Sizes of regions differ from scan to scan, shapes that are compiled should not: 
 padded, and what lies beyond their size has no part in any convolution, norm or mean.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -108,8 +111,8 @@ class GroupNorm(nn.Module):
         return y.astype(x.dtype)
 
 
-def inside(size: Int32[Array, "n 3"], shape: tuple[int, ...]) -> Bool[Array, "n d h w 1"]:
-    """Where an index (d, h, w) of an array of this shape lies below each size."""
+def inside(size: Int32[Array, "n 3"], shape: Sequence[Any]) -> Bool[Array, "n d h w 1"]:
+    """Where an index (d, h, w) of an array of this shape, known or not, lies below each size."""
     d, h, w = (
         jnp.arange(length)[None, :] < size[:, axis][:, None] for axis, length in enumerate(shape)
     )

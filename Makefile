@@ -3,7 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 export JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/.cache/jax
 # glibc returns large buffers to the system and faults them in again at every step; large pages cut
-# that by 99 %, and a training step of the U-Net (128², batch 8) from 1.05 to 0.83 s.
+# that by 99 %, and a training step of the U-Net (128², batch 8) from 1.05 to 0.83 s. With one arena
+# that holds for large buffers of all threads (core/malloc.py).
 export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1:glibc.malloc.arena_max=1
 
 .PHONY: install radiomics demo test test-slow check peers parity bench reference format clean

@@ -98,7 +98,7 @@ def screen(
     choices, taken = choices or {}, shard_of(shard)
     classifiers = [path for path in runs if config_class(path) is ClassifierConfig]
     segmenting = [path for path in runs if path not in classifiers]
-    opened = open_runs(segmenting, allow_unfinished=allow_unfinished) if segmenting else {}
+    opened = open_runs(segmenting, allow_unfinished=allow_unfinished)
     if panorama:
         _require_answers_of_panorama(opened)
     deciding = open_classifiers(classifiers, opened, choices, allow_unfinished=allow_unfinished)

@@ -51,12 +51,14 @@ Runs = Mapping[Phase | None, Sequence[Run[Config]]]
 
 
 def open_runs(paths: Sequence[Path], *, allow_unfinished: bool = False) -> Runs:
-    """Runs of the cascade of each phase, the largest patch first.
+    """Runs of the cascade of each phase, the largest patch first; none of no paths.
 
     Raises:
       InputError: a folder that is no finished run, two networks of one patch size, networks of
         different folds, data, HU windows, spacings or labels, or of no phase beside those of one.
     """
+    if not paths:
+        return {}
     runs = load_runs(Config, paths, allow_unfinished=allow_unfinished)
     phases: set[Phase | None] = {run.cfg.prepare.phase for run in runs}
     by_phase: dict[Phase | None, list[Run[Config]]] = {

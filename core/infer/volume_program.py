@@ -14,8 +14,8 @@ from jax import lax
 from jax.core import max_dim
 from jax.export import symbolic_shape
 from jaxtyping import Array, Float, Int, Num
-from numpy.typing import NDArray
 
+from core import check
 from core.infer import ballots, grid, sliding, voting
 from core.infer.export import Program
 from core.infer.grid import Shape
@@ -48,8 +48,12 @@ def sliding_program(
       fill: what a volume smaller than a window is padded with, for each of its channels.
       even: spread windows evenly.
       mirrored: axes over whose mirrorings a window is averaged.
-      **windows: the others of the arguments of `core.infer.sliding.predictor`.
+      **windows: the others of the arguments of `core.infer.sliding.predictor`, which averages.
+
+    Raises:
+      ValueError: `combine` is anything but "average".
     """
+    check.one_of("combine", windows["combine"], ("average",))
     ask = sliding.asking(mirrored=mirrored, **windows)
     window, importance = windows["window"], windows.get("importance", "uniform")
     places = [Places(w, s, even, importance) for w, s in zip(window, stride, strict=True)]
@@ -189,7 +193,7 @@ def _volume(num_channels: int) -> jax.ShapeDtypeStruct:
 
 
 def _padded(
-    image: Float[Array, "d h w c"], window: Shape, fill: Sequence[float] | NDArray
+    image: Float[Array, "d h w c"], window: Shape, fill: Sequence[float]
 ) -> Float[Array, "e i j c"]:
     """At least as large as a window, as `core.preprocess.crop.pad_to` does it."""
     sizes = image.shape[:3]

@@ -57,3 +57,10 @@ def test_a_file_of_another_kind_is_refused_by_export(system, tmp_path, capsys):
     (tmp_path / "model.npz").mkdir()
     line = refused(capsys, system.paper, "export", *runs, "--out", tmp_path / "model.npz")
     assert "is a folder; name a file, such as model.npz" in line
+
+
+@pytest.mark.parametrize("system", ["s4c-classifier"], indirect=True)
+def test_a_classifier_alone_is_refused_by_export(system, tmp_path, capsys):
+    alone = system.runs / "tiny-classifier"
+    line = refused(capsys, system.paper, "export", alone, "--out", tmp_path / "model.npz")
+    assert "answers beside the one run whose features it learned from" in line

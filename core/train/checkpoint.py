@@ -30,6 +30,8 @@ CHECKPOINTS, BEST = "checkpoints", "best"
 """Folders of a run: whole states to go on from; weights of the smallest validation loss."""
 DROPPED = ".dropped"
 """In them: old checkpoints on their way out."""
+UNFINISHED = ".orbax-checkpoint-tmp"
+"""In the name of one that is being written; Orbax has no public name for it."""
 
 
 class _Writer:
@@ -77,13 +79,13 @@ class Checkpoints:
         waits = ocp.options.MultiprocessingOptions(barrier_sync_key_prefix=folder.name)
         options = ocp.CheckpointManagerOptions(
             preservation_policy=newest,
-            cleanup_tmp_directories=True,
             todelete_subdir=DROPPED,
             multiprocessing_options=waits,
             async_options=ocp.options.AsyncOptions(post_finalization_callback=self._before_name),
         )
         self._folder, self._saved = folder, -1
         self._remove_dropped()  # a killed run may have left one, whose name is needed again
+        self._drop_unfinished()
         self._manager = ocp.CheckpointManager(folder.absolute(), options=options)
 
     def __enter__(self) -> "Checkpoints":
@@ -123,6 +125,19 @@ class Checkpoints:
     def _remove_dropped(self) -> None:
         if jax.process_index() == 0:
             shutil.rmtree(self._folder / DROPPED, ignore_errors=True)
+
+    def _drop_unfinished(self) -> None:
+        """Remove what was being written when a call ended.
+
+        After a write that failed, TensorStore may still put files there for a moment. Orbax's own
+        removal fails on a folder that fills again; here what stays is out of the way.
+        """
+        if jax.process_index() == 0:
+            for unfinished in self._folder.glob(f"*{UNFINISHED}*"):
+                dropped = self._folder / DROPPED / unfinished.name
+                dropped.parent.mkdir(exist_ok=True)
+                unfinished.rename(dropped)
+            self._remove_dropped()
 
     def _before_name(self) -> None:
         """Called in the background when all is written, before the folder has its name."""

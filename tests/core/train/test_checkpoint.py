@@ -120,6 +120,28 @@ def test_the_newest_are_kept_and_unfinished_ones_are_not_seen(tmp_path: Path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["3", "4"]
 
 
+def test_a_failed_write_that_still_puts_files_there_does_not_stop_the_next(tmp_path: Path):
+    unfinished = tmp_path / "1.orbax-checkpoint-tmp" / "model" / "d"
+    unfinished.mkdir(parents=True)
+
+    def write_on() -> None:
+        try:
+            for number in range(100_000):
+                (unfinished / str(number)).touch()
+        except OSError:
+            return  # the folder is gone
+
+    with ThreadPoolExecutor(1) as pool:
+        writer = pool.submit(write_on)
+        while not (unfinished / "1000").exists():  # so many that more come while they are removed
+            assert not writer.done()
+        with Checkpoints(tmp_path, keep=1) as checkpoints:
+            checkpoints.save(1, make_state(1))
+        writer.result(timeout=60)
+    assert [path.name for path in tmp_path.iterdir()] == ["1"]
+    verify_checksums(tmp_path / "1")
+
+
 def test_an_old_checkpoint_loses_its_name_before_its_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -3,7 +3,7 @@
 The value of a convolution and its two gradients are one trilinear form, ⟨out, image * kernel⟩, with
 one of the three left open, and each is a derivative of the other two. So one rule serves forward
 mode, reverse mode and one over the other to any order, and nothing is ever differentiated of the
-code that computes it: a form of `core.nn.cpu` on CPU, `core.nn.xla_conv` elsewhere.
+code that computes it: oneDNN or a form of `core.nn.cpu` on CPU, `core.nn.xla_conv` elsewhere.
 """
 
 from collections.abc import Callable
@@ -20,6 +20,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from core.nn import xla_conv
 from core.nn.by_device import Compute, by_device
 from core.nn.cpu import forms
+from core.nn.cpu.onednn import form as onednn
 from core.nn.xla_conv import Problem, Role
 
 _GIVEN: dict[Role, tuple[Role, Role]] = {
@@ -49,6 +50,14 @@ def _elsewhere(
     a: jax.Array, b: jax.Array, *, problem: Problem, wanted: Role, depth: int
 ) -> jax.Array:
     return _vmapped(xla_conv.compute, problem, wanted, depth)(a, b)
+
+
+@_jit
+def _by_onednn(
+    a: jax.Array, b: jax.Array, *, problem: Problem, wanted: Role, depth: int
+) -> jax.Array:
+    del depth  # 0
+    return onednn.compute(problem, wanted, a, b)
 
 
 def _vmapped(
@@ -113,6 +122,26 @@ def _in_front(x: jax.Array, axis: int | None, size: int) -> jax.Array:
     return jnp.broadcast_to(x[None], (size, *x.shape)) if axis is None else jnp.moveaxis(x, axis, 0)
 
 
+_lower_forms, _lower_onednn = (
+    mlir.lower_fun(function, multiple_results=False) for function in (_on_cpu, _by_onednn)
+)
+
+
+def _lower_on_cpu(ctx: mlir.LoweringRuleContext, a: Any, b: Any, **static: Any) -> Any:
+    """By oneDNN where it is the faster one, in programs of this process for one device.
+
+    XLA does not cut what others compute over several devices, and an exported program runs where
+    nobody has made oneDNN known to XLA.
+    """
+    module, problem, wanted = ctx.module_context, static["problem"], static["wanted"]
+    alone = getattr(module.axis_context, "num_devices", None) == 1
+    here = alone and not static["depth"] and not module.lowering_parameters.for_export
+    arrays: Any = ctx.avals_in
+    if here and onednn.pays(problem, wanted, *arrays):
+        return _lower_onednn(ctx, a, b, **static)
+    return _lower_forms(ctx, a, b, **static)
+
+
 _primitive = Primitive("convolution_form")
 _compiled = _jit(_primitive.bind)
 _primitive.def_impl(_run)
@@ -120,4 +149,4 @@ _primitive.def_abstract_eval(_abstract)
 ad.defbilinear(_primitive, partial(_cotangent, 0), partial(_cotangent, 1))
 batching.primitive_batchers[_primitive] = _batched
 mlir.register_lowering(_primitive, mlir.lower_fun(_elsewhere, multiple_results=False))
-mlir.register_lowering(_primitive, mlir.lower_fun(_on_cpu, multiple_results=False), platform="cpu")
+mlir.register_lowering(_primitive, _lower_on_cpu, platform="cpu")

@@ -52,7 +52,7 @@ def conv(
         return _conv_slices(image, kernel[0], strides, pads[1:], groups)
     form = forms.choose(kernel.shape, strides, pads, groups)
     # What an exported program learns only when it runs cannot be blocked beforehand.
-    if (form == "direct" and groups == 1) or any(map(is_symbolic_dim, image.shape)):
+    if any(map(is_symbolic_dim, image.shape)):
         return direct(image, kernel, strides, pads, groups)
     both_sides = tuple((p, p) for p in pads)
     sizes = image.shape[1:-1], kernel.shape[:-2]

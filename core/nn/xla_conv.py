@@ -10,6 +10,7 @@ image, for which PyTorch needs a 32nd of the time (jax issue 31662). So
   kernel's          transpose of S in its kernel   cuDNN BackwardFilter
 """
 
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import jax
@@ -44,27 +45,8 @@ class Problem(NamedTuple):
     transposed: bool = False
 
 
-def compute(problem: Problem, wanted: Role, a: jax.Array, b: jax.Array) -> jax.Array:
-    """The value from (image, kernel), or a gradient from the other argument and the output's.
-
-    Args:
-      problem: what is convolved.
-      wanted: "out", "image" from (kernel, gradient), or "kernel" from (image, gradient).
-      a: the first.
-      b: the second.
-    """
-    if not problem.transposed:
-        return _strided(problem, wanted, a, b)
-    if wanted == "image":
-        return _strided(problem, "out", b, mirrored(a))
-    sizes = zip(problem.image_size, problem.strides, strict=True)
-    enlarged = problem._replace(image_size=tuple(n * s for n, s in sizes))
-    if wanted == "out":
-        return _strided(enlarged, "image", mirrored(b), a)
-    return mirrored(_strided(enlarged, "kernel", b, a))
-
-
-def _strided(problem: Problem, wanted: Role, a: jax.Array, b: jax.Array) -> jax.Array:
+def strided(problem: Problem, wanted: Role, a: jax.Array, b: jax.Array) -> jax.Array:
+    """`compute` of a problem that is not transposed."""
     groups = problem.groups
 
     def forward(image: jax.Array, kernel: jax.Array) -> jax.Array:
@@ -86,6 +68,34 @@ def _strided(problem: Problem, wanted: Role, a: jax.Array, b: jax.Array) -> jax.
         kernel = (*problem.kernel_size, a.shape[-1] // groups, b.shape[-1])
         transpose = jax.linear_transpose(lambda k: forward(a, k), _like(kernel, b))
     return transpose(b)[0]
+
+
+def compute(
+    problem: Problem,
+    wanted: Role,
+    a: jax.Array,
+    b: jax.Array,
+    *,
+    strided: Callable[[Problem, Role, jax.Array, jax.Array], jax.Array] = strided,
+) -> jax.Array:
+    """The value from (image, kernel), or a gradient from the other argument and the output's.
+
+    Args:
+      problem: what is convolved.
+      wanted: "out", "image" from (kernel, gradient), or "kernel" from (image, gradient).
+      a: the first.
+      b: the second.
+      strided: what computes it where it is not transposed.
+    """
+    if not problem.transposed:
+        return strided(problem, wanted, a, b)
+    if wanted == "image":
+        return strided(problem, "out", b, mirrored(a))
+    sizes = zip(problem.image_size, problem.strides, strict=True)
+    enlarged = problem._replace(image_size=tuple(n * s for n, s in sizes))
+    if wanted == "out":
+        return strided(enlarged, "image", mirrored(b), a)
+    return mirrored(strided(enlarged, "kernel", b, a))
 
 
 def _like(shape: tuple[int, ...], array: jax.Array) -> jax.ShapeDtypeStruct:

@@ -24,6 +24,10 @@ PROBLEMS = [
     ((2, 3, 8, 9, 3), (5, 5, 5, 3, 4), (1, 1, 1), 2, 1, "conv3d_large"),
     ((2, 5, 4, 7, 3), (3, 1, 1, 3, 4), (1, 1, 1), (1, 0, 0), 1, "conv3d_along_depth"),
 ]
+TRANSPOSED = [
+    ((2, 3, 4, 5), (3, 3, 5, 2), ((0, 1),) * 2, "conv2d_transpose"),
+    ((2, 3, 4, 2, 5), (4, 4, 4, 5, 2), ((1, 1),) * 3, "conv3d_transpose"),
+]
 DIRECT = [
     ((5, 5, 3, 4), (1, 1), (2, 2), 1),
     ((3, 3, 3, 4), (1, 2), (1, 1), 1),
@@ -49,13 +53,7 @@ def test_a_form_is_chosen_and_equals_xla_in_value_and_gradients(
     assert_equals_xla(problem, normal(0, image), normal(1, kernel))
 
 
-@pytest.mark.parametrize(
-    ("image", "kernel", "pads", "form"),
-    [
-        ((2, 3, 4, 5), (3, 3, 5, 2), ((0, 1),) * 2, "conv2d_transpose"),
-        ((2, 3, 4, 2, 5), (4, 4, 4, 5, 2), ((1, 1),) * 3, "conv3d_transpose"),
-    ],
-)
+@pytest.mark.parametrize(("image", "kernel", "pads", "form"), TRANSPOSED)
 def test_a_transposed_form_equals_xla_in_value_and_gradients(image, kernel, pads, form):
     strides = (2,) * len(pads)
     assert forms.choose_transposed(kernel[:-2], strides) == form

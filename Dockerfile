@@ -11,6 +11,9 @@ FROM python:3.12-slim AS base
 # Whoever calls decides which user owns the files in /work: --user "$(id -u):$(id -g)".
 ENV HOME=/tmp XDG_CACHE_HOME=/cache GLIBC_TUNABLES=glibc.malloc.hugetlb=1
 RUN mkdir -m 1777 /cache
+# OpenMP, for oneDNN's convolutions on CPU.
+RUN apt-get update && apt-get install --yes --no-install-recommends libgomp1 \
+    && rm -rf /var/lib/apt/lists/*
 COPY --from=wheel /wheel /wheel
 WORKDIR /work
 

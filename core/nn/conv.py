@@ -1,10 +1,11 @@
 """Convolution and transposed convolution, channel last, lowered per platform.
 
 XLA's own convolutions are right on GPU and TPU. On CPU those in three dimensions, those in groups,
-and the gradients of those in two are many times too slow, so the shapes that networks are made of
-have a CPU form of their own (`core.nn.cpu.forms` says which and why); every other shape, and every
-other platform, has XLA's own. The forms agree to float32 rounding; `direct` and `direct_transpose`
-are the references to test against. All of them can be differentiated forward, backward and twice.
+and the gradients of those in two are many times too slow. There oneDNN computes most of them
+(`core.nn.cpu.onednn`), and forms of our own those that these compute faster, and all where oneDNN
+cannot be called: over several devices, in exported programs, without its wheel (`core.nn.cpu.forms`
+says which and why). They agree to float32 rounding; `direct` and `direct_transpose` are the
+references to test against. All can be differentiated forward, backward and twice.
 """
 
 import math

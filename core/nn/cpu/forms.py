@@ -1,4 +1,7 @@
-"""The forms of convolution on CPU: which computes what, and how to call it."""
+"""The forms of convolution on CPU that are written here: which computes what, and how to call it.
+
+Where oneDNN can be called it computes those that it is faster at (`core.nn.cpu.onednn.form`).
+"""
 
 from collections.abc import Callable, Sequence
 from types import ModuleType

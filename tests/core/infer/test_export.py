@@ -43,7 +43,8 @@ def test_a_written_program_answers_as_its_function(tmp_path):
     assert set(weights) == {"params/a", "params/b", "model_state/mean"}
     assert exported.platforms == PLATFORMS
     expected = jax.jit(apply)(VARIABLES, WINDOWS)
-    np.testing.assert_array_equal(exported.call(weights, WINDOWS), expected)
+    # Here oneDNN may compute what there our forms do: float32 sums in another order.
+    np.testing.assert_allclose(exported.call(weights, WINDOWS), expected, atol=1e-5)
     assert json.loads(str(np.load(path)["about"])) == about
 
 

@@ -17,7 +17,7 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 from jax.sharding import NamedSharding, PartitionSpec
 
-from core.nn import xla_conv
+from core.nn import enlarge, xla_conv
 from core.nn.by_device import Compute, by_device
 from core.nn.cpu import forms
 from core.nn.cpu.onednn import form as onednn
@@ -41,7 +41,8 @@ def convolve(problem: Problem, image: jax.Array, kernel: jax.Array) -> jax.Array
 
 @_jit
 def _on_cpu(a: jax.Array, b: jax.Array, *, problem: Problem, wanted: Role, depth: int) -> jax.Array:
-    compute = xla_conv.compute if problem.form == "direct" else forms.compute
+    written = problem.form not in ("direct", "enlarge")
+    compute = forms.compute if written else _of_every_platform(problem)
     return _vmapped(compute, problem, wanted, depth)(a, b)
 
 
@@ -49,7 +50,7 @@ def _on_cpu(a: jax.Array, b: jax.Array, *, problem: Problem, wanted: Role, depth
 def _elsewhere(
     a: jax.Array, b: jax.Array, *, problem: Problem, wanted: Role, depth: int
 ) -> jax.Array:
-    return _vmapped(xla_conv.compute, problem, wanted, depth)(a, b)
+    return _vmapped(_of_every_platform(problem), problem, wanted, depth)(a, b)
 
 
 @_jit
@@ -58,6 +59,10 @@ def _by_onednn(
 ) -> jax.Array:
     del depth  # 0
     return onednn.compute(problem, wanted, a, b)
+
+
+def _of_every_platform(problem: Problem) -> Callable[..., jax.Array]:
+    return enlarge.compute if problem.form == "enlarge" else xla_conv.compute
 
 
 def _vmapped(

@@ -12,13 +12,12 @@ import math
 from collections.abc import Sequence
 
 import jax
-import jax.numpy as jnp
 from jax import lax
 from jax.export import is_symbolic_dim
 from jaxtyping import Array, Float
 
 from core import check
-from core.nn import bilinear
+from core.nn import bilinear, enlarge
 from core.nn.cpu import forms
 from core.nn.xla_conv import LAYOUT, Problem
 
@@ -79,8 +78,8 @@ def conv_transpose(
       ValueError: ranks do not fit.
     """
     strides, size = _per_axis(image, kernel, stride), kernel.shape[:-2]
-    if size == strides:
-        return _enlarge_blocks(image, kernel)
+    if any(map(is_symbolic_dim, image.shape)) and size == strides:
+        return enlarge.convolve(image, kernel)
     pads = tuple(_pads_of_same(k, s) for k, s in zip(size, strides, strict=True))
     form = forms.choose_transposed(size, strides)
     problem = Problem(form, strides, pads, 1, image.shape[1:-1], size, transposed=True)
@@ -145,17 +144,3 @@ def _pads_of_same(size: int, stride: int) -> tuple[int, int]:
     """
     before = size - 1 if stride > size - 1 else math.ceil((size + stride - 2) / 2)
     return size - 1 - before, before + 1 - stride
-
-
-def _enlarge_blocks(image: jax.Array, kernel: jax.Array) -> jax.Array:
-    """Kernel equal to stride: every voxel becomes a block of its own, one matrix product.
-
-    The kernel is mirrored in a correlation, so block position p holds tap k - 1 - p.
-    """
-    num_axes, strides, out_channels = image.ndim - 2, kernel.shape[:-2], kernel.shape[-1]
-    blocks = jnp.flip(kernel, range(num_axes))
-    out = jnp.tensordot(image, blocks, ((image.ndim - 1,), (num_axes,)))
-    order = [0] + [a for i in range(num_axes) for a in (1 + i, 1 + num_axes + i)]
-    out = out.transpose(*order, out.ndim - 1)
-    sizes = zip(image.shape[1:-1], strides, strict=True)
-    return out.reshape(image.shape[0], *(n * s for n, s in sizes), out_channels)

@@ -27,7 +27,8 @@ class Problem(NamedTuple):
     """All that is known of a convolution before its arrays are.
 
     Args:
-      form: the form that computes it on CPU (`core.nn.cpu.forms`); "direct" is XLA's own.
+      form: the form that computes it on CPU (`core.nn.cpu.forms`); "direct" is XLA's own, and
+        "enlarge" (`core.nn.enlarge`) that of every platform.
       strides: per axis.
       pads: zeros before and after each axis; of a transposed convolution those of S.
       groups: parts of the channels that do not see each other.

@@ -25,6 +25,8 @@ WINOGRAD = {
 computed: of 32 on 64³ a value takes 213 against 274 ms, of 256 on 64² 35 against 54."""
 WINOGRAD_SLICES, WINOGRAD_PIXELS = 4, 256
 """Along depth in three dimensions, of all images in two; below, that has too little to do."""
+MIRRORING = 32
+"""Voxels for each channel from which on it costs nothing to mirror the kernel for a gradient."""
 
 
 def pays(problem: Problem, wanted: Role, a: ShapedArray, b: ShapedArray) -> bool:
@@ -41,14 +43,14 @@ def pays(problem: Problem, wanted: Role, a: ShapedArray, b: ShapedArray) -> bool
     if min(map(min, problem.pads)) < 0 or 0 in (*a.shape, *b.shape):
         return False
     channels = _channels(wanted, a, b)
-    pixels = (b if wanted == "image" else a).shape[0] * math.prod(problem.image_size)
-    if problem.form == "conv_pointwise":  # a product, which XLA has too
-        return wanted == "kernel" and pixels > max(channels)
     if set(problem.strides) > {1} or min(channels) < WINOGRAD.get((problem.form, wanted), math.inf):
+        return True
+    voxels = (b if wanted == "image" else a).shape[0] * math.prod(problem.image_size)
+    if wanted == "image" and voxels < MIRRORING * max(channels):
         return True
     if len(problem.strides) == 3:
         return problem.image_size[0] < WINOGRAD_SLICES
-    return pixels < WINOGRAD_PIXELS
+    return voxels < WINOGRAD_PIXELS
 
 
 def _channels(wanted: Role, a: ShapedArray, b: ShapedArray) -> tuple[int, int]:

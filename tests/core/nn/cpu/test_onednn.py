@@ -143,19 +143,22 @@ def test_threads_that_call_one_convolution_get_their_own_values():
                 np.testing.assert_array_equal(a, b)
 
 
-def test_products_and_values_with_many_channels_are_left_to_the_forms():
+def test_many_channels_are_left_to_winograd():
     def one_of(image, kernel, padding, wanted="out"):
         pads = (padding,) * (len(image) - 2)
         ones = (1,) * len(pads)
         problem = problem_of(image, kernel, ones, padding, 1)
         problem = problem._replace(form=forms.choose(kernel, ones, pads, 1))
-        given = {"out": (image, kernel), "kernel": (image, (*image[:-1], kernel[-1]))}[wanted]
+        out = (*image[:-1], kernel[-1])
+        given = {"out": (image, kernel), "image": (kernel, out), "kernel": (image, out)}[wanted]
         return form.pays(problem, wanted, *(jax.core.ShapedArray(s, np.float32) for s in given))
 
-    assert not one_of((2, 64, 64, 8), (1, 1, 8, 8), 0)
-    assert one_of((2, 64, 64, 8), (1, 1, 8, 8), 0, "kernel")
+    assert one_of((2, 64, 64, 8), (1, 1, 8, 8), 0)
     assert not one_of((2, 8, 8, 8, 32), (3, 3, 3, 32, 32), 1)
     assert one_of((2, 8, 8, 8, 32), (3, 3, 3, 32, 31), 1)
     assert one_of((2, 3, 8, 8, 32), (3, 3, 3, 32, 32), 1)
     assert one_of((2, 8, 8, 8, 32), (3, 3, 3, 32, 32), 1, "kernel")
     assert not one_of((2, 16, 16, 128), (3, 3, 128, 128), 1, "kernel")
+    assert not one_of((2, 8, 16, 16, 32), (3, 3, 3, 32, 32), 1, "image")
+    assert one_of((2, 8, 8, 4, 32), (3, 3, 3, 32, 32), 1, "image")
+    assert one_of((2, 8, 8, 128), (3, 3, 128, 128), 1)

@@ -21,14 +21,7 @@ from core.nn import enlarge, xla_conv
 from core.nn.by_device import Compute, by_device
 from core.nn.cpu import forms
 from core.nn.cpu.onednn import form as onednn
-from core.nn.xla_conv import Problem, Role
-
-_GIVEN: dict[Role, tuple[Role, Role]] = {
-    "out": ("image", "kernel"),
-    "image": ("kernel", "out"),
-    "kernel": ("image", "out"),
-}
-"""From what each of the three is computed, in order."""
+from core.nn.xla_conv import GIVEN, Problem, Role
 
 # Traced once for a shape instead of once for a layer.
 _jit = partial(jax.jit, static_argnames=("problem", "wanted", "depth"))
@@ -92,9 +85,9 @@ def _abstract(a: Any, b: Any, **static: Any) -> ShapedArray:
 
 def _cotangent(index: int, cotangent: jax.Array, *args: Any, wanted: Role, **static: Any) -> Any:
     """Of argument `index`, from the other argument and the cotangent of the result."""
-    role, other = _GIVEN[wanted][index], _GIVEN[wanted][1 - index]
+    role, other = GIVEN[wanted][index], GIVEN[wanted][1 - index]
     values = {wanted: cotangent, other: args[1 - index]}
-    return _primitive.bind(*(values[r] for r in _GIVEN[role]), wanted=role, **static)
+    return _primitive.bind(*(values[r] for r in GIVEN[role]), wanted=role, **static)
 
 
 def _batched(
@@ -107,7 +100,7 @@ def _batched(
 ) -> tuple[jax.Array, int]:
     """`vmap`: with one kernel for all a larger batch, otherwise one more axis in front."""
     bind = partial(_primitive.bind, problem=problem, wanted=wanted)
-    given = dict(zip(_GIVEN[wanted], zip(arrays, axes, strict=True), strict=True))
+    given = dict(zip(GIVEN[wanted], zip(arrays, axes, strict=True), strict=True))
     size = next(x.shape[axis] for x, axis in given.values() if axis is not None)
     if "kernel" in given and given["kernel"][1] is None:
         out = bind(*(_merge(x, axis, depth) for x, axis in given.values()), depth=depth)

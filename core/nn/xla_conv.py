@@ -22,6 +22,13 @@ LAYOUT = {2: ("NHWC", "HWIO", "NHWC"), 3: ("NDHWC", "DHWIO", "NDHWC")}
 Role = Literal["out", "image", "kernel"]
 """What is computed: the value, or the gradient of one of its arguments."""
 
+GIVEN: dict[Role, tuple[Role, Role]] = {
+    "out": ("image", "kernel"),
+    "image": ("kernel", "out"),
+    "kernel": ("image", "out"),
+}
+"""From what each of the three is computed, in order."""
+
 
 class Problem(NamedTuple):
     """All that is known of a convolution before its arrays are.

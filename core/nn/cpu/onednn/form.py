@@ -11,7 +11,7 @@ from jax.core import ShapedArray
 from core.nn import xla_conv
 from core.nn.cpu.onednn import library, target
 from core.nn.cpu.onednn.convolution import Call, prepared
-from core.nn.xla_conv import Problem, Role
+from core.nn.xla_conv import GIVEN, Problem, Role
 
 WINOGRAD = {
     ("conv3d_winograd", "out"): 32,
@@ -68,12 +68,7 @@ def compute(problem: Problem, wanted: Role, a: jax.Array, b: jax.Array) -> jax.A
 
 def _strided(problem: Problem, wanted: Role, a: jax.Array, b: jax.Array) -> jax.Array:
     """Value or gradient of a strided convolution."""
-    given = {
-        "out": {"image": a, "kernel": b},
-        "image": {"kernel": a, "out": b},
-        "kernel": {"image": a, "out": b},
-    }[wanted]
-    shapes = {role: array.shape for role, array in given.items()}
+    shapes = dict(zip(GIVEN[wanted], (a.shape, b.shape), strict=True))
     shapes[wanted] = jax.eval_shape(partial(xla_conv.strided, problem, wanted), a, b).shape
     call = Call(
         wanted,

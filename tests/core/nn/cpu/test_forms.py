@@ -66,11 +66,11 @@ def test_what_no_form_computes_is_left_to_xla(kernel, strides, pads, groups):
     assert forms.choose(kernel, strides, pads, groups) == "direct"
 
 
-def assert_equals_xla(problem, image, kernel):
+def assert_equals_xla(problem, image, kernel, compute=forms.compute):
     grad = normal(2, xla_conv.compute(problem, "out", image, kernel).shape)
     given = {"out": (image, kernel), "image": (kernel, grad), "kernel": (image, grad)}
     for wanted, arrays in given.items():
         expected = xla_conv.compute(problem, wanted, *arrays)
-        got = jax.jit(forms.compute, static_argnums=(0, 1))(problem, wanted, *arrays)
+        got = jax.jit(compute, static_argnums=(0, 1))(problem, wanted, *arrays)
         # Winograd's F(4, 3) loses about two bits; the rest is the order of float32 sums.
         np.testing.assert_allclose(got, expected, rtol=0, atol=1e-5 * np.abs(expected).max())

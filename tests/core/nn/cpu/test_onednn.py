@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 
 from core import sharding
-from core.nn import xla_conv
 from core.nn.conv import conv
 from core.nn.cpu import forms
 from core.nn.cpu.onednn import form, library, target
 from core.nn.cpu.onednn.convolution import Call, prepared
 from core.nn.xla_conv import Problem
-from tests.core.nn.cpu.test_forms import PROBLEMS, TRANSPOSED, normal
+from tests.core.nn.cpu.test_forms import PROBLEMS, TRANSPOSED, assert_equals_xla, normal
 
 pytestmark = pytest.mark.skipif(library.load() is None, reason="oneDNN has no wheel for this")
 
@@ -49,24 +48,14 @@ def layer(image, kernel):
 )
 def test_value_and_gradients_equal_xla(image, kernel, strides, padding, groups):
     problem = problem_of(image, kernel, strides, padding, groups)
-    assert_equals_xla(problem, normal(0, image), normal(1, kernel))
+    assert_equals_xla(problem, normal(0, image), normal(1, kernel), form.compute)
 
 
 @pytest.mark.parametrize(("image", "kernel", "pads", "_"), TRANSPOSED)
 def test_value_and_gradients_of_a_transposed_one_equal_xla(image, kernel, pads, _):
     sizes = image[1:-1], kernel[:-2]
     problem = Problem("direct", (2,) * len(pads), pads, 1, *sizes, transposed=True)
-    assert_equals_xla(problem, normal(0, image), normal(1, kernel))
-
-
-def assert_equals_xla(problem, image, kernel):
-    grad = normal(2, xla_conv.compute(problem, "out", image, kernel).shape)
-    given = {"out": (image, kernel), "image": (kernel, grad), "kernel": (image, grad)}
-    for wanted, pair in given.items():
-        expected = xla_conv.compute(problem, wanted, *pair)
-        got = jax.jit(form.compute, static_argnums=(0, 1))(problem, wanted, *pair)
-        # Sums in float32 in another order.
-        np.testing.assert_allclose(got, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+    assert_equals_xla(problem, normal(0, image), normal(1, kernel), form.compute)
 
 
 def test_a_program_for_one_device_calls_it():

@@ -20,6 +20,7 @@ import pytest  # noqa: E402
 from jaxtyping import install_import_hook  # noqa: E402
 
 from core import malloc  # noqa: E402
+from tests import devices  # noqa: E402
 
 CHECKER = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
 """An int passes for a float."""
@@ -41,6 +42,17 @@ def pytest_configure(config: pytest.Config) -> None:
     install_import_hook(modules, CHECKER)
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A file stays on one process, so that what is made for all of it is made once.
+
+    So do the files of tests/contracts that share trained systems.
+    """
+    for item in items:
+        shares = "train_once" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("systems" if shares else str(item.path)))
+
+
 @pytest.fixture(autouse=True)
 def no_handler_of_another_test() -> None:
     """Commands log to the stderr of their time; that of an earlier test is closed."""
@@ -54,6 +66,24 @@ def freed_memory_goes_back() -> Iterator[None]:
     """A process of tests runs hundreds of programs, and would keep as much as the largest needs."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(malloc, "keep_freed", lambda: None)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="module")
+def devices_seen(request: pytest.FixtureRequest) -> Iterator[None]:
+    """One device, as on the CPU of a user, unless a file is marked to see all.
+
+    Programs for several take twice as long to compile, and may not come from the cache.
+    """
+    several = request.node.get_closest_marker("several_devices")
+    with devices.seen(devices.NUMBER if several else 1):
+        yield
+
+
+@pytest.fixture
+def all_devices() -> Iterator[None]:
+    """For one test, whatever its file sees."""
+    with devices.seen(devices.NUMBER):
         yield
 
 

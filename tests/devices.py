@@ -1,10 +1,25 @@
-"""Programs for several devices of a CPU, which may not come from the cache."""
+"""How many of the eight devices of a test's process are seen, and programs for several of them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import jax
+import pytest
 from jax.experimental.compilation_cache import compilation_cache
+
+NUMBER = 8
+_devices, _local_devices = jax.devices, jax.local_devices
+
+
+@contextmanager
+def seen(number: int) -> Iterator[None]:
+    """Who asks JAX for its devices gets so many of them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jax, "devices", lambda *backend: _devices(*backend)[:number])
+        patch.setattr(jax, "local_devices", lambda: _local_devices()[:number])
+        for name in ("device_count", "local_device_count"):
+            patch.setattr(jax, name, lambda: number)
+        yield
 
 
 @contextmanager

@@ -155,11 +155,24 @@ def _read(
     )
 
 
+_NO_ROOM = re.compile(
+    r"RESOURCE_EXHAUSTED.*?(?:Used |memory required for HLO temporaries \()([\d.]+)([KMGT])",
+    re.DOTALL,
+)
+"""What XLA says for TPUs, which depends on the pass that found it out."""
+
+
 def _wanted(message: str) -> float | None:
-    """Bytes that a compiler wanted and a chip does not have; None of another failure.
+    """Bytes that a compiler wanted, or of the temporaries alone, and a chip does not have.
+
+    None of another failure.
 
     >>> _wanted("RESOURCE_EXHAUSTED: Ran out of memory in memory space hbm. Used 20.00G of 15.75G")
     21474836480.0
+    >>> _wanted("RESOURCE_EXHAUSTED: Ran out of memory on HBM, the total memory required for HLO "
+    ...     "temporaries (16.50G) exceeds available HBM (15.75G).")
+    17716740096.0
     """
-    found = re.search(r"RESOURCE_EXHAUSTED.*?Used ([\d.]+)([KMGT]) of", message, re.DOTALL)
-    return float(found[1]) * _UNITS[found[2]] if found else None
+    if (said := _NO_ROOM.search(message)) is None:
+        return None
+    return float(said[1]) * _UNITS[said[2]]

@@ -20,6 +20,7 @@ def compiled_anew() -> Iterator[None]:
     compilation_cache.reset_cache()
 
 
+@pytest.mark.usefixtures("all_devices")
 def test_devices_end_alike_and_sum_the_gradient(compiled_anew):
     one, two = scaling.on_devices(SUBJECT, (1, 2, 1024), repeats=1)
     assert one["name"] == "conv training step on 1 device"

@@ -11,6 +11,8 @@ from core.train.fit import fit
 from tests.contracts.papers import PAPERS, Paper, counted
 from tests.devices import compiled_anew
 
+pytestmark = pytest.mark.several_devices
+
 
 @pytest.fixture(autouse=True)
 def _compiled_anew() -> Iterator[None]:

@@ -69,6 +69,7 @@ def test_batch_of_n_equals_n_batches_of_one(loss, logits, label):
     np.testing.assert_allclose(loss(logits, label), jnp.concatenate(singles), rtol=1e-6)
 
 
+@pytest.mark.usefixtures("all_devices")
 def test_eight_devices_equal_one(loss, logits, label):
     mesh = Mesh(np.array(jax.devices()), ("data",), axis_types=(AxisType.Auto,))
     split = NamedSharding(mesh, PartitionSpec("data"))

@@ -1,6 +1,7 @@
 """`train` of every paper: what is held out, recorded and cut over devices."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -53,12 +54,6 @@ def test_folds_that_a_data_set_prescribes_are_used_or_said_not_to_be(system, tmp
     assert told != paper.uses_folds
 
 
-def test_train_takes_a_batch_that_the_devices_do_not_divide(system):
-    for name in system.paper.recipes:
-        manifest = json.loads((system.runs / name / "manifest.json").read_text())
-        assert len(manifest["devices"]) == 2  # of eight, for a batch of two
-
-
 def test_train_holds_out_and_evaluates(system):
     for name in system.paper.recipes:
         division = json.loads((system.runs / name / "folds.json").read_text())
@@ -82,15 +77,21 @@ def test_two_hosts_train_evaluate_and_finish(system, tmp_path):
         assert any("evaluation" in json.loads(line) for line in lines)
 
 
-@pytest.mark.slow  # compiles for eight devices
-def test_a_state_and_images_that_are_cut_over_devices_train_alike(system, tmp_path, monkeypatch):
+@pytest.mark.slow  # compiles for several devices
+@pytest.mark.parametrize(
+    ("flags", "used"),
+    [((), 2), (("--fsdp", "--space", "4"), 8)],
+    ids=["as many as divide a batch of two", "state and images cut over all"],
+)
+@pytest.mark.usefixtures("all_devices")
+def test_several_devices_train_as_one_does(system, flags, used, tmp_path, monkeypatch):
     paper, name = system.paper, system.paper.recipes[0]
     monkeypatch.setattr(sharding, "MIN_SHARDED_SIZE", 1)
     words = ("--data", system.cache, "--out", tmp_path, *paper.train_words(name, system.runs))
     with compiled_anew():
-        assert paper("train", name, *words, "--fsdp", "--space", "4") == 0
+        assert paper("train", name, *words, *flags) == 0
     manifest = json.loads((tmp_path / "manifest.json").read_text())
-    assert len(manifest["devices"]) == 8
+    assert len(manifest["devices"]) == used
     # Not their weights: where a bias stands before a norm its gradient is rounding, and Adam makes
     # steps of that. Sums over devices run in another order: a few float32 roundings.
     for ours, theirs in zip(losses_of(tmp_path), losses_of(system.runs / name), strict=True):
@@ -109,7 +110,9 @@ def test_worker_processes_change_no_result(system, tmp_path):
     words = ("--data", system.cache, "--out", tmp_path / "run", *paper.few, *paper.fold)
     # In a process of its own: functions whose shapes are checked, as here, cannot be pickled.
     command = [sys.executable, "-m", paper.name, "train", name, *map(str, words), "--workers", "2"]
-    subprocess.run(command, check=True, timeout=hosts.LIMIT, cwd=hosts.ROOT)
+    one_device = os.environ["XLA_FLAGS"].replace("device_count=8", "device_count=1")
+    env = os.environ | {"XLA_FLAGS": one_device}
+    subprocess.run(command, check=True, timeout=hosts.LIMIT, cwd=hosts.ROOT, env=env)
     logged = [
         [
             {key: value for key, value in json.loads(line).items() if key != "time"}

@@ -10,6 +10,8 @@ from core.train import state as states
 from core.train.step import make_step
 from tests.core.train import tiny
 
+pytestmark = pytest.mark.several_devices
+
 
 def step_on(mesh: jax.sharding.Mesh, rule: sharding.Rule, batch_rule: sharding.Rule):
     """State after three steps of the tiny task."""

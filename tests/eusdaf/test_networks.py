@@ -20,6 +20,8 @@ from eusdaf.networks import load_ensemble, network, open_runs
 from tests.contracts.commands import forge
 from tests.eusdaf.conftest import SIZE, SMALL
 
+pytestmark = pytest.mark.several_devices
+
 PICTURES = np.random.default_rng(0).integers(0, 256, (5, SIZE, SIZE), np.uint8)
 
 

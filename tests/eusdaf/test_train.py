@@ -132,6 +132,7 @@ def test_held_out_pictures_are_judged_by_the_dice_of_their_masks():
     assert rows == [{"id": "p0", "dsc": pytest.approx(2 / 3)}, {"id": "empty", "dsc": 0.0}]
 
 
+@pytest.mark.usefixtures("all_devices")
 def test_held_out_pictures_are_evaluated_a_batch_in_memory_at_a_time(monkeypatch):
     sizes = []
 

@@ -26,6 +26,8 @@ from tests.fee.tiny import (
     write_runs,
 )
 
+pytestmark = pytest.mark.several_devices
+
 RNG = np.random.default_rng(0)
 IMAGE = RNG.integers(0, 256, (5, SIZE, SIZE), np.uint8)
 MASK = (RNG.random((5, SIZE, SIZE)) < 0.3).astype(np.uint8)

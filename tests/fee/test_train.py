@@ -153,6 +153,7 @@ def test_a_run_split_by_image_records_its_images(monkeypatch, tmp_path):
     assert all(division.images[case.digest] == "train" for case in CASES if case.id in learned)
 
 
+@pytest.mark.usefixtures("all_devices")
 def test_a_batch_of_two_is_trained_on_whatever_number_of_devices(monkeypatch, tmp_path):
     _stand_in(monkeypatch, CASES)
     assert jax.device_count() == 8

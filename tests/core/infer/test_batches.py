@@ -8,6 +8,8 @@ import pytest
 from core import sharding
 from core.infer.batches import in_batches, one_behind
 
+pytestmark = pytest.mark.several_devices
+
 RNG = np.random.default_rng(0)
 IMAGE = RNG.standard_normal((9, 3, 2)).astype(np.float32)
 FACTOR = np.float32(2)

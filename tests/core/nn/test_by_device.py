@@ -12,6 +12,8 @@ from core import sharding
 from core.nn.conv import conv
 from tests.devices import compiled_anew
 
+pytestmark = pytest.mark.several_devices
+
 RNG = np.random.default_rng(0)
 GROUPS, CHANNELS = 4, 16
 

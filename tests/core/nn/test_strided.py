@@ -11,6 +11,8 @@ from core.nn.strided import every
 from tests.core.nn.test_conv import RELATIVE, normal
 from tests.devices import compiled_anew
 
+pytestmark = pytest.mark.several_devices
+
 
 @pytest.fixture(autouse=True)
 def _compiled_anew() -> Iterator[None]:

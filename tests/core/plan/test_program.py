@@ -15,6 +15,8 @@ from core.plan.program import inference, num_bytes, state_of, training_step
 from tests.core.plan.tiny_job import BATCH, tiny_job
 from tests.refusals import refused
 
+pytestmark = pytest.mark.several_devices
+
 CHIP = Chip("a device", 2**30, 1e9, {"float32": 1e9}, 1e9)
 IMAGE_BYTES, LABEL_BYTES, STEP_BYTES = 8 * 8 * 4, 4, 4
 
@@ -82,8 +84,18 @@ def test_inference_is_shared_by_all_chips():
     assert ask.argument_bytes >= 2 * IMAGE_BYTES
 
 
-def test_a_program_that_the_compiler_has_no_room_for_tells_what_it_wanted(batch, monkeypatch):
-    message = "RESOURCE_EXHAUSTED: Ran out of memory in memory space hbm. Used 20.00G of 15.75G hbm"
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Ran out of memory in memory space hbm. Used 20.00G of 15.75G hbm",
+        "Ran out of memory on HBM, the total memory required for HLO temporaries (20.00G) exceeds "
+        "available HBM (15.75G).",
+    ],
+)
+def test_a_program_that_the_compiler_has_no_room_for_tells_what_it_wanted(
+    message, batch, monkeypatch
+):
+    message = f"RESOURCE_EXHAUSTED: {message}"
     _refuse(monkeypatch, message)
     step = training_step(tiny_job(), batch, machine(2))
     assert step.peak_bytes == 20 * 2**30

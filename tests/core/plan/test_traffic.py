@@ -8,6 +8,8 @@ from jax.sharding import PartitionSpec as P
 from core import sharding
 from core.plan.traffic import moved
 
+pytestmark = pytest.mark.several_devices
+
 LOOP = """HloModule loop, is_scheduled=true
 
 %body (p: (s32[], f32[16])) -> (s32[], f32[16]) {

@@ -24,6 +24,8 @@ from core.train.state import State
 from tests.core.train import hosts, two_folders
 from tests.refusals import refused
 
+pytestmark = pytest.mark.several_devices
+
 
 def make_state(value: float) -> State:
     params = {"net": {"w": jnp.full((8, 4), value), "b": jnp.full(4, value, jnp.bfloat16)}}

@@ -25,6 +25,8 @@ from core.train.state import State
 from tests.core.train import hosts, tiny
 from tests.disks import orbax_leaves_coroutines, small_disk
 
+pytestmark = pytest.mark.several_devices
+
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[State, Path]:

@@ -19,6 +19,8 @@ from core.train.run_folder import (
 )
 from tests.refusals import refused
 
+pytestmark = pytest.mark.several_devices
+
 
 @dataclass(frozen=True)
 class Config:

@@ -107,6 +107,7 @@ def variables():
     return identification.init(CFG.model, jax.random.key(0), shape, intensities=channels)
 
 
+@pytest.mark.usefixtures("all_devices")
 def test_any_number_of_nodes_goes_through_one_batch_on_any_devices(variables):
     rng = np.random.default_rng(0)
     crops = [

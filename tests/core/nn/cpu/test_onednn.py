@@ -71,6 +71,7 @@ def _call(wanted):
     return Call(wanted, image, kernel, shape, (1, 1), ((1, 1),) * 2, 1).to_text()
 
 
+@pytest.mark.usefixtures("all_devices")
 def test_a_program_for_several_devices_does_not():
     mesh = sharding.mesh()
     assert mesh.size > 1

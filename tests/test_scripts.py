@@ -60,6 +60,7 @@ def start(cluster: dict[str, str], script: str, *words: object) -> subprocess.Po
     return subprocess.Popen(command, cwd=hosts.ROOT, env=cluster)
 
 
+@pytest.mark.slow  # four processes that train, twice
 def test_a_slurm_job_that_is_told_to_end_is_queued_again_and_goes_on(cluster, tmp_path):
     run, single = tmp_path / "run", tmp_path / "single"
     words = (sys.executable, "-m", "tests.core.train.tiny", run, "--pause", "0.05")

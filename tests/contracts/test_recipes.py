@@ -15,7 +15,11 @@ from core.train.step import make_step
 from tests.contracts.papers import PAPERS, Paper, counted
 
 RECIPES = [(paper, name) for paper in PAPERS for name in PAPERS[paper].recipes]
-COMPILED = [(paper, name) for paper in PAPERS for name in PAPERS[paper].compiled]
+DEEP = [pytest.param("eusdaf", "daf", marks=pytest.mark.slow)]  # 101 layers
+COMPILED = [
+    *((paper, name) for paper in PAPERS for name in PAPERS[paper].compiled if name != "daf"),
+    *DEEP,
+]
 
 
 @pytest.fixture(params=PAPERS.values(), ids=PAPERS.keys())

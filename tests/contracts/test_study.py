@@ -12,6 +12,8 @@ from core.commands import steps
 from core.train.checkpoint import restore_model
 from tests.contracts.systems import refused, results
 
+pytestmark = pytest.mark.slow  # a whole study, begun again after each of its steps
+
 
 @pytest.fixture(scope="module")
 def study(system, tmp_path_factory) -> Path:

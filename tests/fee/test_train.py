@@ -153,16 +153,6 @@ def test_a_run_split_by_image_records_its_images(monkeypatch, tmp_path):
     assert all(division.images[case.digest] == "train" for case in CASES if case.id in learned)
 
 
-@pytest.mark.usefixtures("all_devices")
-def test_a_batch_of_two_is_trained_on_whatever_number_of_devices(monkeypatch, tmp_path):
-    _stand_in(monkeypatch, CASES)
-    assert jax.device_count() == 8
-    cfg = small("segment")
-    cfg = replace(cfg, data=replace(cfg.data, batch=2), run=RunConfig(steps=2, log_every=1))
-    train(cfg, [Path("unused")], tmp_path)
-    assert len(json.loads((tmp_path / "manifest.json").read_text())["devices"]) == 2
-
-
 def test_too_few_patients_are_refused():
     with pytest.raises(InputError, match="3 patients"):
         divide(CASES[:3], small("locate"))

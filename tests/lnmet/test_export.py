@@ -30,6 +30,8 @@ from tests.contracts import exported
 from tests.lnmet.status.phantoms import tiny_status
 from tests.lnmet.tiny import phantoms, tiny
 
+pytestmark = pytest.mark.slow  # all networks of the paper, in processes of their own
+
 
 @pytest.fixture(scope="module")
 def system(tmp_path_factory):

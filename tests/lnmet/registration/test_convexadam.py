@@ -74,6 +74,7 @@ def test_means_of_blocks_leave_out_what_is_left_over():
     np.testing.assert_array_equal(pooled[0, 0, 0], features[:2, :2, :2].mean((0, 1, 2)))
 
 
+@pytest.mark.slow  # a whole registration, of a scan and back
 def test_after_a_breath_nodes_are_found_again_within_2_mm_and_nothing_folds():
     spacing_mm = 4.0
     phantom = make(3, shape=(48, 72, 84), spacing_mm=(spacing_mm,) * 3, tumor_diameter_mm=20.0)

@@ -27,14 +27,14 @@ radiomics: .venv/.radiomics
 demo: install
 	$(BIN)/s4c demo --out out/demo
 
-# Files stay together on a process (loadgroup, tests/conftest.py).
+# A file stays on one process (loadfile), so that what is made for a whole file is made once.
 test: install radiomics
-	$(BIN)/python -m pytest -m "not (parity or slow or e2e)" -n 2 --dist loadgroup --no-loadscope-reorder
+	$(BIN)/python -m pytest -m "not (parity or slow or e2e)" -n 2 --dist loadfile --no-loadscope-reorder
 
 # What is slow by nature: whole commands as processes of their own, 100,000 files, fuzzing, several
 # devices, hosts and worker processes, campaigns of kills.
 test-slow: install radiomics
-	$(BIN)/python -m pytest -m "(slow or e2e) and not parity" -n 2 --dist loadgroup --no-loadscope-reorder
+	$(BIN)/python -m pytest -m "(slow or e2e) and not parity" -n 2 --dist loadfile --no-loadscope-reorder
 
 check: install
 	$(BIN)/ruff check .

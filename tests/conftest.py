@@ -13,7 +13,7 @@ os.environ.setdefault("XLA_FLAGS", f"--xla_force_host_platform_device_count=8 {Q
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 CACHE = Path(__file__).parents[1] / ".cache" / "jax"
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
-os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
 
 import jax  # noqa: E402
 import pytest  # noqa: E402
@@ -40,17 +40,6 @@ def pytest_configure(config: pytest.Config) -> None:
         if "from jaxtyping import" in path.read_text("utf-8")
     ]
     install_import_hook(modules, CHECKER)
-
-
-@pytest.hookimpl(tryfirst=True)  # xdist reads the marks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A file stays on one process, so that what is made for all of it is made once.
-
-    So do the files of tests/contracts that share trained systems.
-    """
-    for item in items:
-        shares = "train_once" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("systems" if shares else str(item.path)))
 
 
 @pytest.fixture(autouse=True)

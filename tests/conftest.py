@@ -65,14 +65,14 @@ def devices_seen(request: pytest.FixtureRequest) -> Iterator[None]:
     Programs for several take twice as long to compile, and may not come from the cache.
     """
     several = request.node.get_closest_marker("several_devices")
-    with devices.seen(devices.NUMBER if several else 1):
+    with devices.seen(None if several else 1):
         yield
 
 
 @pytest.fixture
 def all_devices() -> Iterator[None]:
     """For one test, whatever its file sees."""
-    with devices.seen(devices.NUMBER):
+    with devices.seen(None):
         yield
 
 

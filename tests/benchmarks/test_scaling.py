@@ -1,28 +1,17 @@
 import math
-from collections.abc import Iterator
 
-import jax
 import numpy as np
 import pytest
-from jax.experimental.compilation_cache import compilation_cache
 
 from benchmarks import scaling
 from tests.benchmarks.test_step import SUBJECT
-
-
-@pytest.fixture
-def compiled_anew() -> Iterator[None]:
-    """As `benchmarks.scaling` does: cached programs for several CPU devices can abort."""
-    compilation_cache.reset_cache()
-    jax.config.update("jax_enable_compilation_cache", False)
-    yield
-    jax.config.update("jax_enable_compilation_cache", True)
-    compilation_cache.reset_cache()
+from tests.devices import compiled_anew
 
 
 @pytest.mark.usefixtures("all_devices")
-def test_devices_end_alike_and_sum_the_gradient(compiled_anew):
-    one, two = scaling.on_devices(SUBJECT, (1, 2, 1024), repeats=1)
+def test_devices_end_alike_and_sum_the_gradient():
+    with compiled_anew():
+        one, two = scaling.on_devices(SUBJECT, (1, 2, 1024), repeats=1)
     assert one["name"] == "conv training step on 1 device"
     assert two["name"] == "conv training step on 2 devices"
     assert one["equal"]

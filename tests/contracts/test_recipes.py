@@ -15,10 +15,11 @@ from core.train.step import make_step
 from tests.contracts.papers import PAPERS, Paper, counted
 
 RECIPES = [(paper, name) for paper in PAPERS for name in PAPERS[paper].recipes]
-DEEP = [pytest.param("eusdaf", "daf", marks=pytest.mark.slow)]  # 101 layers
+SLOW = {"daf": pytest.mark.slow}  # 101 layers
 COMPILED = [
-    *((paper, name) for paper in PAPERS for name in PAPERS[paper].compiled if name != "daf"),
-    *DEEP,
+    pytest.param(paper, name, marks=SLOW.get(name, ()))
+    for paper in PAPERS
+    for name in PAPERS[paper].compiled
 ]
 
 

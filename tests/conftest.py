@@ -18,6 +18,7 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
 import jax  # noqa: E402
 import pytest  # noqa: E402
 from jaxtyping import install_import_hook  # noqa: E402
+from xdist.scheduler import LoadFileScheduling  # noqa: E402
 
 from core import malloc  # noqa: E402
 from tests import devices  # noqa: E402
@@ -25,6 +26,7 @@ from tests import devices  # noqa: E402
 CHECKER = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
 """An int passes for a float."""
 ROOT = Path(__file__).parents[1]
+CONTRACTS = "tests/contracts/"
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
@@ -40,6 +42,18 @@ def pytest_configure(config: pytest.Config) -> None:
         if "from jaxtyping import" in path.read_text("utf-8")
     ]
     install_import_hook(modules, CHECKER)
+
+
+class LoadSharedScheduling(LoadFileScheduling):
+    """A file stays on one process, and so do the contracts: they share trained systems."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        """What stays together with the test of this node id."""
+        return CONTRACTS if nodeid.startswith(CONTRACTS) else super()._split_scope(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log) -> LoadFileScheduling | None:
+    return LoadSharedScheduling(config, log) if config.option.dist == "loadfile" else None
 
 
 @pytest.fixture(autouse=True)

@@ -22,7 +22,14 @@ def predict_once(train_once, tmp_path_factory) -> Callable[[str], Path]:
     )
 
 
-@pytest.fixture(scope="module", params=COMMANDS)
+SYSTEMS = [
+    # A second system of S4C, whose commands are those of the first.
+    pytest.param(name, marks=pytest.mark.slow if name == "s4c-classifier" else ())
+    for name in COMMANDS
+]
+
+
+@pytest.fixture(scope="module", params=SYSTEMS)
 def system(request, train_once) -> System:
     return train_once(request.param)
 

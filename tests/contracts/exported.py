@@ -91,3 +91,14 @@ def of_case(name: str, out: Path, row: Mapping[str, Any], data: Path) -> tuple[l
         return scans, folder / "segmentation.nii.gz"
     (written,) = folder.rglob("mask.png" if name == "eusdaf" else "segmentation.nii.gz")
     return [row["input"]], written
+
+
+def assert_same_labels(ours: np.ndarray, theirs: np.ndarray) -> None:
+    """But for voxels that rounding decides.
+
+    A command's convolutions on CPU are oneDNN's, an exported program has forms of its own: sums in
+    another order. Under noisy weights many voxels are that near a threshold; 1 of 14,976 was seen.
+    """
+    assert len(np.unique(ours)) > 1
+    assert ours.shape == theirs.shape
+    assert np.mean(ours != theirs) <= 1e-3

@@ -1,10 +1,11 @@
 """The papers whose recipes keep the contract, each with a few examples and a way to shrink it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
+import pytest
 
 import eusdaf.config
 import eusdaf.recipes
@@ -43,6 +44,8 @@ class Paper(NamedTuple):
       recipes: configs by name.
       compiled: names of the recipes whose step is compiled: with `sharded`, one of each network.
       sharded: name of the recipe that is trained on one and on eight devices.
+      quick: names of the recipes whose programs `make test` traces at their full size; `make
+        test-slow` traces all.
       build: (config) → task on a few examples.
       small: (config, batch, steps) → the same recipe with few channels, examples and steps; every
         other number stays.
@@ -51,6 +54,7 @@ class Paper(NamedTuple):
     recipes: Mapping[str, Any]
     compiled: tuple[str, ...]
     sharded: str
+    quick: tuple[str, ...]
     build: Callable[[Any], Task]
     small: Callable[[Any, int, int], Any]
 
@@ -173,6 +177,7 @@ PAPERS = {
         recipes=fee.recipes.RECIPES,
         compiled=("segment", "diagnose"),
         sharded="locate",
+        quick=("segment", "diagnose"),
         build=_build_fee,
         small=_small_fee,
     ),
@@ -183,6 +188,7 @@ PAPERS = {
             *("tiny-pnet-venous-unet3d", "tiny-pnet-venous-vnet"),
         ),
         sharded="tiny-16",
+        quick=("pdac-16", "classifier"),
         build=lambda cfg: S4C[type(cfg)](cfg),
         small=_small_s4c,
     ),
@@ -190,6 +196,7 @@ PAPERS = {
         recipes=lnmet.recipes.RECIPES,
         compiled=("tiny-nodes",),
         sharded="tiny-organs",
+        quick=("organs", "status"),
         build=lambda cfg: LNMET[type(cfg)](cfg),
         small=_small_lnmet,
     ),
@@ -197,7 +204,23 @@ PAPERS = {
         recipes=eusdaf.recipes.RECIPES,
         compiled=("daf", "attention-unet"),
         sharded="unet",
+        quick=("unet",),
         build=lambda cfg: eusdaf.train.build(cfg, PICTURES),
         small=_small_eusdaf,
     ),
 }
+
+
+def full_size_recipes(names: Iterable[str] | None = None) -> list:
+    """Parameters (paper, recipe) of a test that traces programs at their full size.
+
+    Args:
+      names: as <paper>/<recipe>; every recipe unless given.
+    """
+    pairs = [(paper, name) for paper in PAPERS for name in PAPERS[paper].recipes]
+    if names is not None:
+        pairs = [pair for pair in pairs if "/".join(pair) in set(names)]
+    return [
+        pytest.param(paper, name, marks=() if name in PAPERS[paper].quick else pytest.mark.slow)
+        for paper, name in pairs
+    ]

@@ -22,7 +22,13 @@ def test_every_command_of_the_overview_has_help(paper, capsys):
         assert capsys.readouterr().out.startswith(f"usage: {paper.name} {name} ")
 
 
-@pytest.mark.parametrize("prefix", [os.fsdecode("患者".encode("gbk")), "Jose\u0301 "])
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        os.fsdecode("患者".encode("gbk")),
+        pytest.param("Jose\u0301 ", marks=pytest.mark.slow),  # the whole once more
+    ],
+)
 def test_names_of_any_bytes_and_foreign_files_harm_no_command(system, tmp_path, prefix):
     paper, data, out = system.paper, tmp_path / "data", tmp_path / "out"
     paper.write(data, 4, 2)

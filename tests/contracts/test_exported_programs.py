@@ -34,10 +34,9 @@ from lnmet.identification.config import IdentificationConfig
 from lnmet.status.augment import gray, normalize
 from lnmet.status.config import StatusConfig
 from s4c.classifier.config import ClassifierConfig
-from tests.contracts.papers import PAPERS, SIZE, Paper
+from tests.contracts.papers import PAPERS, SIZE, Paper, full_size_recipes
 
 PLATFORMS = ("cuda", "tpu")
-RECIPES = [(paper, name) for paper in PAPERS for name in PAPERS[paper].recipes]
 
 
 def _segmentation(cfg, params, state, image):
@@ -222,7 +221,7 @@ def full_size(paper: Paper, name: str) -> Recipe:
     return Recipe(cfg, task, variables.pop("params"), variables, batch, key)
 
 
-@pytest.mark.parametrize(("paper", "name"), RECIPES)
+@pytest.mark.parametrize(("paper", "name"), full_size_recipes())
 def test_a_training_step_and_a_forward_pass_are_what_an_accelerator_is_fast_at(paper, name):
     recipe = full_size(PAPERS[paper], name)
     gradient = jax.grad(recipe.task.loss, has_aux=True)

@@ -14,7 +14,7 @@ from benchmarks import plans
 from core.plan.job import host_work
 from core.plan.program import num_bytes, state_of
 from core.train.step import make_step
-from tests.contracts.papers import PAPERS
+from tests.contracts.papers import PAPERS, full_size_recipes
 
 PLANNED = {name: (cfg, job_of) for name, cfg, job_of in plans.recipes()}
 
@@ -23,10 +23,10 @@ def shapes(tree):
     return jax.tree.map(lambda a: (a.shape, str(a.dtype)), tree)
 
 
-@pytest.mark.parametrize("name", PLANNED)
-def test_a_recipe_is_planned_as_it_is_trained(name):
+@pytest.mark.parametrize(("paper_name", "recipe"), full_size_recipes(PLANNED))
+def test_a_recipe_is_planned_as_it_is_trained(paper_name, recipe):
     """Its step goes from state to state, and inference answers about as many as it is asked."""
-    cfg, job_of = PLANNED[name]
+    cfg, job_of = PLANNED[f"{paper_name}/{recipe}"]
     job = job_of(cfg)
     assert job.run.steps > 0
     assert job.batch == cfg.data.batch

@@ -15,7 +15,8 @@ from core.train.step import make_step
 from tests.contracts.papers import PAPERS, Paper, counted
 
 RECIPES = [(paper, name) for paper in PAPERS for name in PAPERS[paper].recipes]
-SLOW = {"daf": pytest.mark.slow}  # 101 layers
+# 101 layers; every convolution twice, with attention between.
+SLOW = dict.fromkeys(("daf", "attention-unet"), pytest.mark.slow)
 COMPILED = [
     pytest.param(paper, name, marks=SLOW.get(name, ()))
     for paper in PAPERS

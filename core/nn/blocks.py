@@ -12,6 +12,7 @@ from core.nn import conv as kernels
 from core.nn.conv import PerAxis
 from core.nn.init import he_normal_fan_in, symmetric_uniform, uniform_fan_in
 from core.nn.norm import BatchNorm
+from core.nn.relu import relu
 
 
 class Conv(nn.Module):
@@ -80,7 +81,7 @@ class ConvNormActivation(nn.Module):
 
     conv: Conv | ConvTranspose
     norm: Callable[..., nn.Module] = BatchNorm
-    activation: Callable[[jax.Array], jax.Array] = jax.nn.relu
+    activation: Callable[[jax.Array], jax.Array] = relu
 
     @nn.compact
     def __call__(self, x: Float[Array, "n *s i"], *, train: bool) -> Float[Array, "n *t o"]:

@@ -16,6 +16,7 @@ from core.nn.dropout import Dropout
 from core.nn.init import he_normal_fan_out
 from core.nn.norm import BatchNorm
 from core.nn.pool import max_pool
+from core.nn.relu import relu
 
 BlockKind = Literal["basic", "bottleneck"]
 EXPANSION = {"basic": 1, "bottleneck": 4}
@@ -70,7 +71,7 @@ class ResNet(nn.Module):
         check.rank("image", image, (4, 5))
         stride, dtype = self.stem_stride, self.dtype
         stem = ConvNorm(self.width, 7, stride, norm=self.norm, dtype=dtype, name="stem")
-        outputs = [jax.nn.relu(stem(image, train=train, gate=gate))]
+        outputs = [relu(stem(image, train=train, gate=gate))]
         x = max_pool(outputs[0], window=3, stride=2, padding=1)
         for stage, num_blocks in enumerate(self.blocks):
             for number in range(num_blocks):
@@ -112,16 +113,16 @@ class Block(nn.Module):
 
         features = self.width * EXPANSION[self.kind]
         if self.kind == "basic":
-            y = jax.nn.relu(layer("conv1", x, features, size=3, stride=self.stride))
+            y = relu(layer("conv1", x, features, size=3, stride=self.stride))
             y = layer("conv2", y, features, size=3)
         else:
             inner = self.groups * self.group_width
-            y = jax.nn.relu(layer("conv1", x, inner, size=1))
+            y = relu(layer("conv1", x, inner, size=1))
             y = layer("conv2", y, inner, size=3, stride=self.stride, groups=self.groups)
-            y = layer("conv3", jax.nn.relu(y), features, size=1)
+            y = layer("conv3", relu(y), features, size=1)
         if self.stride != 1 or x.shape[-1] != features:
             x = layer("shortcut", x, features, size=1, stride=self.stride)
-        return jax.nn.relu(y + x)
+        return relu(y + x)
 
 
 class ConvNorm(nn.Module):

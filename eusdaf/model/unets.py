@@ -15,6 +15,7 @@ from core import check
 from core.nn.blocks import ConvNormRelu
 from core.nn.norm import BatchNorm
 from core.nn.pool import max_pool
+from core.nn.relu import relu
 from eusdaf.config import ModelConfig
 from eusdaf.model.layers import conv
 
@@ -77,7 +78,7 @@ class Gate(nn.Module):
             return BatchNorm(name=f"{name}_norm")(x, train=train)
 
         agreed = layer("decoded", decoded, self.features) + layer("skip", skip, self.features)
-        return skip * jax.nn.sigmoid(layer("psi", jax.nn.relu(agreed), 1))
+        return skip * jax.nn.sigmoid(layer("psi", relu(agreed), 1))
 
 
 def _double(x: jax.Array) -> jax.Array:

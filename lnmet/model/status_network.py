@@ -7,7 +7,6 @@ metastatic node's volume is added (Sec. III-B, Eq. 6 and 7).
 """
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from flax.typing import Dtype
 from jaxtyping import Array, Float
@@ -15,6 +14,7 @@ from jaxtyping import Array, Float
 from core import check
 from core.nn.blocks import Conv, linear
 from core.nn.norm import BatchNorm
+from core.nn.relu import relu
 from core.nn.resnet import ResNet, global_mean
 from lnmet.model.texture import Texture
 from lnmet.status.config import ModelConfig
@@ -57,7 +57,7 @@ class Network(nn.Module):
             volume = BatchNorm(name="volume_norm")(volume_mm3[:, None], train=train)
             x = x + linear(volume, x.shape[-1], name="volume_fc")  # Eq. 7
         if cfg.hidden:
-            x = jax.nn.relu(linear(x, cfg.hidden, name="hidden"))
+            x = relu(linear(x, cfg.hidden, name="hidden"))
         return linear(x, NUM_CLASSES, name="fc")
 
 
@@ -81,4 +81,4 @@ class SideBranch(nn.Module):
             dtype=self.dtype,
             name="conv",
         )
-        return jax.nn.relu(conv(mask))
+        return relu(conv(mask))

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int32
 
 from core.nn.blocks import Conv, linear
+from core.nn.relu import relu
 from core.types import Key, Params, Variables
 from s4c.classifier.config import ModelConfig
 
@@ -67,7 +68,7 @@ class Classifier(nn.Module):
             x = Conv(cfg.width, (3, 3, 3), padding=1, use_bias=False, dtype=cfg.dtype, name=conv)(x)
             x = GroupNorm(cfg.groups, name=norm)(x, mask)
             # Zeros again: the next convolution sees beyond the region what it would at a border.
-            x = jnp.where(mask, jax.nn.relu(x), 0)
+            x = jnp.where(mask, relu(x), 0)
         num_voxels = jnp.prod(size, axis=1, dtype=jnp.float32)
         mean = x.astype(jnp.float32).sum((1, 2, 3)) / num_voxels[:, None]
         return linear(mean, NUM_CLASSES, name="score")

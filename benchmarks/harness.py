@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 Run = Callable[[], Any]
 Row = dict[str, Any]
-SECONDS = 12.0
+SECONDS = 9.0
 """Turns of a row end when they have taken so long together, but each side has one."""
 TOLERANCE = {"cpu": 1e-4}
 OF_TF32 = 5e-3

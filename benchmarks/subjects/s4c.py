@@ -20,7 +20,7 @@ BATCH = {"pdac-64": 2, "pdac-32": 8, "pdac-16": 32, "pnet-venous-unet3d": 1, "pn
 """On two cores, of the papers' 16, 32, 128, 16, 16; `tiny-*` as they are."""
 NAMES = {
     "pdac-64": EVERYWHERE,
-    "pdac-32": ("cpu",),
+    "pdac-32": (),
     "pdac-16": EVERYWHERE,
     "pnet-venous-unet3d": EVERYWHERE,
     "pnet-venous-vnet": EVERYWHERE,

@@ -28,8 +28,9 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 Run = Callable[[], Any]
 Row = dict[str, Any]
-SECONDS = 9.0
-"""Turns of a row end when they have taken so long together, but each side has one."""
+SECONDS, FEWEST = 6.0, 3
+"""Turns of a row end when there are so many and they have taken so long together, or when they have
+taken three times as long; each side has one."""
 TOLERANCE = {"cpu": 1e-4}
 OF_TF32 = 5e-3
 """Accelerators multiply float32 with 11 significant bits unless they are told otherwise."""
@@ -52,7 +53,7 @@ def compare(
       peer: does the same in another framework; none, ours alone is timed.
       peer_name: framework and version.
       equal: whether the results of both, of their warm-up, agree; None where nothing is compared.
-      repeats: timed turns of each at most; fewer where they take longer than `SECONDS`.
+      repeats: timed turns of each at most; fewer where they take long, see `SECONDS`.
 
     Returns:
       The keys of a benchmark row; `ratio` is peer time / our time, above 1 is faster.
@@ -91,7 +92,8 @@ def turns(
     peaks: dict[str, int | None] = dict.fromkeys(runs)
     begin = time.perf_counter()
     for number in range(repeats):
-        if number and time.perf_counter() - begin > SECONDS:
+        passed = time.perf_counter() - begin
+        if number and passed > (SECONDS if number >= FEWEST else 3 * SECONDS):
             break
         for side, run in runs.items():
             gc.collect()

@@ -45,6 +45,7 @@ def test_prepare_takes_patients_from_a_pattern(system, tmp_path):
     assert all(entry["patient"] == id_[0] for id_, entry in part["cases"].items())
 
 
+@pytest.mark.slow  # trains each system once more
 def test_cases_of_one_image_are_on_one_side(system, tmp_path, capsys):
     paper, copy, cache = system.paper, tmp_path / "copy", tmp_path / "cache"
     shutil.copytree(system.data, copy)

@@ -18,6 +18,7 @@ from tests.core.train import hosts
 from tests.devices import compiled_anew
 
 
+@pytest.mark.slow  # trains each system once more
 def test_cases_of_a_patient_are_in_one_part(system, tmp_path):
     """PANORAMA has several studies of a patient, and tables of pictures name theirs."""
     paper, cache = system.paper, tmp_path / "cache"
@@ -37,6 +38,7 @@ def test_cases_of_a_patient_are_in_one_part(system, tmp_path):
     assert set.union(*parts) >= {"train", "test"}
 
 
+@pytest.mark.slow  # trains each system once more
 def test_folds_that_a_data_set_prescribes_are_used_or_said_not_to_be(system, tmp_path, capsys):
     paper, data = system.paper, tmp_path / "data"
     shutil.copytree(system.data, data)

@@ -108,6 +108,7 @@ def lnmet(*words: object) -> int:
     return cli.run(COMMANDS, prog="lnmet", description="", args=[*map(str, words)])
 
 
+@pytest.mark.slow  # prepares a data set once more
 def test_the_printed_flags_prepare_with_the_fitted_ranges(cache, tmp_path, capsys):
     spacing = ("--prepare.spacing-mm", *CFG.prepare.spacing_mm)
     assert lnmet("ranges", "--data", cache, *spacing) == 0

@@ -27,7 +27,8 @@ radiomics: .venv/.radiomics
 demo: install
 	$(BIN)/s4c demo --out out/demo
 
-# A file stays on one process (loadfile), so that what is made for a whole file is made once.
+# A file stays on one process (loadfile), so that what is made for a whole file is made once; so do
+# all contracts (tests/conftest.py).
 test: install radiomics
 	$(BIN)/python -m pytest -m "not (parity or slow or e2e)" -n 2 --dist loadfile --no-loadscope-reorder
 

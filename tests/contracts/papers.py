@@ -1,6 +1,6 @@
 """The papers whose recipes keep the contract, each with a few examples and a way to shrink it."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -211,7 +211,7 @@ PAPERS = {
 }
 
 
-def full_size_recipes(names: Iterable[str] | None = None) -> list:
+def full_size_recipes(names: Container[str] | None = None) -> list:
     """Parameters (paper, recipe) of a test that traces programs at their full size.
 
     Args:
@@ -219,7 +219,7 @@ def full_size_recipes(names: Iterable[str] | None = None) -> list:
     """
     pairs = [(paper, name) for paper in PAPERS for name in PAPERS[paper].recipes]
     if names is not None:
-        pairs = [pair for pair in pairs if "/".join(pair) in set(names)]
+        pairs = [pair for pair in pairs if "/".join(pair) in names]
     return [
         pytest.param(paper, name, marks=() if name in PAPERS[paper].quick else pytest.mark.slow)
         for paper, name in pairs

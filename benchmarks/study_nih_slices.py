@@ -21,7 +21,7 @@ from core import atomic, sharding
 from core.commands import train as training
 from core.commands.train import Division, Training
 from core.config import fingerprint
-from core.data.splits import Parts, nested_k_fold
+from core.data.parts import Parts, nested_k_fold
 from core.metrics.intervals import bootstrap_interval
 from core.metrics.rows import Row, column
 from core.report.outline import Outline, draw_outline, legend

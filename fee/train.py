@@ -12,8 +12,8 @@ from core import cli
 from core.commands import train as training
 from core.commands.train import Division, Training
 from core.data.epochs import batch_maker
+from core.data.parts import Parts, image_parts, three_parts
 from core.data.pipeline import batches
-from core.data.splits import Parts, image_parts, three_parts
 from core.errors import InputError
 from core.nn.resnet_weights import load_trunk
 from core.random import rng

@@ -4,8 +4,9 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from core.commands import train as training
-from core.data.splits import Parts, Split, cases_of, stratified_k_fold
-from core.data.splits import with_validation as with_validation_of_patients
+from core.data.parts import Parts
+from core.data.parts import with_validation as with_validation_of_patients
+from core.data.splits import Split, cases_of, stratified_k_fold
 from core.errors import InputError
 from lnmet.config import SplitConfig
 from lnmet.data import Prepared

@@ -13,7 +13,8 @@ from jax.experimental.multihost_utils import sync_global_devices
 from core import atomic, sharding
 from core.data.index import Index, prescribed_folds, read_index
 from core.data.index import cases_of as cases_of_index
-from core.data.splits import Parts, Split, cases_of, k_fold
+from core.data.parts import Parts
+from core.data.splits import Split, cases_of, k_fold
 from core.errors import InputError
 from core.lock import only_writer
 from core.preprocess.appearance import OWN_GRID, Appearance, Axes, seen_in

@@ -12,8 +12,8 @@ import numpy as np
 from core import sharding
 from core.commands import train as training
 from core.commands.train import Division, Training
+from core.data.parts import Parts
 from core.data.pipeline import batches
-from core.data.splits import Parts
 from core.losses.entropy import cross_entropy
 from core.train.config import RunConfig
 from core.train.task import Rows, Task

@@ -7,7 +7,8 @@ import pytest
 
 from core.commands.train import choose_fold, divide_by_fold, division
 from core.data.index import Contents, Entry, write_index
-from core.data.splits import Parts, Split
+from core.data.parts import Parts
+from core.data.splits import Split
 from core.errors import InputError
 from core.preprocess.appearance import Appearance, Seen
 

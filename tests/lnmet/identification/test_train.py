@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from core.data.index import Contents, Entry, write_index
-from core.data.splits import Parts
+from core.data.parts import Parts
 from core.io import nifti
 from core.train.run_folder import read_division
 from lnmet.evaluate import evaluate

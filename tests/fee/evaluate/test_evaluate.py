@@ -3,138 +3,28 @@
 import csv
 import json
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from core.commands.results import VERSION
 from core.errors import InputError
 from core.io.nifti import write
 from core.metrics.intervals import f1_interval, wilson_interval
 from core.metrics.overlap import Counts
-from core.report.picture import picture
 from core.report.table import UNDEFINED, to_text
-from core.volume import CANONICAL_DIRECTION, Volume
 from fee.evaluate import evaluate
 from fee.evaluation_page import PAPER, networks_table, system_table, types_table
-from tests.core.io.dicom.make import save, slices
-
-SHAPE = (6, 8, 8)
-SICK = {"a": "PDAC", "b": "PDAC", "c": "IPMN"}
-SCORES = {"a": 0.9, "b": 0.2, "c": 0.7, "d": 0.1, "e": 0.6}
-"""A hit, a miss, a hit, rightly normal, and a false alarm."""
-COUNTS = Counts(true_positive=2, false_positive=1, false_negative=1, true_negative=1)
-TRUE = np.zeros(SHAPE, np.uint8)
-TRUE[1:4, 2:6, 2:6] = 1
-TRUE[2, 3, 3] = 2
-KEPT = {"a": [1, 2, 3], "b": [1, 2], "c": [1, 2, 3, 4], "d": [0], "e": []}
-"""Located slices; in all of them some pancreas is segmented."""
-PNG = picture(np.zeros((8, 8), np.uint8), [])
-
-
-def volume(array: np.ndarray) -> Volume:
-    return Volume(array, (5.0, 1.0, 1.0), (0.0, 0.0, 0.0), CANONICAL_DIRECTION)
-
-
-def predicted(name: str) -> np.ndarray:
-    """The true pancreas in the slices that are kept, and all of each other one."""
-    pred = np.zeros(SHAPE, np.uint8)
-    for d in KEPT[name]:
-        pred[d] = (TRUE[d] > 0) if TRUE[d].any() else 1
-    return pred
-
-
-@pytest.fixture
-def truth(tmp_path) -> Path:
-    """Five patients; the masks of two are known."""
-    root = tmp_path / "truth"
-    lines = ["patient,tumor,tumor_type"]
-    for name in SCORES:
-        (root / "patients" / name).mkdir(parents=True)
-        lines.append(f"{name},{int(name in SICK)},{SICK.get(name, '')}")
-    (root / "patients.csv").write_text("\n".join(lines) + "\n")
-    for name in ("a", "c"):
-        write(root / "masks" / name / "arterial.nii.gz", volume(TRUE))
-    return root
-
-
-def write_case(out: Path, name: str, **changes) -> dict:
-    """What `fee diagnose` leaves of a patient with one series."""
-    folder = out / "cases" / name
-    write(folder / "arterial" / "segmentation.nii.gz", volume(predicted(name)))
-    slices = [
-        {
-            "slice": d,
-            "pancreas": 0.5,
-            "located": d in KEPT[name],
-            "tumor": SCORES[name] if d in KEPT[name] else None,
-        }
-        for d in range(SHAPE[0])
-    ]
-    phase = {
-        "name": "arterial",
-        "phase": "arterial",
-        "evidence": "series description",
-        "status": "done",
-        "num_slices": SHAPE[0],
-        "num_kept": len(KEPT[name]),
-        "num_empty": 0,
-        "mean_probability": SCORES[name],
-        "pancreas_ml": 1.0,
-        "note": "",
-    }
-    row = {
-        "id": name,
-        "input": f"elsewhere/{name}.zip" if name == "b" else f"elsewhere/{name}",
-        "status": "done",
-        "decision": "tumor" if SCORES[name] >= 0.5 else "normal",
-        "score": SCORES[name],
-        "note": "",
-        "num_slices": SHAPE[0],
-        "num_kept": len(KEPT[name]),
-        "num_empty": 0,
-        "study": 0,
-        "num_studies": 1,
-        "num_used": 6,
-        "num_skipped": 4,
-        "num_error": 0,
-        "screening": "used 6 of 10 files",
-        "explained": [],
-        "stage_seconds": {"screen": 1.0},
-        "part": None,
-        "seconds": 2.0,
-    }
-    (folder / "overlay.png").write_bytes(PNG)
-    (folder / "prediction.json").write_text(json.dumps({"phases": [{**phase, "slices": slices}]}))
-    return {**row, "phases": [phase], **changes}
-
-
-def write_results(out: Path, cases: list[dict], **changes) -> Path:
-    out.mkdir(parents=True, exist_ok=True)
-    run = {"path": "run", "step": 1, "fingerprint": "f", "fold": None}
-    results = {
-        "version": VERSION,
-        "manifest": {"commit": "unknown"},
-        "runs": [run],
-        "fold": None,
-        "choices": {},
-        "rule": "mean",
-        "threshold": 0.5,
-        "cases": cases,
-        "skipped": [],
-    }
-    (out / "results.json").write_text(json.dumps(results | changes))
-    return out
-
+from tests.fee.evaluate.answers import (
+    COUNTS,
+    SCORES,
+    SHAPE,
+    TRUE,
+    volume,
+    write_case,
+    write_results,
+)
 
 FAILED = {"id": "a", "input": "a", "status": "failed", "error": "is cut", "seconds": 0.1}
-
-
-@pytest.fixture
-def pred(tmp_path) -> Path:
-    out = tmp_path / "pred"
-    return write_results(out, [write_case(out, name) for name in SCORES])
 
 
 def test_every_rate_of_patients_follows_from_the_answers(truth, pred, tmp_path):
@@ -310,86 +200,6 @@ def test_a_folder_without_diagnoses_is_refused(truth, tmp_path):
     with pytest.raises(InputError, match=r"results\.json") as error:
         evaluate([truth], [truth], tmp_path / "out")
     assert "fee diagnose" in error.value.hint
-
-
-def write_nnunet(root: Path, labels: dict[str, int], names: str) -> Path:
-    """The same pancreas in every image."""
-    for name in names:
-        label = np.minimum(TRUE, max(labels.values()))
-        write(root / "imagesTr" / f"{name}_0000.nii.gz", volume(TRUE.astype(np.int16)))
-        write(root / "labelsTr" / f"{name}.nii.gz", volume(label))
-    description = {
-        "name": "Own",
-        "channel_names": {"0": "CT"},
-        "labels": labels,
-        "numTraining": len(names),
-        "file_ending": ".nii.gz",
-    }
-    (root / "dataset.json").write_text(json.dumps(description))
-    return root
-
-
-def test_images_of_nnunet_are_matched_by_path_or_by_name_and_grid(pred, tmp_path):
-    data = write_nnunet(tmp_path / "data", {"background": 0, "pancreas": 1, "tumor": 2}, "abc")
-    inputs = {
-        "a": str(data / "imagesTr" / "a_0000.nii.gz"),
-        "b": "elsewhere/b_0000.nii.gz",
-        "c": "elsewhere/c_0000.nii.gz",
-    }
-    cases = [write_case(pred, name) | {"input": path} for name, path in inputs.items()]
-    small = predicted("c")[:4]
-    write(pred / "cases" / "c" / "arterial" / "segmentation.nii.gz", volume(small))
-    write_results(pred, cases)
-    metrics = evaluate([pred], [data], tmp_path / "out")
-    rows = {row["id"]: row for row in metrics["rows"]}
-    assert set(rows) == {"a", "b"}  # c has a name that is known, and another grid
-    assert metrics["summary"]["num_without_truth"] == 1
-    assert rows["a"]["tumor"] is True
-    assert rows["a"]["dsc"] == 1
-
-
-def test_what_nobody_annotated_is_neither_missed_nor_a_false_alarm(pred, tmp_path):
-    ids = {"background": 0, "pancreas": 1, "tumor": 2, "ignore": 3}
-    data = write_nnunet(tmp_path / "data", ids, "a")
-    label, found = np.minimum(TRUE, 2), predicted("a")
-    label[:, :2], found[:, :2] = 3, 1
-    write(data / "labelsTr" / "a.nii.gz", volume(label))
-    case = write_case(pred, "a") | {"input": str(data / "imagesTr" / "a_0000.nii.gz")}
-    write(pred / "cases" / "a" / "arterial" / "segmentation.nii.gz", volume(found))
-    write_results(pred, [case])
-    (row,) = evaluate([pred], [data], tmp_path / "out")["rows"]
-    assert (row["dsc"], row["miou"]) == (1, 1)
-
-
-def test_the_user_says_what_label_names_mean(pred, tmp_path):
-    data = write_nnunet(tmp_path / "data", {"background": 0, "gland": 1, "mass": 2}, "a")
-    case = write_case(pred, "a") | {"input": str(data / "imagesTr" / "a_0000.nii.gz")}
-    write_results(pred, [case])
-    words = "gland=pancreas,mass=tumor"
-    (row,) = evaluate([pred], [data], tmp_path / "out", labels=words)["rows"]
-    assert (row["tumor"], row["dsc"]) == (True, 1)
-
-
-def test_nih_patients_are_matched_by_their_folder(pred, tmp_path):
-    folder = tmp_path / "data" / "PANCREAS_0007"
-    made = slices(np.full((*SHAPE,), 50, np.int16), step_mm=(0, 0, 5), spacing_mm=(1, 1))
-    save(folder / "1" / "2", made)
-    write(tmp_path / "data" / "labels" / "label0007.nii.gz", volume((TRUE > 0).astype(np.uint8)))
-    write_results(pred, [write_case(pred, "d") | {"input": str(folder)}])
-    (row,) = evaluate([pred], [tmp_path / "data"], tmp_path / "out")["rows"]
-    assert (row["patient"], row["tumor"], row["right"]) == ("PANCREAS_0007", False, True)
-
-
-def test_data_without_volumes_or_without_an_answer_are_refused(pred, tmp_path):
-    for part in ("images", "masks"):
-        (tmp_path / "slices" / part).mkdir(parents=True)
-        (tmp_path / "slices" / part / "a.png").write_bytes(PNG)
-    with pytest.raises(InputError, match="no CT volumes") as error:
-        evaluate([pred], [tmp_path / "slices"], tmp_path / "out")
-    assert error.value.path == tmp_path / "slices"
-    unlabelled = write_nnunet(tmp_path / "data", {"background": 0, "pancreas": 1}, "a")
-    with pytest.raises(InputError, match="whether there is a tumor"):
-        evaluate([pred], [unlabelled], tmp_path / "out")
 
 
 def test_the_page_has_every_table_and_figure(truth, pred, tmp_path):

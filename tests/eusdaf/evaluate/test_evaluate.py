@@ -2,171 +2,30 @@
 
 import csv
 import json
-import weakref
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from core.commands.results import VERSION
 from core.errors import InputError
-from core.io.image.mask import write_mask, write_probability
-from core.metrics import pixel_roc
+from core.io.image.mask import write_mask
 from core.metrics.intervals import bootstrap_interval
 from core.report.table import to_text
-from eusdaf.evaluate import BOOTSTRAP_SEED, GRID, evaluate, measures
-from eusdaf.evaluation_page import MEASURES, PAPER, table_2
+from eusdaf.evaluate import BOOTSTRAP_SEED, evaluate
+from eusdaf.evaluation_page import PAPER, table_2
+from tests.eusdaf.evaluate.drawn import (
+    DIAGONAL,
+    EMPTY,
+    FOLDS,
+    STAGES,
+    TRUTH,
+    auc,
+    change_case,
+    square,
+    write_results,
+)
 from tests.refusals import refused
-
-SIDE = GRID
-DIAGONAL = np.hypot(GRID, GRID)
-STAGES = {"a": "T1", "b": "T2", "c": "T1", "d": None}
-FOLDS = {"a": 0, "b": 0, "c": 1, "d": 1}
-
-
-def square(first: int, last: int, *, shift: int = 0) -> np.ndarray:
-    mask = np.zeros((SIDE, SIDE), bool)
-    mask[first:last, first + shift : last + shift] = True
-    return mask
-
-
-EMPTY = np.zeros((SIDE, SIDE), bool)
-TRUTH = {"a": square(50, 150), "b": square(50, 150), "c": square(50, 150), "d": EMPTY}
-PRED = {"a": square(50, 150), "b": square(50, 150, shift=20), "c": EMPTY, "d": square(10, 20)}
-"""Perfect, twenty pixels aside, missed, and a false alarm."""
-
-
-def test_a_perfect_mask_has_no_distance():
-    values = measures(TRUTH["a"], TRUTH["a"])
-    assert {name: values[name] for name in MEASURES} == {
-        **dict.fromkeys(("dsc", "iou", "sensitivity", "specificity", "precision"), 1.0),
-        **dict.fromkeys(("avd", "hd", "mad"), 0.0),
-    }
-    assert values["success"]
-
-
-def test_every_measure_of_a_shifted_square_is_its_formula():
-    true, pred = TRUTH["b"], PRED["b"]
-    both, area = 80 * 100, 100 * 100
-    values = measures(pred, true)
-    assert values["dsc"] == 2 * both / (2 * area)
-    assert values["iou"] == both / (2 * area - both)
-    assert values["sensitivity"] == values["precision"] == both / area
-    assert values["specificity"] == 1 - (area - both) / (SIDE**2 - area)
-    # By definition, point by point; both ways alike, for one square is the other one mirrored.
-    places = [np.argwhere(m & ~_eroded(m)) for m in (pred, true)]
-    apart = np.sqrt(((places[0][:, None] - places[1][None]) ** 2).sum(-1)).min(axis=1)
-    assert values["hd"] == apart.max() == 20
-    assert values["avd"] == pytest.approx(apart.mean(), rel=1e-12)
-    assert values["mad"] == pytest.approx(apart.mean(), rel=1e-12)
-    assert values["success"]  # 8000 / 12000 > 0.5
-
-
-def _eroded(mask: np.ndarray) -> np.ndarray:
-    inside = mask.copy()
-    for axis in (0, 1):
-        for step in (-1, 1):
-            inside &= np.roll(mask, step, axis)  # no mask here touches the border
-    return inside
-
-
-def test_a_missed_lesion_is_as_far_as_the_diagonal_and_has_no_precision():
-    values = measures(EMPTY, TRUTH["c"])
-    assert (values["dsc"], values["iou"], values["sensitivity"]) == (0, 0, 0)
-    assert values["avd"] == values["hd"] == values["mad"] == DIAGONAL
-    assert DIAGONAL == pytest.approx(362.04, abs=0.005)
-    assert np.isnan(values["precision"])
-    assert (values["predicted"], values["success"]) == (False, False)
-
-
-@pytest.mark.parametrize("pred", [PRED["d"], EMPTY], ids=["false alarm", "nothing"])
-def test_without_a_lesion_all_but_the_specificity_is_undefined(pred):
-    values = measures(pred, EMPTY)
-    assert values["specificity"] == 1 - pred.sum() / SIDE**2
-    assert values["predicted"] == pred.any()
-    undefined = [*(name for name in MEASURES if name != "specificity"), "success"]
-    assert all(np.isnan(values[name]) for name in undefined)
-
-
-def test_exactly_half_an_overlap_is_no_success():
-    half = square(50, 150)
-    half[50:100] = False
-    assert measures(half, square(50, 150))["iou"] == 0.5
-    assert not measures(half, square(50, 150))["success"]
-
-
-def write_truth(root: Path) -> Path:
-    """The four pictures with their masks and a table."""
-    lines = ["image,patient,stage,location"]
-    for name, mask in TRUTH.items():
-        image = root / "images" / f"{name}.png"
-        image.parent.mkdir(parents=True, exist_ok=True)
-        gray = np.random.default_rng(0).integers(0, 256, mask.shape, np.uint8)
-        Image.fromarray(gray).save(image)
-        write_mask(root / "masks" / f"{name}.png", mask)
-        lines.append(f"{name}.png,patient {name},{STAGES[name] or ''},")
-    (root / "images.csv").write_text("\n".join(lines))
-    return root
-
-
-def write_results(
-    out: Path, fold: int | None, names, *, inputs=None, network="daf", **more
-) -> Path:
-    """What `eusdaf segment --probabilities` leaves; probabilities are 0.9 and 0.2."""
-    cases = []
-    for name in names:
-        folder = out / "cases" / name
-        folder.mkdir(parents=True, exist_ok=True)
-        write_mask(folder / "mask.png", PRED[name])
-        write_probability(folder / "probability.png", np.where(PRED[name], 0.9, 0.2))
-        path = f"elsewhere/{name}.jpg" if inputs is None else str(inputs[name])
-        row = {"id": name, "input": path, "status": "done", "num_frames": 1, "seconds": 1.0}
-        cases.append(row | {"part": None})
-    run = {"path": str(out.parent / "run"), "step": 3, "fingerprint": network, "fold": fold}
-    results = {
-        "version": VERSION,
-        "manifest": {"commit": "unknown"},
-        "network": network,
-        "size": GRID,
-        "runs": [run],
-        "fold": fold,
-        "cases": cases,
-        "skipped": [],
-    }
-    (out / "results.json").write_text(json.dumps(results))
-    return out
-
-
-def change_case(pred: Path, name: str, **values) -> None:
-    """Change the row of one picture in results.json."""
-    path = pred / "results.json"
-    results = json.loads(path.read_text())
-    next(case for case in results["cases"] if case["id"] == name).update(values)
-    path.write_text(json.dumps(results))
-
-
-@pytest.fixture
-def truth(tmp_path):
-    return write_truth(tmp_path / "truth")
-
-
-@pytest.fixture
-def preds(tmp_path):
-    """An output for each of two folds."""
-    return [write_results(tmp_path / f"pred{fold}", fold, names) for fold, names in _by_fold()]
-
-
-def _by_fold():
-    return [(fold, [n for n, own in FOLDS.items() if own == fold]) for fold in (0, 1)]
-
-
-def auc(names) -> float:
-    """Of the pixels of some pictures: two scores make one point, and the area two trapezoids."""
-    hits = sum(int((PRED[n] & TRUTH[n]).sum()) for n in names)
-    positive = sum(int(TRUTH[n].sum()) for n in names)
-    alarms = sum(int((PRED[n] & ~TRUTH[n]).sum()) for n in names)
-    return (1 + hits / positive - alarms / (len(names) * SIDE**2 - positive)) / 2
 
 
 def test_every_aggregate_follows_from_the_masks(truth, preds, tmp_path):
@@ -230,57 +89,6 @@ def test_one_fold_of_a_network_twice_and_two_networks_of_one_name_are_refused(
     (again / "results.json").write_text(json.dumps(results | {"fold": 2}))
     with pytest.raises(InputError, match="is by another network than"):
         evaluate([*preds, again], [truth], tmp_path / "out")
-
-
-def test_all_pixels_make_one_roc(truth, preds, tmp_path):
-    summary = evaluate(preds, [truth], tmp_path / "out")["summary"]
-    assert summary["auc"] == pytest.approx(auc("abcd"), rel=1e-9)
-    assert summary["auc_num_pictures"] == 4
-
-
-def test_a_picture_that_failed_or_has_no_map_is_not_in_the_roc_and_does_no_harm(
-    truth, preds, tmp_path
-):
-    (preds[0] / "cases" / "a" / "probability.png").unlink()
-    change_case(preds[1], "c", status="failed", error="is cut")
-    summary = evaluate(preds, [truth], tmp_path / "out")["summary"]
-    assert summary["auc"] == pytest.approx(auc("bd"), rel=1e-9)
-    assert summary["auc_num_pictures"] == 2
-    assert "ROC is over the pixels of 2 pictures" in (tmp_path / "out" / "report.html").read_text()
-
-
-def test_no_histogram_of_a_picture_is_kept(truth, preds, tmp_path, monkeypatch):
-    made, histogram = [], pixel_roc.histogram
-
-    def watched(scores, true_mask):
-        assert not any(array() is not None for array in made)
-        counts = histogram(scores, true_mask)
-        made.append(weakref.ref(counts.num_positive))
-        return counts
-
-    monkeypatch.setattr(pixel_roc, "histogram", watched)
-    evaluate(preds, [truth], tmp_path / "out")
-    assert len(made) == 4
-
-
-def test_pictures_that_were_learned_from_are_not_in_the_roc(truth, preds, tmp_path):
-    change_case(preds[0], "a", part="train")
-    summary = evaluate(preds, [truth], tmp_path / "out")["summary"]
-    assert (summary["num_seen"], summary["num_cases"]) == (1, 3)
-    assert summary["auc"] == pytest.approx(auc("bcd"), rel=1e-9)
-    assert summary["dsc"] == pytest.approx((0.8 + 0) / 2)
-    assert summary["seen"]["train"]["dsc"] == 1
-
-
-def test_without_any_probability_map_there_is_no_roc(truth, preds, tmp_path):
-    for path in tmp_path.rglob("probability.png"):
-        path.unlink()
-    summary = evaluate(preds, [truth], tmp_path / "out")["summary"]
-    assert np.isnan(summary["auc"])
-    assert summary["auc_num_pictures"] == 0
-    page = (tmp_path / "out" / "report.html").read_text()
-    assert "ROC of all pixels" not in page
-    assert "pixel AUC" not in page
 
 
 def test_intervals_resample_patients(truth, preds, tmp_path):

@@ -81,6 +81,7 @@ def stretch(data: Path, factor: float) -> None:
 UNLIKE = "is unlike the scans that"
 
 
+@pytest.mark.slow  # asks each system on another grid
 def test_scans_unlike_those_of_the_training_are_told_with_numbers(system, output, tmp_path, capsys):
     if not system.paper.has_volumes:
         pytest.skip("pictures have no spacing that networks were trained at")

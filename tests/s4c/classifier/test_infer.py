@@ -113,6 +113,7 @@ def all_pancreas(image):
     return np.broadcast_to(np.eye(3, dtype=np.float32)[PANCREAS], (*image.shape, 3)).copy()
 
 
+@pytest.mark.slow  # trains both networks of two phases
 def test_a_patient_is_called_if_the_classifier_of_either_phase_does(tmp_path, monkeypatch):
     def vote(image, body):
         return Voted(np.full(image.shape, PANCREAS, np.uint8), 1, 1)

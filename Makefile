@@ -7,6 +7,9 @@ export JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/.cache/jax
 # that holds for large buffers of all threads (core/malloc.py).
 export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1:glibc.malloc.arena_max=1
 
+# Tests start hundreds of processes that import the same modules: let Python keep what it compiled.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: install radiomics demo test test-slow check peers parity bench reference format clean
 
 install: .venv/.installed

@@ -2,7 +2,8 @@
 
 `python -m benchmarks.plans --on h100:8 --on v5e:4x4` compiles, which takes minutes for a recipe,
 and keeps each row in benchmarks/results/plans/*.json; what is there already is not compiled
-again. Whatever it did, it writes the tables of docs/scaling.md.
+again, unless its recipe changed or `--again` asks for it. Whatever it did, it writes the tables of
+docs/scaling.md.
 """
 
 import argparse
@@ -30,7 +31,7 @@ BEGIN, END = "<!-- plans: begin -->", "<!-- plans: end -->"
 HEAD = (
     "| recipe | batch | chips | GiB a chip | TFLOP | GB moved | collectives | step, ms | bound by "
     "| recipe, h | host, ms | cores | asking, GiB | asking, ms | checkpoint, MB "
-    "| cache, GB |"
+    "| cache, GB | commit |"
 )
 
 
@@ -39,6 +40,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--on", action="append", default=[], help="a machine, as of `plan`")
     parser.add_argument("--recipe", action="append", help="paper/recipe; default: all")
+    parser.add_argument("--again", action="store_true", help="compile what is there, too")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="start none after that")
     args = parser.parse_args()
     jax.config.update("jax_platforms", "cpu")
@@ -46,7 +48,7 @@ def main() -> None:
     for machine in args.on:
         for name, cfg, job_of in recipes():
             if time.monotonic() < stop and name in (args.recipe or [name]):
-                _add(machine, name, cfg, job_of)
+                _add(machine, name, cfg, job_of, again=args.again)
     write_text(DOCUMENT, document(DOCUMENT.read_text("utf-8")))
 
 
@@ -59,12 +61,12 @@ def recipes() -> Iterator[tuple[str, Any, Any]]:
                 yield f"{paper}/{name}", cfg, job_of
 
 
-def _add(machine: str, name: str, cfg: Any, job_of: Any) -> None:
+def _add(machine: str, name: str, cfg: Any, job_of: Any, *, again: bool) -> None:
     path = KEPT / f"{machine.replace(':', '-')}.json"
     path.parent.mkdir(exist_ok=True)
     rows = read_json(path) if path.is_file() else []
     known = {row["recipe"]: row["fingerprint"] for row in rows}
-    if known.get(name) == config.fingerprint(cfg):
+    if not again and known.get(name) == config.fingerprint(cfg):
         return
     print(f"{name} on {machine}", flush=True)
     job = job_of(cfg)
@@ -121,6 +123,7 @@ def _row(row: dict[str, Any]) -> str:
         _number(ask["seconds"]["total"], 1e3),
         f"{row['checkpoint_bytes'] / 1e6:.0f}",
         f"{row['cache_bytes'] / 1e9:.3g}",
+        row["commit"][:7],
     ]
     return f"| {' | '.join(map(str, cells))} |"
 

@@ -56,6 +56,7 @@ def test_costs_equal_those_of_single_voxels(level: Level):
     )
 
 
+@pytest.mark.slow  # compiles all programs of its process anew
 def test_memory_is_bounded_without_a_difference(monkeypatch: pytest.MonkeyPatch):
     level = Level(grid=4, radius=1, step=1, alpha=1.6)
     target, warped = random_bits((20, 9, 8)), random_bits((20, 9, 8))

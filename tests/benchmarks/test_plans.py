@@ -9,6 +9,8 @@ from core import config
 from core.plan.text import as_values
 from tests.core.plan.test_estimate import plan, program
 
+COMMIT = "0123456789abcdef"
+
 
 def test_the_document_shows_the_results_that_are_kept():
     text = plans.DOCUMENT.read_text("utf-8")
@@ -27,7 +29,7 @@ def test_every_row_is_of_a_recipe_as_it_is():
 )
 def test_a_row_tells_what_does_not_fit(peak, shown, monkeypatch, tmp_path):
     monkeypatch.setattr(plans, "KEPT", tmp_path)
-    row = {"recipe": "s4c/pdac-64", **as_values(plan(program(peak_bytes=peak)))}
+    row = {"recipe": "s4c/pdac-64", **as_values(plan(program(peak_bytes=peak))), "commit": COMMIT}
     (tmp_path / "chip-4.json").write_text(json.dumps([row]))
     before = f"above\n{plans.BEGIN}\nold\n{plans.END}\nbelow\n"
     text = plans.document(before)
@@ -35,11 +37,20 @@ def test_a_row_tells_what_does_not_fit(peak, shown, monkeypatch, tmp_path):
     assert text.endswith("\nbelow\n")
     assert "old" not in text
     assert f"| `s4c/pdac-64` | 16 | 4 of 4 | {shown} | 2 | 10 | 57 all-reduce" in text
+    assert f" | {COMMIT[:7]} |" in text
 
 
-def test_what_is_there_is_not_compiled_again(monkeypatch, tmp_path):
+def test_what_is_there_is_compiled_again_only_if_asked(monkeypatch, tmp_path):
+    class CompilesError(Exception):
+        pass
+
+    def job_of(cfg):
+        raise CompilesError
+
     monkeypatch.setattr(plans, "KEPT", tmp_path)
     (name, cfg, _), *_ = plans.recipes()
     row = {"recipe": name, "fingerprint": config.fingerprint(cfg)}
     (tmp_path / "chip-4.json").write_text(json.dumps([row]))
-    plans._add("chip:4", name, cfg, None)  # would call None, and look for "chip:4"
+    plans._add("chip:4", name, cfg, job_of, again=False)
+    with pytest.raises(CompilesError):
+        plans._add("chip:4", name, cfg, job_of, again=True)

@@ -52,7 +52,9 @@ def test_a_row_has_the_work_beside_the_mathematics():
 
 
 @pytest.mark.parametrize(("window", "status"), [(3, 0), (64, 1)])
-def test_a_window_of_the_whole_image_stops_the_command(window, status, monkeypatch, tmp_path):
+def test_a_window_of_the_whole_image_stops_the_command(
+    window, status, monkeypatch, tmp_path, capsys
+):
     monkeypatch.setattr(lowering, "RESULTS", tmp_path)
     (tmp_path / "plans").mkdir()
     kept = lowering.summary(PROGRAM.replace("size=3x3x3", f"size={window}x3x3"), PARAMS)
@@ -61,6 +63,9 @@ def test_a_window_of_the_whole_image_stops_the_command(window, status, monkeypat
     with pytest.raises(SystemExit) as stop:
         lowering.main()
     assert stop.value.code == status
+    printed = capsys.readouterr()
+    assert printed.out == ("" if status else "h100:8: 1 recipes, no window beyond its kernel\n")
+    assert ("s4c/pdac-64 on h100:8" in printed.err) == bool(status)
 
 
 SMALL_MAP = """HloModule step

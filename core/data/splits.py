@@ -150,7 +150,12 @@ def k_fold_and_hard_split(
 
 
 def shuffled_classes(patients: Mapping[str, object], seed: int) -> dict[str, list[str]]:
-    """Shuffled patients by the name of their class."""
+    """Patients by the name of their class, in the order of the hash.
+
+    Args:
+      patients: name → class.
+      seed: another seed, another shuffle.
+    """
     classes: dict[str, list[str]] = {}
     for patient in _shuffled(patients, seed):
         classes.setdefault(str(patients[patient]), []).append(patient)

@@ -42,9 +42,7 @@ def write_truth(root: Path) -> Path:
     return root
 
 
-def write_results(
-    out: Path, fold: int | None, names, *, inputs=None, network="daf", **more
-) -> Path:
+def write_results(out: Path, fold: int | None, names, *, inputs=None, network="daf") -> Path:
     """What `eusdaf segment --probabilities` leaves; probabilities are 0.9 and 0.2."""
     cases = []
     for name in names:
